@@ -1,0 +1,83 @@
+"""`dec`: the HiFi-GAN generator (Kong et al. 2020) that turns latent frames into a wave.
+
+Each stage: leaky ReLU, transposed convolution, then the mean of residual blocks with different kernels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cloning.engine.acoustic.layers import NormedConv, NormedTransposedConv
+from cloning.engine.config import AcousticConfig
+
+#: Slope of the leaky ReLU inside stages; before the last convolution torch's default of 0.01 stands.
+SLOPE = 0.1
+FINAL_SLOPE = 0.01
+#: Spread of the initial weights of the residual and upsampling convolutions.
+DEVIATION = 0.01
+
+
+def _dilated(channels: int, kernel: int, dilation: int) -> NormedConv:
+    padding = dilation * (kernel - 1) // 2
+    return NormedConv(channels, channels, (kernel,), padding=padding, dilation=dilation, deviation=DEVIATION)
+
+
+class ResBlock1(nn.Module):
+    """Three pairs of a dilated and a plain convolution, each pair with a residual."""
+
+    def __init__(self, channels: int, kernel: int, dilations: tuple[int, ...]) -> None:
+        super().__init__()
+        self.convs1 = nn.ModuleList(_dilated(channels, kernel, d) for d in dilations)
+        self.convs2 = nn.ModuleList(_dilated(channels, kernel, 1) for _ in dilations)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for first, second in zip(self.convs1, self.convs2, strict=True):
+            x = x + second(F.leaky_relu(first(F.leaky_relu(x, SLOPE)), SLOPE))
+        return x
+
+
+class ResBlock2(nn.Module):
+    """The light form: one dilated convolution for each residual."""
+
+    def __init__(self, channels: int, kernel: int, dilations: tuple[int, ...]) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(_dilated(channels, kernel, d) for d in dilations)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for conv in self.convs:
+            x = x + conv(F.leaky_relu(x, SLOPE))
+        return x
+
+
+class Decoder(nn.Module):
+    """B x latent x F, style B x style x 1 -> wave B x 1 x (F * hop), -1..1."""
+
+    def __init__(self, config: AcousticConfig) -> None:
+        super().__init__()
+        block = ResBlock1 if config.resblock == "1" else ResBlock2
+        self.kernels = len(config.resblock_kernels)
+        channels = config.upsample_initial
+        self.conv_pre = nn.Conv1d(config.latent, channels, 7, padding=3)
+        self.cond = nn.Conv1d(config.style, channels, 1)
+        self.ups = nn.ModuleList()
+        self.resblocks = nn.ModuleList()
+        for rate, kernel in zip(config.upsample_rates, config.upsample_kernels, strict=True):
+            self.ups.append(NormedTransposedConv(channels, channels // 2, kernel, rate, deviation=DEVIATION))
+            channels //= 2
+            for size, dilations in zip(config.resblock_kernels, config.resblock_dilations, strict=True):
+                self.resblocks.append(block(channels, size, dilations))
+        self.conv_post = nn.Conv1d(channels, 1, 7, padding=3, bias=False)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        x = self.conv_pre(x) + self.cond(style)
+        blocks = list(self.resblocks)
+        for stage, up in enumerate(self.ups):
+            x = up(F.leaky_relu(x, SLOPE))
+            own = blocks[stage * self.kernels : (stage + 1) * self.kernels]
+            total = own[0](x)
+            for block in own[1:]:
+                total = total + block(x)
+            x = total / self.kernels
+        return torch.tanh(self.conv_post(F.leaky_relu(x, FINAL_SLOPE)))

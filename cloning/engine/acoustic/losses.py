@@ -1,0 +1,79 @@
+"""Losses of S2. All of them are computed in float32, whatever precision the model ran in.
+
+LSGAN (Mao et al. 2017), feature matching (Larsen et al. 2016), KL between posterior sample and prior (Kim et al. 2021,
+VITS), log-mel L1 (HiFi-GAN) and multi-resolution STFT (Yamamoto et al. 2020) for training without critics.
+Waves B x 1 x N.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from cloning.engine.acoustic.discriminators import Judgement
+from cloning.engine.acoustic.generator import TrainingPass
+from cloning.engine.config import AudioConfig
+from cloning.engine.features.spectrogram import linear, log_mel, magnitude
+
+#: Weights of the official recipe.
+MEL_WEIGHT = 45.0
+KL_WEIGHT = 1.0
+FEATURE_WEIGHT = 2.0
+#: FFT sizes of the multi-resolution loss; each hop is a quarter.
+RESOLUTIONS = (256, 512, 1024, 2048)
+
+
+def discriminator_loss(real: Judgement, fake: Judgement) -> Tensor:
+    """Critics: real towards 1, fake towards 0, summed over the critics."""
+    terms = [
+        (1 - r.float()).square().mean() + f.float().square().mean()
+        for r, f in zip(real.scores, fake.scores, strict=True)
+    ]
+    return torch.stack(terms).sum()
+
+
+def adversarial_loss(fake: Judgement) -> Tensor:
+    """Generator: its waves should be scored 1."""
+    return torch.stack([(1 - f.float()).square().mean() for f in fake.scores]).sum()
+
+
+def feature_loss(real: Judgement, fake: Judgement) -> Tensor:
+    """L1 between the critics' activations (the real side gets no gradient). Unweighted: FEATURE_WEIGHT is the
+    caller's."""
+    terms = [
+        (r.detach().float() - f.float()).abs().mean()
+        for theirs, ours in zip(real.features, fake.features, strict=True)
+        for r, f in zip(theirs, ours, strict=True)
+    ]
+    return torch.stack(terms).sum()
+
+
+def kl_loss(out: TrainingPass) -> Tensor:
+    """log q(z) - log p(z) of the drawn latent, summed over channels, a mean over real frames."""
+    difference = out.z_prior.float() - out.prior_mean.float()
+    kl = out.prior_log.float() - out.posterior_log.float() - 0.5
+    kl = kl + 0.5 * difference.square() * torch.exp(-2 * out.prior_log.float())
+    return (kl * out.mask).sum() / out.mask.sum()
+
+
+def mel_loss(fake: Tensor, real: Tensor, audio: AudioConfig) -> Tensor:
+    """Mean absolute difference of log-mels, with the frames of `audio`."""
+    with torch.autocast(fake.device.type, enabled=False):
+        ours, theirs = (log_mel(linear(wave[:, 0], audio), audio) for wave in (fake, real))
+        return (ours - theirs).abs().mean()
+
+
+def multi_resolution_loss(fake: Tensor, real: Tensor, resolutions: Sequence[int] = RESOLUTIONS) -> Tensor:
+    """Mean over resolutions of log-magnitude L1 plus spectral convergence. N must exceed half the largest
+    resolution."""
+    terms = []
+    with torch.autocast(fake.device.type, enabled=False):
+        for size in resolutions:
+            ours = magnitude(fake[:, 0], n_fft=size, win=size, hop=size // 4)
+            theirs = magnitude(real[:, 0], n_fft=size, win=size, hop=size // 4)
+            logarithmic = (ours.log() - theirs.log()).abs().mean()
+            convergence = torch.linalg.vector_norm(theirs - ours) / torch.linalg.vector_norm(theirs).clamp(min=1e-6)
+            terms.append(logarithmic + convergence)
+    return torch.stack(terms).mean()

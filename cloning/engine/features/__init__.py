@@ -1,0 +1,1 @@
+"""From sound to numbers: spectrograms, content frames, and the care of raw audio."""

@@ -1,0 +1,198 @@
+"""Training of the built-in content encoder and its codebook: supervised by the synthesiser's own phone times.
+
+Loss: cross entropy over phones (label smoothing) + PITCH_WEIGHT * (smooth L1 of the normalised pitch on voiced frames +
+VOICING_WEIGHT * binary cross entropy of voicing). Afterwards the encoder is frozen and k-means over pairs of
+frames gives the codebook; nothing is learned about either again.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cloning.engine.config import ContentConfig
+from cloning.engine.features.content import LOG_OFFSET, MEL_TOP, ContentEncoder, nearest_codes, pair
+from cloning.engine.features.spectrogram import magnitude, mel_filters
+from cloning.engine.starter.corpus import PHONE_INDEX, Utterance
+from cloning.engine.starter.pitch import normalised_pitch
+
+PITCH_WEIGHT = 0.5
+VOICING_WEIGHT = 0.3
+LABEL_SMOOTHING = 0.05
+#: Frequency axis stretched by up to this (log scale): other vocal tracts.
+MEL_WARP = 0.18
+#: Spread of the random equaliser in nats, drawn at EQ_POINTS frequencies: other microphones.
+EQ_SPREAD, EQ_POINTS = 0.7, 6
+#: Share of items that get a noise floor, and its range in nats below the item's loudest mel.
+NOISE_SHARE, NOISE_RANGE = 0.5, (-9.0, -4.5)
+#: Steps between two reports, each the mean loss since the last.
+REPORT_EVERY = 25
+
+
+@dataclass(frozen=True)
+class ContentRecipe:
+    steps: int = 1400
+    batch: int = 16
+    #: Content frames a crop has (120 = 2.4 s).
+    crop: int = 120
+    learning_rate: float = 1e-3
+    warm_up: int = 50
+    clip: float = 1.0
+    #: bfloat16 matrix products; worth it only on processors that have them.
+    bfloat16: bool = False
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One utterance ready for training: mels (n_mels, 2T) before normalisation, phones, pitch, voiced (T,)."""
+
+    mels: Tensor
+    phones: Tensor
+    pitch: Tensor
+    voiced: Tensor
+
+
+def label(utterance: Utterance, encoder: ContentEncoder) -> Labelled:
+    """Raw log-mels and frame labels of an utterance."""
+    c = encoder.config
+    frames = len(utterance.wave) // (2 * c.hop)
+    wave = utterance.wave[: frames * 2 * c.hop].astype(np.float32) / 32768
+    spectrum = magnitude(torch.from_numpy(wave)[None], n_fft=c.n_fft, win=c.win, hop=c.hop)[0]
+    mels = mel_filters(c.sample_rate, c.n_fft, c.n_mels, 0.0, MEL_TOP) @ spectrum
+    pitch, voiced = normalised_pitch(wave)
+    return Labelled(
+        mels=mels.half(),
+        phones=torch.from_numpy(utterance.frame_phones(frames)),
+        pitch=torch.from_numpy(pitch),
+        voiced=torch.from_numpy(voiced),
+    )
+
+
+def augment(mels: Tensor, rng: np.random.Generator) -> Tensor:
+    """Linear mels (n_mels, T) with another vocal tract, microphone and noise floor; the same shape."""
+    bands = mels.shape[0]
+    position = torch.arange(bands) * math.exp(rng.uniform(-MEL_WARP, MEL_WARP))
+    low = position.floor().long().clamp(max=bands - 1)
+    share = (position - low).clamp(0, 1)[:, None]
+    out = mels[low] * (1 - share) + mels[(low + 1).clamp(max=bands - 1)] * share
+    points = torch.from_numpy(rng.normal(0, EQ_SPREAD, EQ_POINTS).astype(np.float32))
+    curve = F.interpolate(points[None, None], size=bands, mode="linear", align_corners=True)[0, 0]
+    out = out * curve.exp()[:, None]
+    if rng.random() < NOISE_SHARE:
+        floor = float(out.max()) * math.exp(rng.uniform(*NOISE_RANGE))
+        out = out + floor * torch.from_numpy(rng.rayleigh(1.0, out.shape).astype(np.float32))
+    return out
+
+
+def _batch(items: Sequence[Labelled], recipe: ContentRecipe, rng: np.random.Generator) -> tuple[Tensor, ...]:
+    mels, phones, pitch, voiced = [], [], [], []
+    for index in rng.integers(len(items), size=recipe.batch):
+        item = items[int(index)]
+        frames = len(item.phones)
+        start = int(rng.integers(max(1, frames - recipe.crop + 1)))
+        stop = start + recipe.crop
+        missing = max(0, stop - frames)
+        mels.append(F.pad(augment(item.mels[:, 2 * start : 2 * stop].float(), rng), (0, 2 * missing)))
+        phones.append(F.pad(item.phones[start:stop], (0, missing), value=PHONE_INDEX["pau"]))
+        pitch.append(F.pad(item.pitch[start:stop], (0, missing)))
+        voiced.append(F.pad(item.voiced[start:stop], (0, missing)))
+    return torch.stack(mels), torch.stack(phones), torch.stack(pitch), torch.stack(voiced)
+
+
+def train_content(
+    utterances: Sequence[Utterance],
+    config: ContentConfig,
+    recipe: ContentRecipe,
+    *,
+    seed: int,
+    report: Callable[[int, float, float], None],
+) -> ContentEncoder:
+    """A trained content encoder in eval mode. `report(step, loss, seconds)` is called every REPORT_EVERY steps."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    encoder = ContentEncoder(config)
+    items = [label(utterance, encoder) for utterance in utterances]
+    optimiser = torch.optim.AdamW(encoder.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+
+    def rate(step: int) -> float:
+        return min(1.0, (step + 1) / recipe.warm_up) * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
+    started, running = time.monotonic(), 0.0
+    for step in range(1, recipe.steps + 1):
+        mels, phones, pitch, voiced = _batch(items, recipe, rng)
+        inputs = encoder.normalise(torch.log(mels + LOG_OFFSET))
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+            logits, tone = encoder.heads(encoder.encode(inputs))
+        logits, tone = logits.float(), tone.float()
+        loss = F.cross_entropy(logits.flatten(0, 1), phones.flatten(), label_smoothing=LABEL_SMOOTHING)
+        voicing = F.binary_cross_entropy_with_logits(tone[..., 1], voiced.float())
+        heard = F.smooth_l1_loss(tone[..., 0], pitch, reduction="none")[voiced]
+        loss = loss + PITCH_WEIGHT * (heard.sum() / max(1, heard.numel()) + VOICING_WEIGHT * voicing)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(encoder.parameters(), recipe.clip)
+        optimiser.step()
+        schedule.step()
+        running += loss.item()
+        if step % REPORT_EVERY == 0:
+            report(step, running / REPORT_EVERY, time.monotonic() - started)
+            running = 0.0
+    return encoder.eval()
+
+
+@torch.no_grad()
+def phone_accuracy(encoder: ContentEncoder, utterances: Sequence[Utterance]) -> float:
+    """Share of non-pause frames whose phone is told rightly, 0..1."""
+    right = total = 0
+    for utterance in utterances:
+        wave = torch.from_numpy(utterance.wave.astype(np.float32) / 32768)[None]
+        told = encoder.heads(encoder(wave))[0][0].argmax(-1)
+        truth = torch.from_numpy(utterance.frame_phones(len(told)))
+        speech = truth != PHONE_INDEX["pau"]
+        right += int((told[speech] == truth[speech]).sum())
+        total += int(speech.sum())
+    return right / max(1, total)
+
+
+@torch.no_grad()
+def learn_codebook(
+    encoder: ContentEncoder,
+    utterances: Sequence[Utterance],
+    *,
+    codes: int,
+    frames_per_code: int,
+    vectors: int = 60_000,
+    rounds: int = 20,
+    seed: int,
+) -> Tensor:
+    """K-means centroids over pairs of content frames, (codes, frames_per_code * dim) float32.
+
+    A centroid that loses all its vectors is set on a random vector again.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    gathered = [
+        pair(encoder(torch.from_numpy(u.wave.astype(np.float32) / 32768)[None]), frames_per_code)[0] for u in utterances
+    ]
+    points = torch.cat(gathered)
+    points = points[torch.randperm(len(points), generator=generator)[:vectors]]
+    centroids = points[torch.randperm(len(points), generator=generator)[:codes]].clone()
+    if len(centroids) < codes:
+        raise ValueError(f"{len(points)} vectors are too few for {codes} codes")
+    for _ in range(rounds):
+        nearest = nearest_codes(points, centroids)
+        counts = torch.bincount(nearest, minlength=codes).float()
+        sums = torch.zeros_like(centroids).index_add_(0, nearest, points)
+        used = counts > 0
+        centroids[used] = sums[used] / counts[used, None]
+        lost = int((~used).sum())
+        if lost:
+            centroids[~used] = points[torch.randint(len(points), (lost,), generator=generator)]
+    return centroids

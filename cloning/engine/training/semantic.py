@@ -1,0 +1,99 @@
+"""S1's stage: learn to read in this voice (phones to codes)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from cloning.engine.semantic.model import IGNORED, Text2Semantic
+from cloning.engine.training.batches import CODE_STEP, PHONE_STEP, pick, stack
+from cloning.engine.training.loop import rate_at, step_optimiser
+from cloning.engine.training.prepare import Item
+from cloning.engine.training.recipe import SemanticRecipe
+
+#: Longest pair of utterances in codes (12 s): longer ones are left single.
+MOST_PAIRED = 300
+
+
+class SemanticStage:
+    """Trains a Text2Semantic on items that have text; pairs of one speaker stand for a prompt and its continuation."""
+
+    name = "semantic"
+
+    def __init__(
+        self, model: Text2Semantic, items: Sequence[Item], recipe: SemanticRecipe, *, bfloat16: bool, device: str
+    ) -> None:
+        self.model = model.to(device)
+        self.recipe = recipe
+        self.steps = recipe.steps
+        self.items = [item for item in items if item.has_text]
+        self.device = device
+        self.bfloat16 = bfloat16
+        self.same: dict[str, list[Item]] = {}
+        for item in self.items:
+            self.same.setdefault(item.speaker, []).append(item)
+        self.optimiser = torch.optim.AdamW(
+            [{"params": list(model.parameters()), "peak": recipe.learning_rate}],
+            lr=recipe.learning_rate, betas=recipe.betas, weight_decay=0.01,
+        )  # fmt: skip
+
+    def modules(self) -> dict[str, nn.Module]:
+        return {"semantic": self.model}
+
+    def optimisers(self) -> Mapping[str, torch.optim.Optimizer]:
+        return {"semantic": self.optimiser}
+
+    def advance(self, step: int, rng: np.random.Generator, generator: torch.Generator) -> float | None:
+        phones, codes, targets = [], [], []
+        # A whole batch is paired or none of it: mixed lengths would mostly be padding.
+        paired = rng.random() < self.recipe.paired
+        for item in pick(self.items, max(1, self.recipe.batch // (2 if paired else 1)), rng):
+            chain = [item]
+            if paired:
+                friends = self.same[item.speaker]
+                other = friends[int(rng.integers(len(friends)))]
+                if other is not item and len(other.codes) + len(item.codes) <= MOST_PAIRED:
+                    chain = [other, item]
+            phones.append(torch.cat([part.phones for part in chain]))
+            codes.append(torch.cat([part.codes for part in chain]))
+            targets.append(
+                torch.cat(
+                    [
+                        torch.full_like(part.codes, IGNORED) if part.phone_targets is None else part.phone_targets
+                        for part in chain
+                    ]
+                )
+            )
+        has_targets = any(bool((row != IGNORED).any()) for row in targets)
+        phone_rows, phone_lengths = stack(phones, PHONE_STEP)
+        code_rows, code_lengths = stack(codes, CODE_STEP)
+        target_rows, _ = stack(targets, CODE_STEP, IGNORED)
+        with torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.bfloat16):
+            out = self.model(
+                phone_rows.to(self.device), phone_lengths.to(self.device),
+                code_rows.to(self.device), code_lengths.to(self.device),
+                phone_targets=target_rows.to(self.device) if has_targets and self.model.phone_head else None,
+            )  # fmt: skip
+        share = rate_at(step, steps=self.steps, warm_up=self.recipe.warm_up, final=self.recipe.final)
+        if not step_optimiser(out.loss, self.model, self.optimiser, share=share, clip=self.recipe.clip):
+            return None
+        return float(out.codes_loss)
+
+
+@torch.inference_mode()
+def semantic_loss(model: Text2Semantic, items: Sequence[Item], batch: int = 8) -> tuple[float, float]:
+    """Mean cross entropy and top-1 accuracy over single items, for held-out measurement."""
+    was, losses, accuracies = model.training, [], []
+    model.eval()
+    for start in range(0, len(items), batch):
+        part = items[start : start + batch]
+        phones, phone_lengths = stack([item.phones for item in part], PHONE_STEP)
+        codes, code_lengths = stack([item.codes for item in part], CODE_STEP)
+        out = model(phones, phone_lengths, codes, code_lengths)
+        losses.append(float(out.codes_loss) * len(part))
+        accuracies.append(float(out.accuracy) * len(part))
+    model.train(was)
+    return sum(losses) / len(items), sum(accuracies) / len(items)

@@ -1,0 +1,266 @@
+"""A voice as one bytes object: safetensors with a JSON description, so that a platform can seal it under one key.
+
+It holds the weights of S1 and S2 (half precision; single where half would overflow), the built-in content encoder if
+the voice uses it, and what is kept of the reference speech: its phones, its codes and its style vector. No recording
+and no spectrogram is kept, so nothing in the file plays back. Only safetensors is read, never pickle; every size is
+bounded and every tensor is checked against the description before a model is built.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from cloning.engine.acoustic.generator import AcousticModel
+from cloning.engine.config import EngineConfig
+from cloning.engine.errors import ConfigError, VoiceFileError
+from cloning.engine.features.content import ContentEncoder
+from cloning.engine.semantic.model import Text2Semantic
+from cloning.engine.weights import fill, first_difference, not_finite, outline
+
+#: What the description calls this format; the number grows when old readers could misread a new file.
+FORMAT = "vouch-voice"
+FORMAT_VERSION = 1
+#: Largest voice accepted. v2ProPlus with posterior and S1 is about 360 MB in half precision.
+MOST_BYTES = 600 * 2**20
+#: Largest safetensors header: about 2,000 tensors at 150 bytes, with the description, leaves ample room.
+MOST_HEADER_BYTES = 2 * 2**20
+#: Longest reference: a minute of codes, and as many phones as one utterance may have.
+MOST_REFERENCE_CODES = 1500
+MOST_REFERENCE_PHONES = 1080
+#: Most entries of the free training summary.
+MOST_SUMMARY = 64
+#: Beyond this a value is kept in single precision (half ends at 65504).
+HALF_LIMIT = 60000.0
+
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})?")
+_DIGEST = re.compile(r"([0-9a-f]{64})?")
+_DTYPES = {"F16", "F32", "I64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a voice keeps of its reference speech.
+
+    `phones` X and `codes` T (int64, both empty = speak without a prompt) are of the same words; `style` 1 x G x 1
+    float32.
+    """
+
+    phones: Tensor
+    codes: Tensor
+    style: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A voice, or a base without a reference. Weight dictionaries have the models' own names, any float precision.
+
+    `content`: weights of the built-in content encoder, None when it is not part of the voice.
+    `base_digest`: SHA-256 of the base's file, "" if there was none. `training`: a few named numbers or words about the
+    training.
+    """
+
+    config: EngineConfig
+    language: str
+    semantic: Mapping[str, Tensor]
+    acoustic: Mapping[str, Tensor]
+    content: Mapping[str, Tensor] | None = None
+    reference: Reference | None = None
+    base_digest: str = ""
+    training: Mapping[str, int | float | str] = field(default_factory=dict)
+
+    def build_semantic(self) -> Text2Semantic:
+        """S1 in float32, evaluation mode."""
+        return fill(lambda: Text2Semantic(self.config.semantic), self.semantic)
+
+    def build_acoustic(self) -> AcousticModel:
+        """S2 in float32, evaluation mode; with a posterior encoder if the weights hold one."""
+        posterior = _has_posterior(self.acoustic)
+        return fill(lambda: AcousticModel(self.config.acoustic, self.config.audio, posterior=posterior), self.acoustic)
+
+    def build_content(self) -> ContentEncoder:
+        """The built-in content encoder. Raises VoiceFileError when the voice does not carry one."""
+        if self.content is None:
+            raise VoiceFileError("no_content_encoder", "this voice does not carry a content encoder")
+        return fill(lambda: ContentEncoder(self.config.content), self.content)
+
+    def for_speaking(self) -> Voice:
+        """The same voice without what only training needs (posterior, phone head, content encoder): about a fifth
+        smaller."""
+        return replace(
+            self,
+            config=replace(self.config, semantic=replace(self.config.semantic, phone_classes=0)),
+            semantic={k: v for k, v in self.semantic.items() if not k.startswith("phone_head.")},
+            acoustic={k: v for k, v in self.acoustic.items() if not k.startswith("enc_q.")},
+            content=None,
+        )
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 of a voice's bytes, hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def pack(voice: Voice) -> bytes:
+    """Voice -> bytes; the same voice always gives the same bytes. Raises VoiceFileError for a voice that `unpack` would
+    refuse."""
+    _validate(voice)
+    tensors: dict[str, Tensor] = {}
+    for prefix, part in (("semantic", voice.semantic), ("acoustic", voice.acoustic), ("content", voice.content or {})):
+        for name, value in part.items():
+            tensors[f"{prefix}.{name}"] = _stored(value)
+    if voice.reference is not None:
+        tensors["reference.phones"] = voice.reference.phones.long().cpu().contiguous()
+        tensors["reference.codes"] = voice.reference.codes.long().cpu().contiguous()
+        tensors["reference.style"] = voice.reference.style.detach().float().cpu().contiguous()
+    description = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "config": voice.config.to_dict(),
+        "language": voice.language,
+        "base_digest": voice.base_digest,
+        "training": dict(voice.training),
+    }
+    return save(tensors, {"voice": json.dumps(description, sort_keys=True, allow_nan=False)})
+
+
+def unpack(data: bytes) -> Voice:
+    """Bytes -> checked voice, weights still in the stored precision. Raises VoiceFileError."""
+    description = _description(data)
+    try:
+        tensors = load(data)
+    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        raise VoiceFileError("damaged", "the file is not a readable voice") from error
+    parts: dict[str, dict[str, Tensor]] = {"semantic": {}, "acoustic": {}, "content": {}, "reference": {}}
+    for full, value in tensors.items():
+        prefix, _, name = full.partition(".")
+        if prefix not in parts:
+            raise VoiceFileError("wrong_weights", f"{full[:120]} is not a part of a voice")
+        parts[prefix][name] = value
+    kept = parts["reference"]
+    if kept and set(kept) != {"phones", "codes", "style"}:
+        raise VoiceFileError("wrong_reference", "the reference is incomplete")
+    try:
+        config = EngineConfig.from_dict(description["config"])
+    except ConfigError as error:
+        raise VoiceFileError("bad_description", error.message) from error
+    voice = Voice(
+        config=config,
+        language=description["language"],
+        semantic=parts["semantic"],
+        acoustic=parts["acoustic"],
+        content=parts["content"] or None,
+        reference=Reference(**kept) if kept else None,
+        base_digest=description["base_digest"],
+        training=description["training"],
+    )
+    _validate(voice)
+    return voice
+
+
+def _description(data: bytes) -> dict[str, Any]:
+    """The JSON description, with the outer shape of the file checked by hand before any library reads it."""
+    if not 8 < len(data) <= MOST_BYTES:
+        raise VoiceFileError("wrong_size", f"a voice has at most {MOST_BYTES} bytes")
+    (length,) = struct.unpack("<Q", data[:8])
+    if length > min(MOST_HEADER_BYTES, len(data) - 8):
+        raise VoiceFileError("damaged", "the header is larger than the file or than any voice needs")
+    try:
+        header = json.loads(data[8 : 8 + length])
+        description = json.loads(header["__metadata__"]["voice"])
+        dtypes = {entry["dtype"] for name, entry in header.items() if name != "__metadata__"}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise VoiceFileError("damaged", "the file has no voice description") from error
+    if not dtypes <= _DTYPES:
+        raise VoiceFileError("damaged", "the file holds numbers of a kind no voice has")
+    if not isinstance(description, dict):
+        raise VoiceFileError("bad_description", "the voice description is not an object")
+    wanted = {"format", "format_version", "config", "language", "base_digest", "training"}
+    if set(description) != wanted:
+        raise VoiceFileError("bad_description", "the voice description has missing or unknown entries")
+    if description["format"] != FORMAT or description["format_version"] != FORMAT_VERSION:
+        raise VoiceFileError("unsupported_version", "this voice was written in a format that is not known here")
+    return description
+
+
+def _validate(voice: Voice) -> None:
+    """One rule for both directions: whatever `pack` writes, `unpack` takes, and the other way round."""
+    if not isinstance(voice.language, str) or not _LANGUAGE.fullmatch(voice.language):
+        raise VoiceFileError("bad_description", "the language is not a language code")
+    if not isinstance(voice.base_digest, str) or not _DIGEST.fullmatch(voice.base_digest):
+        raise VoiceFileError("bad_description", "the base digest is not a SHA-256")
+    _check_summary(voice.training)
+    config = voice.config
+    posterior = _has_posterior(voice.acoustic)
+    expected = [
+        ("semantic", voice.semantic, outline(lambda: Text2Semantic(config.semantic))),
+        (
+            "acoustic",
+            voice.acoustic,
+            outline(lambda: AcousticModel(config.acoustic, config.audio, posterior=posterior)),
+        ),
+    ]
+    if voice.content is not None:
+        if config.content.kind != "built_in":
+            raise VoiceFileError("wrong_weights", "only the built-in content encoder is carried inside a voice")
+        expected.append(("content", voice.content, outline(lambda: ContentEncoder(config.content))))
+    for part, tensors, names in expected:
+        difference = first_difference(names, tensors)
+        if difference is not None:
+            raise VoiceFileError("wrong_weights", f"{part}: {difference}")
+        broken = not_finite(tensors)
+        if broken is not None:
+            raise VoiceFileError("not_finite", f"{part}: {broken} holds NaN or infinity")
+    if voice.reference is not None:
+        _check_reference(voice.reference, config)
+
+
+def _check_reference(reference: Reference, config: EngineConfig) -> None:
+    phones, codes, style = reference.phones, reference.codes, reference.style
+    for row, most, limit in (
+        (phones, MOST_REFERENCE_PHONES, config.semantic.phonemes),
+        (codes, MOST_REFERENCE_CODES, config.semantic.codes),
+    ):
+        if row.dtype != torch.int64 or row.dim() != 1 or row.numel() > most:
+            raise VoiceFileError("wrong_reference", "the reference's phones or codes are not a short row of numbers")
+        if row.numel() and not bool(((row >= 0) & (row < limit)).all()):
+            raise VoiceFileError("wrong_reference", "the reference's phones or codes are outside their tables")
+    if (phones.numel() == 0) != (codes.numel() == 0):
+        raise VoiceFileError("wrong_reference", "the reference needs both phones and codes, or neither")
+    if tuple(style.shape) != (1, config.acoustic.style, 1) or not style.dtype.is_floating_point:
+        raise VoiceFileError("wrong_reference", "the reference's style vector has the wrong shape")
+    if not bool(torch.isfinite(style).all()):
+        raise VoiceFileError("not_finite", "the reference's style vector holds NaN or infinity")
+
+
+def _check_summary(training: object) -> None:
+    if not isinstance(training, Mapping) or len(training) > MOST_SUMMARY:
+        raise VoiceFileError("bad_description", "the training summary is not a short set of named values")
+    for name, value in training.items():
+        fine = isinstance(value, str) and len(value) <= 500
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            fine = math.isfinite(value)
+        if not isinstance(name, str) or len(name) > 100 or not fine:
+            raise VoiceFileError("bad_description", "the training summary holds something other than words and numbers")
+
+
+def _has_posterior(acoustic: Mapping[str, Tensor]) -> bool:
+    return any(name.startswith("enc_q.") for name in acoustic)
+
+
+def _stored(value: Tensor) -> Tensor:
+    """A copy of its own (shared memory would be refused by safetensors), in half precision where that is safe."""
+    single = value.detach().float().cpu()
+    large = single.numel() > 0 and float(single.abs().max()) > HALF_LIMIT
+    return (single if large else single.half()).clone().contiguous()

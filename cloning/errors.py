@@ -1,0 +1,160 @@
+"""The refusals of this room. The gate's own all derive from ``GateRefused``: one look tells who said no."""
+
+from foundation.errors import Conflict, Gone, NotAllowed, Refused
+
+
+class GateRefused(NotAllowed):
+    """The gate refused."""
+
+    code = "gate_refused"
+
+
+class VoiceUnknown(GateRefused):
+    """There is no such thing here, or it is not yours."""
+
+    # The same answer as for an id that does not exist, so that the gate is no oracle for private voices.
+    code, status = "not_found", 404
+
+
+class NoConsent(GateRefused):
+    """There is no consent of this speaker that stands now."""
+
+    code = "no_consent"
+
+
+class ConsentWithdrawn(GateRefused):
+    """The speaker has withdrawn the consent this voice rests on."""
+
+    code = "consent_withdrawn"
+
+
+class ConsentExpired(GateRefused):
+    """The consent this voice rests on has run out."""
+
+    code = "consent_expired"
+
+
+class ConsentScope(GateRefused):
+    """The consent does not cover this use or language."""
+
+    code = "consent_scope"
+
+
+class NoLicence(GateRefused):
+    """You hold no licence for this voice."""
+
+    code = "no_licence"
+    advice = "Order a licence from the voice's listing."
+
+
+class LicenceScope(GateRefused):
+    """Your licence does not cover this use or language, or has run out."""
+
+    code = "licence_scope"
+
+
+class LicenceCap(GateRefused):
+    """Your licence has too few characters left for this text."""
+
+    code = "licence_cap"
+    advice = "Shorten the text, or order more characters."
+
+
+class PolicyRefused(GateRefused):
+    """The usage policy forbids this text."""
+
+    code = "policy_refused"
+
+
+class HeldForModerator(GateRefused):
+    """This text needs a moderator's decision before it may be spoken."""
+
+    code = "held_for_moderator"
+    advice = "Wait for the decision: GET /api/v1/speech/<id> shows it."
+
+
+class Restricted(GateRefused):
+    """A moderator's decision forbids this."""
+
+    code = "restricted"
+    advice = "You may ask for the decision to be looked at again."
+
+
+class RehearsalOnly(GateRefused):
+    """This voice belongs to a rehearsal and speaks only there."""
+
+    code = "rehearsal_only"
+
+
+class TrainingSetChanged(GateRefused):
+    """The training recordings are not the ones that were approved."""
+
+    code = "training_set_changed"
+
+
+class TextChanged(GateRefused):
+    """The text is not the one that was approved."""
+
+    code = "text_changed"
+
+
+class VoiceNotReady(GateRefused):
+    """This voice is still in training, or its training failed."""
+
+    code, status = "voice_not_ready", 409
+
+
+class VoiceDestroyed(GateRefused):
+    """This voice was destroyed."""
+
+    code, status = "voice_destroyed", 410
+
+
+class NoRecordings(Refused):
+    """No accepted training recording belongs to this consent."""
+
+    code = "no_recordings"
+    advice = "Upload training speech, wait until it is accepted, then give the consent that names it."
+
+
+class TextInvalid(Refused):
+    """This text cannot be spoken."""
+
+    code = "text_invalid"
+
+
+class LanguageUnsupported(Refused):
+    """This language cannot be spoken yet."""
+
+    code = "unsupported_language"
+
+
+class ContainerUnknown(Refused):
+    """This audio format cannot be made."""
+
+    code = "unknown_container"
+
+
+class VoiceExists(Conflict):
+    """A voice of this name exists under this consent."""
+
+    code = "voice_exists"
+
+
+class IllegalTransition(Conflict):
+    """This is not possible in the present state."""
+
+    code = "illegal_transition"
+
+
+class OutputRevoked(Gone):
+    """This recording was withdrawn from use."""
+
+    code = "output_revoked"
+
+
+class JobForgotten(Gone):
+    """The text of this job is no longer kept."""
+
+    code = "text_forgotten"
+    advice = "Send the request again."

@@ -1,0 +1,368 @@
+"""The one place that answers "may this be done?".
+
+Its yes is a signed, single-use, short-lived clearance without which the vault opens no voice; its no is a named
+``GateRefused``. Each yes and each no is a leaf of the log, in the transaction that decided it.
+
+The question is asked twice. When a request arrives, so that the client learns at once; and again by the worker just
+before the voice's key is needed, because a consent may be withdrawn while a job waits. Only the second answer signs.
+
+Every judgement holds the consent's row lock, and a withdrawal takes the same lock first: of the two, one happens
+entirely before the other. Lock order everywhere in this room: consent, licence, voice, job, then the log.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Literal
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from cloning import errors, texts
+from cloning.models import SpeechRequest, Voice
+from cloning.states import VoiceState
+from consent.models import Consent, Licence
+from consent.selectors import licence_for
+from foundation import keys
+from foundation.audit import log
+from foundation.clock import now
+from foundation.identity.actors import Actor
+from foundation.vault.clearance import Clearance, encode
+from safety import policy
+from safety.selectors import active_restrictions, decision_for
+
+CLEARANCE_LIFE: Final = timedelta(minutes=5)
+"""Long enough to unwrap a key on a slow disk, short enough that a leaked token is soon worth nothing."""
+RULES: Final = "gate@1"
+"""Version of the rules in this file; it stands in every clearance beside the policy pack's version."""
+OWN_USE: Final = "own_use"
+LICENCE_TO_OTHERS: Final = "licence_to_others"
+"""The two uses of a consent that this gate reads; `consent` defines them."""
+ALLOWED: Final = "allow"
+"""The one moderator's decision that lets a held text through; every other keeps it shut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the gate decided and what it rests on. ``refusal`` None means yes. A hold is a refusal of its own kind."""
+
+    refusal: errors.GateRefused | None
+    voice: Voice | None
+    consent: Consent | None = None
+    licence: Licence | None = None
+    verdict: policy.PolicyVerdict | None = None
+    approval: UUID | None = None
+
+    @property
+    def policy_version(self) -> str:
+        return f"{RULES}+{self.verdict.pack}" if self.verdict else RULES
+
+
+# -- training ---------------------------------------------------------------------------------------------------------
+
+
+def judge_training(*, consent_id: UUID, owner_id: UUID, language: str, voice: Voice | None = None) -> Judgement:
+    """May ``owner_id`` have a voice trained under this consent? Inside a transaction; takes the consent's lock."""
+    consent = _lock(consent_id)
+    if consent is None or consent.person_id != owner_id:
+        return Judgement(errors.VoiceUnknown(), voice)
+    subjects = [("person", str(owner_id))] + ([("voice", str(voice.id))] if voice else [])
+    refusal = (
+        _rehearsal(consent.rehearsal)
+        or _restriction(subjects)
+        or _standing(consent)
+        or _covered(consent, language)
+        or _trainable(voice)
+    )
+    return Judgement(refusal, voice, consent)
+
+
+def check_training(*, actor: Actor, voice: Voice, digest: str) -> None:
+    """The worker's question before it starts. Signs nothing. Raises GateRefused, after the refusal is in the log."""
+    with transaction.atomic():
+        judgement = _training(voice, digest)
+        if judgement.refusal is None:
+            _log_yes("policy.decided", actor, judgement, purpose="train")
+        else:
+            log_refusal(actor, judgement, purpose="train")
+    if judgement.refusal is not None:
+        raise judgement.refusal
+
+
+def clear_training(*, actor: Actor, voice: Voice, digest: str) -> str:
+    """A clearance to seal a trained voice. ``digest`` is the training set's (`selectors.training_digest`).
+
+    Raises GateRefused, after the refusal is in the log.
+    """
+    with transaction.atomic():
+        judgement = _training(voice, digest)
+        token = _answer(actor, judgement, purpose="train", digest=digest, requester_id=voice.owner_id)
+    if judgement.refusal is not None:
+        raise judgement.refusal
+    return token
+
+
+def _training(voice: Voice, digest: str) -> Judgement:
+    fresh = Voice.objects.get(id=voice.id)
+    judgement = judge_training(
+        consent_id=fresh.consent_id, owner_id=fresh.owner_id, language=fresh.language, voice=fresh
+    )
+    if judgement.refusal is None and digest != fresh.training_digest:
+        return Judgement(errors.TrainingSetChanged(), fresh, judgement.consent)
+    return judgement
+
+
+# -- speaking ---------------------------------------------------------------------------------------------------------
+
+
+def judge_speech(
+    *, voice_id: UUID, requester_id: UUID, text: str, text_digest: str, language: str, reserved: int = 0
+) -> Judgement:
+    """May ``requester_id`` have this text spoken in this voice? Inside a transaction; takes the consent's lock.
+
+    ``reserved`` is what this very request has already set aside under the licence: the worker's question must not count
+    it a second time. A voice the requester may not know of is answered as one that does not exist.
+    """
+    voice = Voice.objects.filter(id=voice_id).first()
+    if voice is None:
+        return Judgement(errors.VoiceUnknown(), None)
+    consent = _lock(voice.consent_id)
+    voice.refresh_from_db()
+    if consent is None or not _may_know(voice, consent, requester_id):
+        return Judgement(errors.VoiceUnknown(), voice)
+    licence = None if voice.owner_id == requester_id else _licence(requester_id, consent)
+    people = {str(requester_id), str(voice.owner_id)}
+    subjects = [*(("person", p) for p in sorted(people)), ("voice", str(voice.id)), ("text", text_digest)]
+    refusal = (
+        _rehearsal(voice.rehearsal)
+        or _restriction(subjects)
+        or _standing(consent)
+        or _speakable(voice)
+        or _covered(consent, language)
+        or _entitled(voice, consent, licence, requester_id, language, len(text) - reserved)
+    )
+    if refusal is not None:
+        return Judgement(refusal, voice, consent, licence)
+    return _by_policy(voice, consent, licence, requester_id, text, text_digest, language)
+
+
+def clear_speech(*, actor: Actor, request: SpeechRequest) -> str:
+    """A clearance to open the voice for exactly this request's text.
+
+    Raises GateRefused (HeldForModerator included), after the refusal is in the log.
+    """
+    with transaction.atomic():
+        judgement = judge_speech(
+            voice_id=request.voice_id,
+            requester_id=request.requester_id,
+            text=request.text,
+            text_digest=request.text_digest,
+            language=request.language,
+            reserved=request.reserved,
+        )
+        found = judgement.licence.id if judgement.licence else None
+        if judgement.refusal is None and (found != request.licence_id or (found and not request.reserved)):
+            judgement = Judgement(errors.NoLicence(), judgement.voice, judgement.consent)
+        if judgement.refusal is None and texts.digest(request.text) != request.text_digest:
+            judgement = Judgement(errors.TextChanged(), judgement.voice, judgement.consent)
+        token = _answer(
+            actor, judgement, purpose="speak", digest=request.text_digest, requester_id=request.requester_id
+        )
+    if judgement.refusal is not None:
+        raise judgement.refusal
+    return token
+
+
+def _by_policy(
+    voice: Voice,
+    consent: Consent,
+    licence: Licence | None,
+    requester_id: UUID,
+    text: str,
+    text_digest: str,
+    language: str,
+) -> Judgement:
+    """The last question: what the text itself says.
+
+    A moderator's decision on exactly this text, in this voice, for this person settles a hold; what the policy itself
+    refuses no moderator lifts.
+    """
+    verdict = policy.evaluate(text, language=language)
+    refusal: errors.GateRefused | None = None
+    approval = None
+    if verdict.outcome == "refuse":
+        refusal = errors.PolicyRefused(rule=verdict.rule, clause=verdict.clause, pack=verdict.pack)
+    elif verdict.outcome == "hold":
+        case = decision_for(text_digest=text_digest, voice_ref=str(voice.id), requester_id=requester_id)
+        if case is None:
+            refusal = errors.HeldForModerator(rule=verdict.rule, clause=verdict.clause, pack=verdict.pack)
+        elif case.decision == ALLOWED:
+            approval = case.id
+        else:
+            refusal = errors.PolicyRefused("A moderator refused this text.", clause=case.decision_clause)
+    elif verdict.outcome != "allow":
+        refusal = errors.PolicyRefused("The policy gave no answer that is known here.")
+    return Judgement(refusal, voice, consent, licence, verdict, approval)
+
+
+# -- the single rules: each returns its refusal, or None ---------------------------------------------------------------
+
+
+def _rehearsal(rehearsal: bool) -> errors.GateRefused | None:
+    return errors.RehearsalOnly() if rehearsal and not settings.REHEARSAL else None
+
+
+def _restriction(subjects: list[tuple[str, str]]) -> errors.GateRefused | None:
+    found = active_restrictions(subjects=subjects)
+    if not found:
+        return None
+    return errors.Restricted(subject=found[0].subject_kind, clause=found[0].clause)
+
+
+def _standing(consent: Consent) -> errors.GateRefused | None:
+    if consent.state == "withdrawn":
+        return errors.ConsentWithdrawn()
+    if consent.state == "expired" or consent.valid_until <= now():
+        return errors.ConsentExpired()
+    return None if consent.state == "active" else errors.NoConsent()
+
+
+def _covered(consent: Consent, language: str) -> errors.GateRefused | None:
+    if language not in consent.languages:
+        return errors.ConsentScope(f"The consent does not cover the language '{language}'.")
+    return None
+
+
+def _trainable(voice: Voice | None) -> errors.GateRefused | None:
+    if voice is not None and voice.state == VoiceState.DESTROYED:
+        return errors.VoiceDestroyed()
+    return None
+
+
+def _speakable(voice: Voice) -> errors.GateRefused | None:
+    if voice.state == VoiceState.DESTROYED:
+        return errors.VoiceDestroyed()
+    return None if voice.state == VoiceState.READY else errors.VoiceNotReady()
+
+
+def _entitled(
+    voice: Voice, consent: Consent, licence: Licence | None, requester_id: UUID, language: str, characters: int
+) -> errors.GateRefused | None:
+    """The owner needs the use ``own_use``; anybody else a licence, and the consent must still offer licences."""
+    if requester_id == voice.owner_id:
+        return None if _use(consent, OWN_USE) else errors.ConsentScope("The consent does not cover your own use.")
+    if licence is None:
+        return errors.NoLicence()
+    if not _use(consent, LICENCE_TO_OTHERS):
+        return errors.ConsentScope("The consent does not cover use by others.")
+    # Fail closed: a licence that fell out of step with what it grants is no licence.
+    if licence.state != "active" or licence.valid_until <= now():
+        return errors.LicenceScope("The licence has ended.")
+    if licence.rehearsal != voice.rehearsal:
+        return errors.LicenceScope("A rehearsal licence is for rehearsal voices only, and the other way round.")
+    languages = licence.scope.get("languages")
+    if languages is not None and language not in languages:
+        return errors.LicenceScope(f"The licence does not cover the language '{language}'.")
+    left = licence.characters_cap - licence.characters_used - licence.characters_reserved
+    if characters > left:
+        return errors.LicenceCap(characters_left=left)
+    return None
+
+
+def _use(consent: Consent, use: str) -> bool:
+    return consent.uses.get(use) is True
+
+
+def _may_know(voice: Voice, consent: Consent, requester_id: UUID) -> bool:
+    """Who may learn that the voice exists: its owner, who holds or held a licence, anyone when it is on offer."""
+    return (
+        voice.owner_id == requester_id
+        or _use(consent, LICENCE_TO_OTHERS)
+        or Licence.objects.filter(consent_id=consent.id, licensee_id=requester_id).exists()
+    )
+
+
+def _lock(consent_id: UUID) -> Consent | None:
+    return Consent.objects.select_for_update(of=("self",)).filter(id=consent_id).first()
+
+
+def _licence(requester_id: UUID, consent: Consent) -> Licence | None:
+    """The requester's licence, locked: what is left under it cannot change before the reservation."""
+    found = licence_for(person_id=requester_id, consent_id=consent.id)
+    return Licence.objects.select_for_update(of=("self",)).get(id=found.id) if found else None
+
+
+# -- answering --------------------------------------------------------------------------------------------------------
+
+
+def _answer(
+    actor: Actor, judgement: Judgement, *, purpose: Literal["train", "speak"], digest: str, requester_id: UUID
+) -> str:
+    """Logs the judgement and signs it when it is a yes; the empty string otherwise."""
+    if judgement.refusal is not None:
+        log_refusal(actor, judgement, purpose=purpose)
+        return ""
+    if judgement.voice is None:
+        raise RuntimeError("a yes without a voice")
+    moment = now()
+    clearance = Clearance(
+        id=uuid.uuid4(),
+        purpose=purpose,
+        voice_id=judgement.voice.id,
+        digest=digest,
+        consent_id=judgement.voice.consent_id,
+        licence_id=judgement.licence.id if judgement.licence else None,
+        requester_id=requester_id,
+        policy_version=judgement.policy_version,
+        rehearsal=judgement.voice.rehearsal,
+        issued_at=moment,
+        expires_at=moment + CLEARANCE_LIFE,
+    )
+    _log_yes("clearance.issued", actor, judgement, purpose=purpose, clearance=str(clearance.id))
+    return encode(clearance, keys.private_key("gate"))
+
+
+def basis(judgement: Judgement) -> dict[str, str | None]:
+    """What a leaf says a judgement rests on: ids and versions, no text and no names."""
+    return {
+        "voice": str(judgement.voice.id) if judgement.voice else None,
+        "consent": str(judgement.consent.id) if judgement.consent else None,
+        "licence": str(judgement.licence.id) if judgement.licence else None,
+        "policy": judgement.policy_version,
+        "rule": judgement.verdict.rule if judgement.verdict else None,
+        "approval": str(judgement.approval) if judgement.approval else None,
+    }
+
+
+def log_refusal(actor: Actor, judgement: Judgement, *, purpose: str) -> None:
+    """The leaf of a no. A request for a voice that does not exist leaves one too: guessing ids is not silent."""
+    if judgement.refusal is None:
+        raise RuntimeError("not a refusal")
+    log.append(
+        kind="clearance.refused",
+        subject=_subject(judgement),
+        actor=actor,
+        data={"purpose": purpose, "code": judgement.refusal.code, **basis(judgement)},
+        rehearsal=_is_rehearsal(judgement),
+    )
+
+
+def _log_yes(kind: str, actor: Actor, judgement: Judgement, *, purpose: str, **more: str) -> None:
+    log.append(
+        kind=kind,
+        subject=_subject(judgement),
+        actor=actor,
+        data={"purpose": purpose, "outcome": "allow", **basis(judgement), **more},
+        rehearsal=_is_rehearsal(judgement),
+    )
+
+
+def _subject(judgement: Judgement) -> str:
+    return f"voice:{judgement.voice.id}" if judgement.voice else "voice:unknown"
+
+
+def _is_rehearsal(judgement: Judgement) -> bool:
+    if judgement.voice is not None:
+        return judgement.voice.rehearsal
+    return judgement.consent.rehearsal if judgement.consent else settings.REHEARSAL

@@ -1,0 +1,238 @@
+"""Voices, the jobs that make them and speak in them, the outputs, and what was used.
+
+A job is one attempt-counted piece of work for a worker; ``run`` is its fencing token: every write of a worker names
+the run it was given, so a worker that was taken for dead and comes back can publish nothing.
+"""
+
+import uuid
+from enum import StrEnum
+from typing import ClassVar
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+
+from cloning.states import JobState, OutputState, TraceState, VoiceState
+from foundation.clock import now
+
+MAX_NAME = 80
+MAX_TEXT = 10_000
+"""Characters of one speech request: the engine's own bound (`cloning.engine.text`)."""
+MAX_SEED = 2**31 - 1
+LANGUAGES = ("en", "zh")
+"""Languages the engine speaks today."""
+CONTAINERS = ("wav", "flac", "mp3", "opus")
+
+
+class JobKind(models.TextChoices):
+    TRAIN = "train", "Train"
+    SPEAK = "speak", "Speak"
+
+
+def _known(field: str, states: type[StrEnum], name: str) -> models.CheckConstraint:
+    return models.CheckConstraint(condition=Q(**{f"{field}__in": [s.value for s in states]}), name=name)
+
+
+class Voice(models.Model):
+    """One speaker's voice under one consent. Its weights lie in the vault and open only against a clearance."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="voices")
+    consent = models.ForeignKey("consent.Consent", on_delete=models.PROTECT, related_name="voices")
+    name = models.CharField(max_length=MAX_NAME)
+    language = models.CharField(max_length=8)
+    state = models.CharField(max_length=12, default=VoiceState.TRAINING.value)
+    training_digest = models.CharField(max_length=64)
+    key = models.ForeignKey("vault.VaultKey", on_delete=models.PROTECT, related_name="+")
+    weights = models.ForeignKey("vault.SealedObject", null=True, on_delete=models.PROTECT, related_name="+")
+    rehearsal = models.BooleanField()
+    created_at = models.DateTimeField(default=now)
+    ready_at = models.DateTimeField(null=True)
+    destroyed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            _known("state", VoiceState, "voice_state_known"),
+            models.CheckConstraint(
+                condition=~Q(state="ready") | Q(weights__isnull=False, ready_at__isnull=False),
+                name="voice_ready_has_weights",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="destroyed") | Q(destroyed_at__isnull=False), name="voice_destroyed_has_time"
+            ),
+            models.UniqueConstraint(fields=["consent", "name"], name="voice_name_once_per_consent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"voice {self.id}"
+
+
+class TrainingItem(models.Model):
+    """A recording the voice is trained from: which, and in what order."""
+
+    voice = models.ForeignKey(Voice, on_delete=models.CASCADE, related_name="training_items")
+    recording = models.ForeignKey("consent.Recording", on_delete=models.PROTECT, related_name="+")
+    position = models.PositiveSmallIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["voice", "recording"], name="training_item_once"),
+            models.UniqueConstraint(fields=["voice", "position"], name="training_item_position_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"recording {self.recording_id} of voice {self.voice_id}"
+
+
+class Job(models.Model):
+    """One piece of work for a worker. Error codes are stable words; ``seconds_left`` is an estimate or null."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=8, choices=JobKind.choices)
+    voice = models.ForeignKey(Voice, on_delete=models.PROTECT, related_name="jobs")
+    requester = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    state = models.CharField(max_length=12, default=JobState.QUEUED.value)
+    stage = models.CharField(max_length=40, blank=True)
+    progress = models.FloatField(default=0.0)
+    seconds_left = models.FloatField(null=True)
+    error_code = models.CharField(max_length=60, blank=True)
+    error_detail = models.CharField(max_length=500, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    run = models.UUIDField(null=True)
+    heartbeat_at = models.DateTimeField(null=True)
+    checkpoint = models.ForeignKey(
+        "retention.CustodyItem", null=True, on_delete=models.SET_NULL, related_name="job_checkpoints"
+    )
+    created_at = models.DateTimeField(default=now)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            _known("state", JobState, "job_state_known"),
+            models.CheckConstraint(condition=Q(kind__in=JobKind.values), name="job_kind_known"),
+            models.CheckConstraint(condition=Q(progress__gte=0.0, progress__lte=1.0), name="job_progress_0_to_1"),
+            models.CheckConstraint(
+                condition=Q(state="running", run__isnull=False, heartbeat_at__isnull=False)
+                | (~Q(state="running") & Q(run__isnull=True)),
+                name="job_running_has_run",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=["failed", "refused", "cancelled"]) | ~Q(error_code=""),
+                name="job_ended_badly_has_code",
+            ),
+            models.UniqueConstraint(
+                fields=["voice"],
+                condition=Q(kind="train", state__in=["queued", "running"]),
+                name="job_one_training_at_a_time",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["state", "heartbeat_at"], name="job_state_heartbeat")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} job {self.id}"
+
+
+class SpeechRequest(models.Model):
+    """What is to be said. The text is emptied when the job ends; its digest stays and says nothing by itself.
+
+    ``reserved`` counts the characters set aside under the licence: 0 before, ``characters`` while the job is open, 0
+    again after settling or releasing. It makes both safe to do twice.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    job = models.OneToOneField(Job, on_delete=models.PROTECT, related_name="speech")
+    voice = models.ForeignKey(Voice, on_delete=models.PROTECT, related_name="+")
+    requester = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    text = models.TextField(max_length=MAX_TEXT, blank=True)
+    text_digest = models.CharField(max_length=64, db_index=True)
+    characters = models.PositiveIntegerField()
+    reserved = models.PositiveIntegerField(default=0)
+    language = models.CharField(max_length=8)
+    seed = models.BigIntegerField(validators=[MinValueValidator(0), MaxValueValidator(MAX_SEED)])
+    container = models.CharField(max_length=8)
+    case_ref = models.UUIDField(null=True, db_index=True)
+    licence = models.ForeignKey("consent.Licence", null=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(default=now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(characters__gte=1), name="speech_has_characters"),
+            models.CheckConstraint(
+                condition=Q(reserved=0) | Q(reserved=F("characters"), licence__isnull=False),
+                name="speech_reserved_all_or_nothing",
+            ),
+            models.CheckConstraint(condition=Q(seed__gte=0, seed__lte=MAX_SEED), name="speech_seed_bounds"),
+            models.CheckConstraint(condition=Q(container__in=CONTAINERS), name="speech_container_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"speech request {self.id}"
+
+
+class Output(models.Model):
+    """A sealed recording: marked, labelled, signed. ``mark_payload`` is what the watermark carries."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    request = models.OneToOneField(SpeechRequest, on_delete=models.PROTECT, related_name="output")
+    voice = models.ForeignKey(Voice, on_delete=models.PROTECT, related_name="outputs")
+    licence = models.ForeignKey("consent.Licence", null=True, on_delete=models.PROTECT, related_name="+")
+    requester = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    sealed = models.ForeignKey("vault.SealedObject", on_delete=models.PROTECT, related_name="+")
+    media_type = models.CharField(max_length=40)
+    sha256 = models.CharField(max_length=64)
+    seconds = models.FloatField()
+    label_seconds = models.FloatField()
+    mark_payload = models.BigIntegerField(unique=True)
+    provenance = models.JSONField()
+    state = models.CharField(max_length=12, default=OutputState.LIVE.value)
+    leaf_index = models.BigIntegerField()
+    rehearsal = models.BooleanField()
+    created_at = models.DateTimeField(default=now)
+
+    class Meta:
+        constraints: ClassVar = [
+            _known("state", OutputState, "output_state_known"),
+            models.CheckConstraint(condition=Q(seconds__gt=0, label_seconds__gt=0), name="output_has_sound_and_label"),
+        ]
+
+    def __str__(self) -> str:
+        return f"output {self.id}"
+
+
+class Usage(models.Model):
+    """One row an output, written with it: what the marketplace prices."""
+
+    output = models.OneToOneField(Output, on_delete=models.PROTECT, related_name="usage")
+    licence = models.ForeignKey("consent.Licence", null=True, on_delete=models.PROTECT, related_name="+")
+    consent = models.ForeignKey("consent.Consent", on_delete=models.PROTECT, related_name="+")
+    characters = models.PositiveIntegerField()
+    seconds = models.FloatField()
+    created_at = models.DateTimeField(default=now, db_index=True)
+
+    def __str__(self) -> str:
+        return f"use of output {self.output_id}"
+
+
+class TraceJob(models.Model):
+    """A question "where does this recording come from?". The recording lies in custody for an hour at most."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    requester = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    recording = models.ForeignKey("retention.CustodyItem", null=True, on_delete=models.SET_NULL, related_name="+")
+    state = models.CharField(max_length=8, default=TraceState.QUEUED.value)
+    hits = models.JSONField(default=list)
+    error_code = models.CharField(max_length=60, blank=True)
+    error_detail = models.CharField(max_length=500, blank=True)
+    sent_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=now)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            _known("state", TraceState, "trace_state_known"),
+            models.CheckConstraint(condition=~Q(state="failed") | ~Q(error_code=""), name="trace_failed_has_code"),
+        ]
+
+    def __str__(self) -> str:
+        return f"trace {self.id}"

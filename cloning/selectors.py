@@ -1,0 +1,154 @@
+"""Reads: what a person owns, what a voice is trained from, and what a found recording's output stands on now."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TypedDict, TypeVar
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from cloning.errors import NoRecordings, OutputRevoked
+from cloning.models import Job, JobKind, Output, SpeechRequest, TraceJob, Voice
+from cloning.states import OutputState
+from consent.models import Consent, Recording
+from foundation.clock import now
+from foundation.errors import NotFound
+from foundation.identity.actors import Actor
+from retention.models import CustodyItem
+from safety.selectors import active_restrictions
+
+T = TypeVar("T")
+
+
+class TraceView(TypedDict):
+    """One traced output, as anybody may see it: no text, no requester, no speaker's name."""
+
+    output: str
+    made_at: datetime
+    voice: str
+    use: str
+    consent_state: str
+    licence_state: str | None
+    output_state: str
+    rehearsal: bool
+
+
+def voices(*, actor: Actor) -> QuerySet[Voice]:
+    """The actor's own voices, newest first."""
+    return Voice.objects.filter(owner_id=actor.person_id).order_by("-created_at")
+
+
+def voice(*, actor: Actor, voice_id: UUID) -> Voice:
+    """Raises NotFound."""
+    return _found(voices(actor=actor).filter(id=voice_id).first())
+
+
+def job(*, actor: Actor, job_id: UUID) -> Job:
+    """Raises NotFound."""
+    return _found(Job.objects.filter(id=job_id, requester_id=actor.person_id).first())
+
+
+def speech(*, actor: Actor, request_id: UUID) -> SpeechRequest:
+    """Raises NotFound."""
+    found = SpeechRequest.objects.select_related("job", "output").filter(id=request_id, requester_id=actor.person_id)
+    return _found(found.first())
+
+
+def output(*, actor: Actor, output_id: UUID) -> Output:
+    """Raises NotFound."""
+    found = Output.objects.select_related("sealed", "voice").filter(id=output_id, requester_id=actor.person_id)
+    return _found(found.first())
+
+
+def playable_output(*, actor: Actor, output_id: UUID) -> Output:
+    """The output, when its sound may be handed out. Raises NotFound, OutputRevoked."""
+    found = output(actor=actor, output_id=output_id)
+    if found.state != OutputState.LIVE:
+        raise OutputRevoked(state=found.state)
+    if active_restrictions(subjects=[("output", str(found.id))]):
+        raise OutputRevoked("A moderator has withdrawn this recording.", state=OutputState.QUARANTINED.value)
+    return found
+
+
+def trace_job(*, trace_id: UUID) -> TraceJob:
+    """A trace, by its unguessable id: whoever asked holds it. Raises NotFound."""
+    return _found(TraceJob.objects.filter(id=trace_id).first())
+
+
+def _found(thing: T | None) -> T:
+    if thing is None:
+        raise NotFound
+    return thing
+
+
+def training_job_id(voice: Voice) -> UUID | None:
+    """The voice's training job: there is one, retried in place."""
+    return voice.jobs.filter(kind=JobKind.TRAIN).order_by("-created_at").values_list("id", flat=True).first()
+
+
+def output_id_of(request: SpeechRequest) -> UUID | None:
+    """The finished recording of a request, or None."""
+    return Output.objects.filter(request=request).values_list("id", flat=True).first()
+
+
+# -- training ---------------------------------------------------------------------------------------------------------
+
+
+def training_recordings(consent: Consent, *, language: str) -> list[Recording]:
+    """The accepted recordings of a consent in one language, in a fixed order."""
+    return list(
+        Recording.objects.select_related("custody")
+        .filter(consents=consent, state="passed", language=language)
+        .order_by("created_at", "id")
+    )
+
+
+def custody_of(recording: Recording) -> CustodyItem:
+    """Where the recording's sound lies. Raises NoRecordings when its content never arrived."""
+    if recording.custody is None:
+        raise NoRecordings()
+    return recording.custody
+
+
+def digest_of(recordings: Sequence[Recording]) -> str:
+    """SHA-256 (hex) over the ids and commitments of a training set, in order: what a training clearance is bound to."""
+    lines = [[str(recording.id), custody_of(recording).commitment, recording.transcript] for recording in recordings]
+    return hashlib.sha256(json.dumps(lines, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+
+
+def training_set(voice: Voice) -> list[Recording]:
+    """The recordings the voice was asked to be trained from."""
+    items = voice.training_items.select_related("recording", "recording__custody").order_by("position")
+    return [item.recording for item in items]
+
+
+def consent_stands(voice_id: UUID) -> bool:
+    """Is the consent still in force? A cheap look without a lock, for a running training; the gate decides."""
+    return Voice.objects.filter(id=voice_id, consent__state="active", consent__valid_until__gt=now()).exists()
+
+
+# -- tracing ----------------------------------------------------------------------------------------------------------
+
+
+def trace_view(output_ref: str) -> TraceView | None:
+    """Joins an output to its voice, licence and consent as they stand now; None for a mark without an output.
+
+    A mark is drawn before sealing, so a sealing that failed leaves one behind that no recording carries.
+    """
+    found = Output.objects.select_related("voice__consent", "licence").filter(id=output_ref).first()
+    if found is None:
+        return None
+    consent = found.voice.consent
+    expired = consent.state == "active" and consent.valid_until <= now()
+    return TraceView(
+        output=str(found.id),
+        made_at=found.created_at,
+        voice=found.voice.name,
+        use="licence" if found.licence_id else "own_use",
+        consent_state="expired" if expired else consent.state,
+        licence_state=found.licence.state if found.licence else None,
+        output_state=found.state,
+        rehearsal=found.rehearsal,
+    )

@@ -1,0 +1,341 @@
+"""Asking for voices and speech, and ending them. Each function is one act: one transaction, one leaf, then the queue.
+
+Work is handed to the workers only after commit, and only by id.
+"""
+
+import secrets
+import uuid
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from cloning import errors, gate, jobs, texts
+from cloning.models import MAX_NAME, MAX_SEED, Job, JobKind, Output, SpeechRequest, TrainingItem, Voice
+from cloning.selectors import digest_of, training_recordings
+from cloning.states import JOB, OPEN_JOB_STATES, OUTPUT, VOICE, JobState, OutputState, VoiceState, move
+from consent.models import Consent
+from foundation.audit import log
+from foundation.clock import now
+from foundation.errors import NotFound, Refused
+from foundation.identity.actors import Actor
+from foundation.vault import services as vault
+from safety.services import hold_text
+
+# -- voices -----------------------------------------------------------------------------------------------------------
+
+
+def request_voice(*, actor: Actor, consent_id: UUID, name: str, language: str) -> Voice:
+    """A voice from the recordings its consent names, and the queued job that trains it (``voice.jobs``).
+
+    Raises NotFound (unknown or foreign consent), GateRefused, NoRecordings, VoiceExists, LanguageUnsupported.
+    """
+    texts.check_language(language)
+    name = name.strip()
+    if not 1 <= len(name) <= MAX_NAME:
+        raise Refused(f"A voice's name has 1 to {MAX_NAME} characters.", code="name_invalid")
+    if actor.person_id is None:
+        raise NotFound
+    with transaction.atomic():
+        judgement = gate.judge_training(consent_id=consent_id, owner_id=actor.person_id, language=language)
+        if judgement.refusal is not None:
+            gate.log_refusal(actor, judgement, purpose="train")
+        elif judgement.consent is not None:
+            return _make_voice(actor, judgement.consent, name, language)
+    raise judgement.refusal or errors.NoConsent()
+
+
+def _make_voice(actor: Actor, consent: Consent, name: str, language: str) -> Voice:
+    recordings = training_recordings(consent, language=language)
+    if not recordings:
+        raise errors.NoRecordings()
+    voice_id = uuid.uuid4()
+    try:
+        with transaction.atomic():
+            voice = Voice.objects.create(
+                id=voice_id,
+                owner_id=consent.person_id,
+                consent=consent,
+                name=name,
+                language=language,
+                training_digest=digest_of(recordings),
+                key=vault.create_key(kind="voice", owner_ref=str(voice_id), actor=actor),
+                rehearsal=consent.rehearsal,
+            )
+    except IntegrityError as error:
+        raise errors.VoiceExists() from error
+    TrainingItem.objects.bulk_create(
+        TrainingItem(voice=voice, recording=recording, position=n) for n, recording in enumerate(recordings)
+    )
+    job = Job.objects.create(kind=JobKind.TRAIN, voice=voice, requester_id=consent.person_id, stage="queued")
+    log.append(
+        kind="voice.requested",
+        subject=f"voice:{voice.id}",
+        actor=actor,
+        data={
+            "consent": str(consent.id),
+            "job": str(job.id),
+            "training_digest": voice.training_digest,
+            "language": language,
+        },
+        rehearsal=voice.rehearsal,
+    )
+    jobs.enqueue(job)
+    return voice
+
+
+def destroy_voices_for_consent(*, consent_id: UUID, actor: Actor) -> list[UUID]:
+    """Destroys the key of every voice under the consent and revokes what they spoke. Returns the voices destroyed now.
+
+    Safe to call twice. The caller holds the transaction in which the consent ends.
+    """
+    destroyed = []
+    with transaction.atomic():
+        for voice in Voice.objects.select_for_update(of=("self",)).filter(consent_id=consent_id).order_by("id"):
+            if voice.state == VoiceState.DESTROYED:
+                continue
+            move(voice, VoiceState.DESTROYED, VOICE)
+            voice.destroyed_at = now()
+            voice.save(update_fields=["state", "destroyed_at"])
+            revoked = _revoke_outputs(voice)
+            vault.destroy_key(key=voice.key, reason="consent_ended", actor=actor)
+            log.append(
+                kind="voice.destroyed",
+                subject=f"voice:{voice.id}",
+                actor=actor,
+                data={"consent": str(consent_id), "outputs_revoked": revoked},
+                rehearsal=voice.rehearsal,
+            )
+            destroyed.append(voice.id)
+    return destroyed
+
+
+def _revoke_outputs(voice: Voice) -> int:
+    outputs = Output.objects.select_for_update(of=("self",)).filter(voice=voice).exclude(state=OutputState.REVOKED)
+    for output in outputs:
+        move(output, OutputState.REVOKED, OUTPUT)
+        output.save(update_fields=["state"])
+    return len(outputs)
+
+
+# -- speech -----------------------------------------------------------------------------------------------------------
+
+
+def request_speech(
+    *, actor: Actor, voice_id: UUID, text: str, language: str, seed: int | None = None, container: str = "wav"
+) -> SpeechRequest:
+    """A request to speak ``text``: queued, or held for a moderator (``request.job.state``, ``request.case_ref``).
+
+    ``seed`` 0 to 2**31-1; without one, a random one is drawn and kept. Raises GateRefused (by name), TextInvalid,
+    LanguageUnsupported, ContainerUnknown.
+    """
+    text = texts.check_text(text)
+    texts.check_language(language)
+    texts.check_container(container)
+    seed = secrets.randbelow(MAX_SEED + 1) if seed is None else seed
+    if not 0 <= seed <= MAX_SEED:
+        raise Refused(f"A seed is 0 to {MAX_SEED}.", code="seed_invalid")
+    if actor.person_id is None:
+        raise NotFound
+    text_digest = texts.digest(text)
+    with transaction.atomic():
+        judgement = gate.judge_speech(
+            voice_id=voice_id,
+            requester_id=actor.person_id,
+            text=text,
+            text_digest=text_digest,
+            language=language,
+        )
+        held = isinstance(judgement.refusal, errors.HeldForModerator)
+        if judgement.voice is None or (judgement.refusal is not None and not held):
+            gate.log_refusal(actor, judgement, purpose="speak")
+        else:
+            job = Job.objects.create(
+                kind=JobKind.SPEAK,
+                voice=judgement.voice,
+                requester_id=actor.person_id,
+                state=JobState.HELD if held else JobState.QUEUED,
+                stage="held" if held else "queued",
+            )
+            request = SpeechRequest.objects.create(
+                job=job,
+                voice=judgement.voice,
+                requester_id=actor.person_id,
+                text=text,
+                text_digest=text_digest,
+                characters=len(text),
+                language=language,
+                seed=seed,
+                container=container,
+                licence=judgement.licence,
+            )
+            if held:
+                _hold(actor, request, judgement)
+            else:
+                jobs.reserve(request)
+                _log_request(actor, request, judgement, "speech.requested")
+                jobs.enqueue(job)
+            return request
+    raise judgement.refusal or errors.VoiceUnknown()
+
+
+def _hold(actor: Actor, request: SpeechRequest, judgement: gate.Judgement) -> None:
+    if judgement.verdict is None:
+        raise RuntimeError("a hold without a verdict")
+    case = hold_text(
+        requester_id=request.requester_id,
+        voice_ref=str(request.voice_id),
+        text=request.text,
+        text_digest=request.text_digest,
+        verdict=judgement.verdict,
+        actor=actor,
+    )
+    request.case_ref = case.id
+    request.save(update_fields=["case_ref"])
+    _log_request(actor, request, judgement, "speech.held")
+
+
+def _log_request(actor: Actor, request: SpeechRequest, judgement: gate.Judgement, kind: str) -> None:
+    log.append(
+        kind=kind,
+        subject=f"speech:{request.id}",
+        actor=actor,
+        data={
+            **gate.basis(judgement),
+            "job": str(request.job_id),
+            "characters": request.characters,
+            "language": request.language,
+            "case": str(request.case_ref) if request.case_ref else None,
+        },
+        rehearsal=request.voice.rehearsal,
+    )
+
+
+def resume_held(*, actor: Actor, case_id: UUID) -> list[SpeechRequest]:
+    """After a moderator's decision: asks the gate again for every request the case holds. Returns those moved.
+
+    A yes queues the request, a no ends it as refused, an undecided case leaves it held. Safe to call twice.
+    """
+    moved = []
+    waiting = SpeechRequest.objects.filter(case_ref=case_id, job__state=JobState.HELD).order_by("created_at")
+    for request_id in list(waiting.values_list("id", flat=True)):
+        with transaction.atomic():
+            judgement = _judge_again(SpeechRequest.objects.get(id=request_id))
+            request, job = jobs.lock_request(request_id)
+            if job.state != JobState.HELD or isinstance(judgement.refusal, errors.HeldForModerator):
+                continue
+            if judgement.refusal is None:
+                _queue_again(actor, request, job, judgement)
+            else:
+                gate.log_refusal(actor, judgement, purpose="speak")
+                jobs.end(request, job, JobState.REFUSED, judgement.refusal)
+            moved.append(request)
+    return moved
+
+
+def _judge_again(request: SpeechRequest) -> gate.Judgement:
+    return gate.judge_speech(
+        voice_id=request.voice_id,
+        requester_id=request.requester_id,
+        text=request.text,
+        text_digest=request.text_digest,
+        language=request.language,
+        reserved=request.reserved,
+    )
+
+
+def _queue_again(actor: Actor, request: SpeechRequest, job: Job, judgement: gate.Judgement) -> None:
+    request.licence = judgement.licence
+    request.save(update_fields=["licence"])
+    jobs.reserve(request)
+    move(job, JobState.QUEUED, JOB)
+    job.stage, job.progress, job.seconds_left = "queued", 0.0, None
+    job.error_code, job.error_detail, job.finished_at, job.attempts = "", "", None, 0
+    job.save()
+    _log_request(actor, request, judgement, "speech.requested")
+    jobs.enqueue(job)
+
+
+# -- jobs -------------------------------------------------------------------------------------------------------------
+
+
+def retry_job(*, actor: Actor, job_id: UUID) -> Job:
+    """Queues a failed job of the actor's own again, after asking the gate again.
+
+    Raises NotFound, IllegalTransition (not failed), GateRefused, JobForgotten (the text is no longer kept).
+    """
+    job = Job.objects.filter(id=job_id, requester_id=actor.person_id).first()
+    if job is None:
+        raise NotFound
+    return _retry_speech(actor, job) if job.kind == JobKind.SPEAK else _retry_training(actor, job)
+
+
+def _retry_speech(actor: Actor, job: Job) -> Job:
+    peek = SpeechRequest.objects.get(job_id=job.id)
+    with transaction.atomic():
+        judgement = _judge_again(peek)
+        request, job = jobs.lock_request(peek.id)
+        if job.state != JobState.FAILED:
+            raise errors.IllegalTransition(f"Only a failed job can be tried again; this one is '{job.state}'.")
+        if not request.text:
+            raise errors.JobForgotten()
+        if judgement.refusal is None:
+            _queue_again(actor, request, job, judgement)
+            return job
+        gate.log_refusal(actor, judgement, purpose="speak")
+    raise judgement.refusal
+
+
+def _retry_training(actor: Actor, job: Job) -> Job:
+    with transaction.atomic():
+        judgement = gate.judge_training(
+            consent_id=job.voice.consent_id, owner_id=job.voice.owner_id, language=job.voice.language, voice=job.voice
+        )
+        voice = Voice.objects.select_for_update(of=("self",)).get(id=job.voice_id)
+        job = Job.objects.select_for_update(of=("self",)).get(id=job.id)
+        if job.state != JobState.FAILED:
+            raise errors.IllegalTransition(f"Only a failed job can be tried again; this one is '{job.state}'.")
+        if judgement.refusal is None:
+            move(voice, VoiceState.TRAINING, VOICE)
+            voice.save(update_fields=["state"])
+            move(job, JobState.QUEUED, JOB)
+            job.stage, job.seconds_left, job.attempts = "queued", None, 0
+            job.error_code, job.error_detail, job.finished_at = "", "", None
+            job.save()
+            log.append(
+                kind="voice.requested",
+                subject=f"voice:{voice.id}",
+                actor=actor,
+                data={"consent": str(voice.consent_id), "job": str(job.id), "retry": True},
+                rehearsal=voice.rehearsal,
+            )
+            jobs.enqueue(job)
+            return job
+        gate.log_refusal(actor, judgement, purpose="train")
+    raise judgement.refusal
+
+
+def cancel_jobs_for_consent(*, consent_id: UUID, actor: Actor) -> list[UUID]:
+    """Ends every open job under the consent. A worker in the middle of one finds its run gone and can publish nothing.
+
+    Safe to call twice. The caller holds the transaction in which the consent ends.
+    """
+    cancelled = []
+    ended = errors.ConsentWithdrawn("The consent was withdrawn.")
+    with transaction.atomic():
+        Consent.objects.select_for_update(of=("self",)).filter(id=consent_id).first()
+        open_jobs = Job.objects.filter(voice__consent_id=consent_id, state__in=[*OPEN_JOB_STATES, JobState.FAILED])
+        for job_id in list(open_jobs.order_by("id").values_list("id", flat=True)):
+            request, job = jobs.lock_job(job_id)
+            if job.state not in (*OPEN_JOB_STATES, JobState.FAILED):
+                continue
+            jobs.end(request, job, JobState.CANCELLED, ended)
+            kind = "voice.failed" if job.kind == JobKind.TRAIN else "output.failed"
+            log.append(
+                kind=kind,
+                subject=f"job:{job.id}",
+                actor=actor,
+                data={"voice": str(job.voice_id), "code": ended.code},
+                rehearsal=job.voice.rehearsal,
+            )
+            cancelled.append(job.id)
+    return cancelled

@@ -1,0 +1,184 @@
+"""Speaking a text, as a worker does it: the gate, the vault, the engine, the seal. Runs in a worker only.
+
+The voice in the clear and the unmarked sound exist in this process's memory and nowhere else; what leaves is what
+`watermark.seal` returns. Output, use, licence and leaf become true in one transaction, or none of them does.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from cloning import gate, jobs
+from cloning.errors import VoiceNotReady
+from cloning.models import Output, SpeechRequest, Usage
+from cloning.worker import Reporter, Run, RunLost
+from consent.models import Consent
+from foundation import keys
+from foundation.audit import log
+from foundation.clock import now
+from foundation.identity.actors import Actor
+from foundation.vault import services as vault
+from watermark.services import issue_mark
+
+if TYPE_CHECKING:
+    from cloning.engine.synthesis import Speech
+    from foundation.vault.models import SealedObject
+    from watermark.models import IssuedMark
+    from watermark.seal import Sealed
+
+ACTOR: Final = Actor.system("cloning.speak")
+SYNTHESIS_SHARE: Final = 0.9
+"""How much of the progress bar synthesis takes; the rest is sealing."""
+
+
+def speak(run: Run) -> None:
+    """Speaks the job's request. Raises what the gate, the vault, the engine and the seal refuse, and RunLost."""
+    request = SpeechRequest.objects.select_related("voice", "voice__weights").get(job_id=run.job_id)
+    report = Reporter(run)
+    report("opening the voice", 0.0)
+    token = gate.clear_speech(actor=ACTOR, request=request)
+    weights = request.voice.weights
+    if weights is None:
+        raise VoiceNotReady
+    data = vault.open_voice(clearance=token, sealed_object=weights, digest=request.text_digest, actor=ACTOR)
+    speech = _synthesise(data, request, report)
+    del data
+    report("marking and labelling", SYNTHESIS_SHARE)
+    output_id = uuid.uuid4()
+    mark = issue_mark(output_ref=str(output_id), rehearsal=request.voice.rehearsal)
+    sealed = _seal(speech, request, mark, output_id)
+    _publish(run, request.id, output_id, mark, sealed, speech.seconds)
+
+
+def _synthesise(data: bytes, request: SpeechRequest, report: Reporter) -> Speech:
+    import torch
+
+    from cloning.engine import synthesis, voicefile
+
+    torch.set_num_threads(settings.VOUCH_TRAINING_THREADS)
+    voice = voicefile.unpack(data)
+    wanted = synthesis.SpeechRequest(text=request.text, language=request.language, seed=request.seed)
+    return synthesis.synthesise(voice, wanted, progress=lambda share: report("speaking", share * SYNTHESIS_SHARE))
+
+
+def _seal(speech: Speech, request: SpeechRequest, mark: IssuedMark, output_id: UUID) -> Sealed:
+    from watermark.labels.audible import load_profile
+    from watermark.seal import seal
+
+    return seal(
+        speech.pcm,
+        speech.rate,
+        payload=mark.payload,
+        mark_key=keys.secret("mark"),
+        label_profile=load_profile(),
+        content_id=str(output_id),
+        provider_code=settings.VOUCH_PROVIDER_CODE,
+        created=now(),
+        sign=_sign,
+        verify=_verify,
+        rehearsal=request.voice.rehearsal,
+        container=request.container,
+    )
+
+
+def _sign(message: bytes) -> bytes:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    return Ed25519PrivateKey.from_private_bytes(keys.private_key("provenance")).sign(message)
+
+
+def _verify(signature: bytes, message: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        Ed25519PublicKey.from_public_bytes(keys.public_key("provenance")).verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _publish(
+    run: Run, request_id: UUID, output_id: UUID, mark: IssuedMark, sealed: Sealed, speech_seconds: float
+) -> None:
+    """Stores the output, then makes output, use, licence and leaf true in one transaction. Raises RunLost.
+
+    The file is written first: from the first leaf to the commit nobody else can write to the log. Until there is an
+    ``Output`` row nothing leads to the file, and its key is destroyed when there will be none.
+    """
+    key = vault.create_key(kind="output", owner_ref=str(output_id), actor=ACTOR)
+    try:
+        stored = vault.store(
+            key=key, kind="output", owner_ref=str(output_id), data=sealed.data, not_after=None, actor=ACTOR
+        )
+        _make_true(run, request_id, output_id, mark, sealed, stored, speech_seconds)
+    except Exception:
+        vault.destroy_key(key=key, reason="not_published", actor=ACTOR)
+        raise
+
+
+def _make_true(
+    run: Run,
+    request_id: UUID,
+    output_id: UUID,
+    mark: IssuedMark,
+    sealed: Sealed,
+    stored: SealedObject,
+    speech_seconds: float,
+) -> None:
+    """Under the consent's lock: a withdrawal that came first has taken the run away, a later one revokes the output."""
+    consent_id = SpeechRequest.objects.values_list("voice__consent_id", flat=True).get(id=request_id)
+    with transaction.atomic():
+        Consent.objects.select_for_update(of=("self",)).get(id=consent_id)
+        request, job = jobs.lock_request(request_id)
+        if job.run != run.token:
+            raise RunLost(str(run.job_id))
+        rehearsal = request.voice.rehearsal
+        jobs.settle(request)
+        jobs.forget_text(request)
+        jobs.succeed(job)
+        leaf = log.append(
+            kind="output.sealed",
+            subject=f"output:{output_id}",
+            actor=ACTOR,
+            data={
+                "voice": str(request.voice_id),
+                "consent": str(consent_id),
+                "licence": str(request.licence_id) if request.licence_id else None,
+                "job": str(job.id),
+                "sha256": sealed.sha256,
+                "characters": request.characters,
+                "payload_commitment": sealed.provenance["statement"]["payload_commitment"],
+                "label_seconds": sealed.label_seconds,
+                "mark_score": round(sealed.mark_score, 3),
+            },
+            rehearsal=rehearsal,
+        )
+        output = Output.objects.create(
+            id=output_id,
+            request=request,
+            voice_id=request.voice_id,
+            licence_id=request.licence_id,
+            requester_id=request.requester_id,
+            sealed=stored,
+            media_type=sealed.media_type,
+            sha256=sealed.sha256,
+            seconds=speech_seconds + sealed.label_seconds,
+            label_seconds=sealed.label_seconds,
+            mark_payload=mark.payload,
+            provenance=sealed.provenance,
+            leaf_index=leaf.index,
+            rehearsal=rehearsal,
+        )
+        Usage.objects.create(
+            output=output,
+            licence_id=request.licence_id,
+            consent_id=consent_id,
+            characters=request.characters,
+            seconds=speech_seconds,
+        )

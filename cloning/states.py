@@ -1,0 +1,72 @@
+"""The life of a voice, a job, an output and a trace: one table each, and the one function that moves along them."""
+
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+from cloning.errors import IllegalTransition
+
+
+class VoiceState(StrEnum):
+    TRAINING = "training"
+    READY = "ready"
+    FAILED = "failed"
+    DESTROYED = "destroyed"
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    HELD = "held"  # waits for a moderator
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"  # something broke: may be tried again
+    REFUSED = "refused"  # the gate or a moderator said no: final
+    CANCELLED = "cancelled"  # the consent ended: final
+
+
+class OutputState(StrEnum):
+    LIVE = "live"
+    QUARANTINED = "quarantined"
+    REVOKED = "revoked"
+
+
+class TraceState(StrEnum):
+    QUEUED = "queued"
+    DONE = "done"
+    FAILED = "failed"
+
+
+Table = dict[str, frozenset[str]]
+
+
+def _table(states: type[StrEnum], **moves: str) -> Table:
+    """``running="queued failed"`` reads: from running to queued or failed. A state without an entry is final."""
+    return {state.value: frozenset(moves.get(state.value, "").split()) for state in states}
+
+
+VOICE: Final = _table(VoiceState, training="ready failed destroyed", failed="training destroyed", ready="destroyed")
+JOB: Final = _table(
+    JobState,
+    queued="running refused cancelled failed",
+    held="queued refused cancelled",
+    running="queued succeeded failed refused cancelled",
+    failed="queued cancelled",
+)
+OUTPUT: Final = _table(OutputState, live="quarantined revoked", quarantined="live revoked")
+TRACE: Final = _table(TraceState, queued="done failed")
+
+OPEN_JOB_STATES: Final = (JobState.QUEUED, JobState.HELD, JobState.RUNNING)
+"""A job in one of these may still do something."""
+
+
+class HasState(Protocol):
+    state: Any
+
+
+def move(thing: HasState, to: StrEnum, table: Table) -> None:
+    """Sets ``thing.state`` when the table allows it; the caller holds the row's lock and saves.
+
+    Raises IllegalTransition.
+    """
+    if to.value not in table[str(thing.state)]:
+        raise IllegalTransition(f"From '{thing.state}' there is no way to '{to.value}'.", state=str(thing.state))
+    thing.state = to.value

@@ -1,0 +1,108 @@
+"""What the workers run. Tasks take ids, are safe to run twice, and turn every failure into a job that says why.
+
+A database or broker that goes away in the middle ends the task without a word: the job's heartbeat falls silent and
+`recover_jobs` gives the job to another worker.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from uuid import UUID
+
+from celery import shared_task
+from django.db.utils import InterfaceError, OperationalError
+
+from cloning import jobs
+from cloning.errors import ConsentWithdrawn, GateRefused
+from cloning.states import JobState
+from cloning.worker import Heart, Run, RunLost, claim
+from foundation.errors import VouchError
+
+logger = logging.getLogger("cloning.tasks")
+
+
+class WorkFailed(VouchError):
+    """The work could not be done."""
+
+    code, status = "internal_error", 500
+
+
+@shared_task(name="cloning.train", acks_late=True)
+def train(job_id: str) -> None:
+    """Trains a voice."""
+    from cloning import training
+
+    _run(UUID(job_id), training.train)
+
+
+@shared_task(name="cloning.speak", acks_late=True)
+def speak(job_id: str) -> None:
+    """Speaks a text."""
+    from cloning import speaking
+
+    _run(UUID(job_id), lambda run, _: speaking.speak(run))
+
+
+@shared_task(name="cloning.trace", acks_late=True)
+def trace(trace_id: str) -> None:
+    """Searches a found recording for marks."""
+    from cloning import tracing
+
+    tracing.search(UUID(trace_id))
+
+
+@shared_task(name="cloning.recover_jobs", acks_late=True)
+def recover_jobs() -> int:
+    """Finds jobs whose worker or message was lost. Returns how many it moved or sent again."""
+    from cloning import recovery
+
+    return recovery.recover()
+
+
+def _run(job_id: UUID, work: Callable[[Run, Heart], None]) -> None:
+    """One run of a job, whatever happens: done, ended with a named reason, or left to the recovery."""
+    run = claim(job_id)
+    if run is None:
+        return
+    try:
+        with Heart(run) as heart:
+            work(run, heart)
+    except RunLost:
+        logger.info("job.run_lost job=%s", job_id)
+    except (OperationalError, InterfaceError):
+        raise
+    except GateRefused as refusal:
+        jobs.end_run(job_id=job_id, run=run.token, to=_end_of(refusal), error=refusal)
+    except Exception as error:
+        named = _named(error)
+        if named.code == WorkFailed.code:
+            # The traceback names the place; messages may quote what was to be said, so they stay out of the logs.
+            logger.error("job.failed job=%s error=%s", job_id, type(error).__name__, exc_info=_without_message(error))
+        jobs.end_run(job_id=job_id, run=run.token, to=JobState.FAILED, error=named)
+
+
+def _end_of(refusal: GateRefused) -> JobState:
+    return JobState.CANCELLED if isinstance(refusal, ConsentWithdrawn) else JobState.REFUSED
+
+
+def _named(error: Exception) -> VouchError:
+    """Every failure as code and sentence: the rooms' own errors, the engine's, the seal's, and the unforeseen."""
+    from cloning.engine.errors import EngineError
+    from watermark.seal import SealError
+
+    match error:
+        case VouchError():
+            return error
+        case EngineError():
+            return WorkFailed(error.message, code=error.code)
+        case SealError():
+            return WorkFailed(error.message, code="seal_" + error.step.replace(" ", "_"))
+        case MemoryError():
+            return WorkFailed("The worker ran out of memory.", code="out_of_memory")
+        case _:
+            return WorkFailed("Something unforeseen happened; it was logged.")
+
+
+def _without_message(error: Exception) -> BaseException:
+    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)

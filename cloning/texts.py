@@ -1,0 +1,47 @@
+"""What may be asked to be spoken at all, before any policy: length, characters, and the digest it is known by."""
+
+import hashlib
+import unicodedata
+
+from cloning.errors import ContainerUnknown, LanguageUnsupported, TextInvalid
+from cloning.models import CONTAINERS, LANGUAGES, MAX_TEXT
+
+ALLOWED_CONTROLS = frozenset("\n\t")
+FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Co", "Cn"})
+"""Control characters, lone surrogates, private use and unassigned code points: none has a sound."""
+
+
+def check_text(text: str) -> str:
+    """The text with surrounding white space removed. Raises TextInvalid (empty, too long, unspeakable characters)."""
+    # Length first: nothing below may be asked to walk over a megabyte.
+    if len(text) > MAX_TEXT:
+        raise TextInvalid(f"A text has at most {MAX_TEXT} characters; this one has {len(text)}.")
+    for character in text:
+        if unicodedata.category(character) in FORBIDDEN_CATEGORIES and character not in ALLOWED_CONTROLS:
+            raise TextInvalid(
+                f"The text holds a character that cannot be spoken (U+{ord(character):04X}).",
+                advice="Remove control characters and paste the text as plain text.",
+            )
+    text = text.strip()
+    if not any(character.isalnum() for character in text):
+        raise TextInvalid("The text holds no letter and no digit.", advice="Send the words to be spoken.")
+    return text
+
+
+def check_language(language: str) -> str:
+    """Raises LanguageUnsupported."""
+    if language not in LANGUAGES:
+        raise LanguageUnsupported(f"Supported: {', '.join(LANGUAGES)}.")
+    return language
+
+
+def check_container(container: str) -> str:
+    """Raises ContainerUnknown."""
+    if container not in CONTAINERS:
+        raise ContainerUnknown(f"Supported: {', '.join(CONTAINERS)}.")
+    return container
+
+
+def digest(text: str) -> str:
+    """SHA-256 (hex) of the text's UTF-8: the one digest that clearances, approvals and restrictions speak of."""
+    return hashlib.sha256(text.encode()).hexdigest()

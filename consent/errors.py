@@ -1,0 +1,183 @@
+"""What the consent room refuses. Each has a stable code and says what the person can do."""
+
+from foundation.errors import Conflict, Gone, NotAllowed, Refused, TooLarge, TooMany
+
+
+class ChallengeExpired(Gone):
+    """The time to answer this challenge is over."""
+
+    code = "challenge_expired"
+    advice = "Open a new challenge and read its words at once."
+
+
+class ChallengeAlreadyAnswered(Conflict):
+    """This challenge was answered before; each is good for one answer."""
+
+    code = "challenge_already_answered"
+    advice = "Open a new challenge."
+
+
+class ChallengeUnanswered(Refused):
+    """Nothing was said yet."""
+
+    code = "challenge_unanswered"
+    advice = "Send the recording while you speak, then finish the answer."
+
+
+class PauseAfterFailures(TooMany):
+    """Too many failed challenges in a row."""
+
+    code = "pause_after_failures"
+    advice = "Wait, then try again in a quiet room, close to the microphone."
+
+
+class ChunkOutOfOrder(Conflict):
+    """Chunks are numbered from 0 without gaps, each sent once."""
+
+    code = "chunk_out_of_order"
+
+
+class ChunkInvalid(Refused):
+    """A chunk is 16-bit little-endian mono PCM at 16 kHz: an even number of bytes, at most 64 KiB."""
+
+    code = "chunk_invalid"
+
+
+class FasterThanLive(TooMany):
+    """More sound arrived than can have been spoken since the challenge was opened."""
+
+    code = "faster_than_live"
+    advice = "A challenge is answered live: send each chunk as it is recorded. Try this chunk again in a second."
+
+
+class AnswerTooLong(TooLarge):
+    """The answer is longer than a challenge needs."""
+
+    code = "answer_too_long"
+
+
+class ChallengeNotPassed(Refused):
+    """This needs a challenge that you have passed a short while ago."""
+
+    code = "challenge_not_passed"
+    advice = "Open a challenge, answer it, and wait for the verdict 'pass'."
+
+
+class ChallengeUsed(Conflict):
+    """A consent was already given on this challenge."""
+
+    code = "challenge_used"
+    advice = "Open a new challenge for another consent."
+
+
+class TooManyRecordings(TooMany):
+    """There are as many recordings under this challenge as it may have."""
+
+    code = "too_many_recordings"
+
+
+class RecordingAlreadyReceived(Conflict):
+    """The content of this recording has arrived before."""
+
+    code = "recording_already_received"
+    advice = "Make a new recording for new content."
+
+
+class RecordingNotPassed(Refused):
+    """Each recording a consent names must have passed its examination under the same challenge."""
+
+    code = "recording_not_passed"
+
+
+class TooLittleSpeech(Refused):
+    """The recordings together are too short to train a voice."""
+
+    code = "too_little_speech"
+    advice = "Read more sentences of the script, then give consent again."
+
+
+class TranscriptInvalid(Refused):
+    """The transcript is empty or holds control characters."""
+
+    code = "transcript_invalid"
+
+
+class LanguageUnsupported(Refused):
+    """This language is not offered."""
+
+    code = "unsupported_language"
+
+
+class ConsentInvalid(Refused):
+    """These terms cannot be agreed to."""
+
+    code = "consent_invalid"
+
+
+class TextUnknown(Refused):
+    """There is no consent text of this version, or it is not offered any more."""
+
+    code = "consent_text_unknown"
+    advice = "GET /api/v1/consent-texts lists the texts on offer."
+
+
+class ReleaseMissing(Refused):
+    """A voice template is biometric data: it needs its own, separate release."""
+
+    code = "biometric_release_missing"
+
+
+class PersonRestricted(NotAllowed):
+    """A moderator's decision forbids this."""
+
+    code = "restricted"
+    advice = "You may ask for the decision to be looked at again."
+
+
+class ConsentEnded(Conflict):
+    """This consent has ended already."""
+
+    code = "consent_ended"
+
+
+class ConsentNotActive(Refused):
+    """There is no consent in force to derive a licence from."""
+
+    code = "no_consent"
+
+
+class ConsentScopeExceeded(Refused):
+    """The licence would permit more than the speaker agreed to."""
+
+    code = "consent_scope"
+
+
+class RehearsalOnly(NotAllowed):
+    """A rehearsal consent is worth nothing outside a rehearsal."""
+
+    code = "rehearsal_only"
+
+
+class LicenceInvalid(Refused):
+    """A licence cannot be granted on these terms."""
+
+    code = "licence_invalid"
+
+
+class LicenceCapReached(NotAllowed):
+    """The licence has too few characters left."""
+
+    code = "licence_cap"
+    advice = "Shorten the text, or order more characters."
+
+
+class LicenceEnded(NotAllowed):
+    """The licence has ended or run out."""
+
+    code = "licence_ended"
+
+
+class NothingReserved(Conflict):
+    """More characters were settled or released than are reserved."""
+
+    code = "nothing_reserved"

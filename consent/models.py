@@ -1,0 +1,211 @@
+"""Challenges, recordings, examinations, consents, licences: who may use which voice, and how we know.
+
+No audio and no text of a person lies here in a form that outlives its purpose: recordings are custody items, speaker
+templates sealed objects, evidence is numbers and hashes.
+"""
+
+import uuid
+from enum import StrEnum
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from consent.states import ChallengeState, ConsentState, ExaminationState, LicenceState, RecordingState
+from foundation.clock import now
+
+MAX_TRANSCRIPT = 10_000
+"""Characters of a recording's transcript: ten minutes of fast speech stay well below."""
+MAX_TERM_DAYS = 3650
+"""Ten years: the longest term a voice licence may have under the proposed NO FAKES Act, and long enough anywhere."""
+MAX_CHARACTERS = 1_000_000_000
+"""The largest licence cap; keeps every counter far inside a 64-bit integer."""
+
+
+def _known(field: str, states: type[StrEnum], name: str) -> models.CheckConstraint:
+    return models.CheckConstraint(condition=Q(**{f"{field}__in": [s.value for s in states]}), name=name)
+
+
+class Challenge(models.Model):
+    """Random words one person must say, live, within two minutes by the server's clock. One answer each.
+
+    ``custody`` holds what was said and is null until the first chunk arrives. ``template`` is the live speaker
+    embedding, derived from it when the challenge is passed: what every training recording is compared with.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="challenges")
+    words = models.JSONField()
+    state = models.CharField(max_length=12, default=ChallengeState.OPEN.value)
+    custody = models.ForeignKey("retention.CustodyItem", null=True, on_delete=models.PROTECT, related_name="+")
+    template = models.ForeignKey("retention.CustodyItem", null=True, on_delete=models.PROTECT, related_name="+")
+    opened_at = models.DateTimeField(default=now)
+    expires_at = models.DateTimeField()
+    answered_at = models.DateTimeField(null=True)
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            _known("state", ChallengeState, "challenge_state_known"),
+            models.UniqueConstraint(
+                fields=["person"], condition=Q(state=ChallengeState.OPEN.value), name="challenge_one_open_per_person"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["open", "expired"]) | Q(answered_at__isnull=False, custody__isnull=False),
+                name="challenge_answered_has_answer",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["open", "answered", "expired"]) | Q(decided_at__isnull=False),
+                name="challenge_decided_has_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(answered_at__isnull=True) | Q(answered_at__lte=F("expires_at")),
+                name="challenge_answered_in_time",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["person", "-opened_at"], name="challenge_of_person")]
+
+
+class Recording(models.Model):
+    """Training speech one person offers after a passed challenge. ``custody`` is null until the content arrived."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="recordings")
+    challenge = models.ForeignKey(Challenge, on_delete=models.PROTECT, related_name="recordings")
+    language = models.CharField(max_length=8)
+    transcript = models.CharField(max_length=MAX_TRANSCRIPT)
+    state = models.CharField(max_length=12, default=RecordingState.AWAITING.value)
+    custody = models.ForeignKey("retention.CustodyItem", null=True, on_delete=models.PROTECT, related_name="+")
+    seconds = models.FloatField(null=True)
+    created_at = models.DateTimeField(default=now)
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            _known("state", RecordingState, "recording_state_known"),
+            models.CheckConstraint(
+                condition=Q(state="awaiting") | Q(custody__isnull=False), name="recording_received_has_content"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["awaiting", "received", "examining"]) | Q(decided_at__isnull=False),
+                name="recording_decided_has_time",
+            ),
+        ]
+
+
+class Examination(models.Model):
+    """What the examiners found. ``evidence`` is a list of measured values, thresholds, verdicts and model versions."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    challenge = models.OneToOneField(Challenge, null=True, on_delete=models.PROTECT, related_name="examination")
+    recording = models.OneToOneField(Recording, null=True, on_delete=models.PROTECT, related_name="examination")
+    state = models.CharField(max_length=12, default=ExaminationState.QUEUED.value)
+    verdict = models.CharField(max_length=12, blank=True)
+    reason = models.CharField(max_length=60, blank=True)
+    advice = models.JSONField(default=dict)
+    evidence = models.JSONField(default=list)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    started_at = models.DateTimeField(null=True)
+    rehearsal = models.BooleanField()
+    created_at = models.DateTimeField(default=now)
+    decided_at = models.DateTimeField(null=True)
+    leaf_index = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            _known("state", ExaminationState, "examination_state_known"),
+            models.CheckConstraint(
+                condition=Q(challenge__isnull=False, recording__isnull=True)
+                | Q(challenge__isnull=True, recording__isnull=False),
+                name="examination_of_one_thing",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["done", "failed"], decided_at__isnull=False, leaf_index__isnull=False)
+                & Q(verdict__in=["pass", "refuse", "inconclusive"])
+                | Q(state__in=["queued", "running"], verdict=""),
+                name="examination_decided_whole",
+            ),
+            # A failed examination can never have let anybody through.
+            models.CheckConstraint(
+                condition=~Q(state="failed") | ~Q(verdict="pass"), name="examination_failed_never_passes"
+            ),
+        ]
+
+
+class Consent(models.Model):
+    """What a person agreed to, in which text, on which evidence. Only its end is ever written to it again.
+
+    ``statement`` is the exact content of the receipt; its SHA-256 stands in the log leaf ``leaf_index``.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="consents")
+    challenge = models.OneToOneField(Challenge, on_delete=models.PROTECT, related_name="consent")
+    recordings = models.ManyToManyField(Recording, related_name="consents")
+    uses = models.JSONField()
+    languages = models.JSONField()
+    territory = models.CharField(max_length=200)
+    valid_until = models.DateTimeField()
+    text_version = models.CharField(max_length=40)
+    text_sha256 = models.CharField(max_length=64)
+    biometric_release = models.CharField(max_length=40)
+    biometric_sha256 = models.CharField(max_length=64)
+    evidence = models.JSONField()
+    statement = models.JSONField()
+    state = models.CharField(max_length=12, default=ConsentState.ACTIVE.value)
+    template_key = models.ForeignKey("vault.VaultKey", on_delete=models.PROTECT, related_name="+")
+    template = models.ForeignKey("vault.SealedObject", on_delete=models.PROTECT, related_name="+")
+    rehearsal = models.BooleanField()
+    leaf_index = models.BigIntegerField()
+    given_at = models.DateTimeField(default=now)
+    ended_at = models.DateTimeField(null=True)
+    ended_leaf = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            _known("state", ConsentState, "consent_state_known"),
+            models.CheckConstraint(
+                condition=Q(state="active", ended_at__isnull=True)
+                | Q(state__in=["withdrawn", "expired"], ended_at__isnull=False, ended_leaf__isnull=False),
+                name="consent_ended_has_time_and_leaf",
+            ),
+            models.CheckConstraint(condition=Q(valid_until__gt=F("given_at")), name="consent_has_a_term"),
+        ]
+
+
+class Licence(models.Model):
+    """A grant derived from a consent: one person may have so many characters spoken in that voice until then."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    consent = models.ForeignKey(Consent, on_delete=models.PROTECT, related_name="licences")
+    licensee = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="licences")
+    scope = models.JSONField()
+    characters_cap = models.BigIntegerField()
+    characters_used = models.BigIntegerField(default=0)
+    characters_reserved = models.BigIntegerField(default=0)
+    valid_until = models.DateTimeField()
+    state = models.CharField(max_length=12, default=LicenceState.ACTIVE.value)
+    ended_at = models.DateTimeField(null=True)
+    ended_reason = models.CharField(max_length=60, blank=True)
+    rehearsal = models.BooleanField()
+    leaf_index = models.BigIntegerField()
+    granted_at = models.DateTimeField(default=now)
+
+    class Meta:
+        constraints: ClassVar = [
+            _known("state", LicenceState, "licence_state_known"),
+            models.CheckConstraint(
+                condition=Q(characters_used__gte=0, characters_reserved__gte=0)
+                & Q(characters_cap__gte=1, characters_cap__lte=MAX_CHARACTERS)
+                & Q(characters_cap__gte=F("characters_used") + F("characters_reserved")),
+                name="licence_within_cap",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="active", ended_at__isnull=True, ended_reason="")
+                | Q(state="ended", ended_at__isnull=False) & ~Q(ended_reason=""),
+                name="licence_ended_has_time_and_reason",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["licensee", "consent"], name="licence_of_person")]

@@ -1,0 +1,75 @@
+"""Reads. A consent or licence in force is one whose state says so and whose time is not over."""
+
+from typing import TypeVar
+from uuid import UUID
+
+from django.db.models import F, Q, QuerySet
+
+from consent.models import Challenge, Consent, Examination, Licence, Recording
+from consent.states import ConsentState, LicenceState
+from foundation.clock import now
+from foundation.errors import NotFound
+from foundation.identity.actors import Actor
+
+T = TypeVar("T")
+
+
+def own_id(actor: Actor) -> UUID:
+    """The person behind the actor. Raises NotFound for the system and the anonymous: they own nothing here."""
+    if actor.person_id is None:
+        raise NotFound
+    return actor.person_id
+
+
+def active_consent(*, consent_id: UUID) -> Consent | None:
+    """The consent, if it is in force at this moment."""
+    return Consent.objects.filter(id=consent_id, state=ConsentState.ACTIVE.value, valid_until__gt=now()).first()
+
+
+def licence_for(*, person_id: UUID, consent_id: UUID) -> Licence | None:
+    """The person's licence under a consent that has most characters left; None without one in force."""
+    return (
+        Licence.objects.filter(
+            licensee_id=person_id, consent_id=consent_id, state=LicenceState.ACTIVE.value, valid_until__gt=now()
+        )
+        .order_by((F("characters_cap") - F("characters_used") - F("characters_reserved")).desc(), "granted_at", "id")
+        .first()
+    )
+
+
+def licences_of(*, actor: Actor) -> QuerySet[Licence]:
+    """Licences the actor holds, and those under the actor's own consents; newest first."""
+    person_id = own_id(actor)
+    mine = Q(licensee_id=person_id) | Q(consent__person_id=person_id)
+    return Licence.objects.filter(mine).select_related("consent").order_by("-granted_at", "id")
+
+
+def consents_of(*, actor: Actor) -> QuerySet[Consent]:
+    """The actor's own consents, newest first."""
+    return Consent.objects.filter(person_id=own_id(actor)).order_by("-given_at", "id")
+
+
+def consent_of(*, actor: Actor, consent_id: UUID) -> Consent:
+    """One of them. Raises NotFound, the same for an unknown id and another person's."""
+    return _found(consents_of(actor=actor).filter(id=consent_id).first())
+
+
+def recording_of(*, actor: Actor, recording_id: UUID) -> Recording:
+    """The actor's own recording. Raises NotFound."""
+    return _found(Recording.objects.filter(id=recording_id, person_id=own_id(actor)).first())
+
+
+def examination_of(*, actor: Actor, examination_id: UUID) -> Examination:
+    """The examination of something of the actor's own. Raises NotFound."""
+    return _found(Examination.objects.filter(id=examination_id, person_id=own_id(actor)).first())
+
+
+def challenge_of(*, actor: Actor, challenge_id: UUID) -> Challenge:
+    """The actor's own challenge. Raises NotFound."""
+    return _found(Challenge.objects.filter(id=challenge_id, person_id=own_id(actor)).first())
+
+
+def _found(thing: T | None) -> T:
+    if thing is None:
+        raise NotFound
+    return thing

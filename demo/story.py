@@ -1,0 +1,363 @@
+"""The demo's story: one speaker consents, a voice is made and used; and everything that must be refused is refused."""
+
+import secrets
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from demo import recordings
+from demo.client import Answer, ApiProblem, Client
+from demo.report import Report
+from vouch.runtime.system import System
+
+SPEAKER, IMPOSTOR = "slt", "rms"
+"""Voices of the synthesiser: the demo's speaker, and the other person whose speech must not get in."""
+TRAINING_SECONDS = 60.0
+SENTENCES_A_RECORDING = 2
+CHUNK_SECONDS = 1.0
+RATE = 16_000
+READINGS = 3
+"""An unclear reading may be repeated, as a person would be asked to."""
+SPOKEN = "The weather is lovely this morning, and the train to the coast leaves at nine."
+LICENSED = "Welcome back. Your order is ready at the counter, and the coffee is still warm."
+FORBIDDEN = "Grandma, I had an accident, please send the money today and do not tell anyone."
+TERMINAL = {"succeeded", "failed", "refused", "cancelled"}
+REST_HOURS = 73
+"""One hour more than raw audio may be kept."""
+
+
+class Story:
+    """Plays the steps in order. State that later steps need is kept on the object."""
+
+    def __init__(self, system: System, report: Report, staff: dict[str, str]) -> None:
+        self.system = system
+        self.report = report
+        self.moderator = Client(system.address, staff["moderator"])
+        self.operator = Client(system.address, staff["operator"])
+        self.public = Client(system.address)
+        self.clients = [self.moderator, self.operator, self.public]
+        self.recording_ids: list[str] = []
+
+    def play(self) -> None:
+        self.arrive()
+        self.live_challenge()
+        self.training_speech()
+        self.consent()
+        self.train()
+        self.speak_and_trace()
+        self.licence()
+        self.policy()
+        self.deadline()
+        self.withdraw()
+        self.prove_the_log()
+
+    def close(self) -> None:
+        for client in self.clients:
+            client.close()
+
+    # -- people and the ceremony ---------------------------------------------------------------------------------------
+
+    def arrive(self) -> None:
+        with self.report.step("two people register", "speaker and customer have keys") as step:
+            self.speaker = self._register("speaker", "Sam Speaker")
+            self.customer = self._register("customer", "Casey Customer")
+            step.observed = "speaker and customer have keys"
+
+    def live_challenge(self) -> None:
+        with self.report.step("answer a live challenge", "pass") as step:
+            for _ in range(READINGS):
+                step.observed = self._read_challenge()
+                if not step.observed.startswith("inconclusive"):
+                    break
+        with self.report.step("answer the same challenge again", "409 challenge_already_answered") as step:
+            again = self.speaker.send("PUT", f"challenges/{self.challenge}/chunks/0", self.answer_pcm[:32000])
+            step.observed = _said(again)
+        with self.report.step("answer a new challenge with the old recording", "refuse wrong_words") as step:
+            fresh = str(self.speaker.post("challenges")["id"])
+            self._stream(fresh, self.answer_pcm, RATE)
+            step.observed = self._examined(self.speaker.post(f"challenges/{fresh}/answer")["examination"])
+
+    def training_speech(self) -> None:
+        with self.report.step("upload about a minute of training speech", "all recordings pass") as step:
+            examinations = []
+            for text, sound, rate in self._script():
+                examinations.append(self._upload(text, sound, rate))
+            verdicts = [self._examined(one) for one in examinations]
+            step.observed = "all recordings pass" if set(verdicts) == {"pass"} else f"verdicts: {verdicts}"
+        with self.report.step("offer another person's recording", "refuse different_speaker") as step:
+            text = "I would like to have this voice, although it is not mine, and nobody was ever asked about it."
+            sound, rate = recordings.say(f"{text} {text}", voice=IMPOSTOR, seed=99)
+            found = self._examination(self._upload(text, sound, rate, keep=False))
+            step.observed = f"{found['verdict']} {found['reason']}"
+        with self.report.step("upload something that is not audio", "refuse not_audio") as step:
+            made = self._announce("Not audio at all.")
+            sent = self.speaker.send("PUT", f"recordings/{made}/content", b"GIF89a" + bytes(5000), "audio/wav")
+            found = self._examination(sent["examination"])
+            step.observed = f"{found['verdict']} {found['reason']}"
+
+    def consent(self) -> None:
+        terms = {
+            "challenge": self.challenge,
+            "recordings": self.recording_ids,
+            "uses": {"own_use": True, "licence_to_others": True},
+            "languages": ["en"],
+            "term_days": 365,
+            "territory": "worldwide",
+            "text_version": "en-1",
+            "biometric_release": True,
+        }
+        with self.report.step("consent without the biometric release", "422 biometric_release_missing") as step:
+            step.observed = _said(self.speaker.post("consents", {**terms, "biometric_release": False}))
+        with self.report.step("give consent", "active, rehearsal, receipt verifies offline") as step:
+            given = self.speaker.post("consents", terms)
+            self.consent_id = str(given["id"])
+            rehearsal = "rehearsal" if given["rehearsal"] else "NOT marked as rehearsal"
+            receipt = self.speaker.get(f"consents/{self.consent_id}/receipt").body
+            verified = self._verify_receipt(receipt.get("log", receipt.get("receipt", receipt)), "consent-receipt")
+            step.observed = f"{given['state']}, {rehearsal}, {verified}"
+
+    # -- the voice -----------------------------------------------------------------------------------------------------
+
+    def train(self) -> None:
+        with self.report.step("train a voice", "succeeded, voice ready") as step:
+            asked = {"consent": self.consent_id, "name": "Sam", "language": "en"}
+            key = secrets.token_hex(8)
+            made = self.speaker.post("voices", asked, key=key)
+            self.voice = str(made["id"])
+            repeated = self.speaker.post("voices", asked, key=key)
+            if repeated["id"] != made["id"]:
+                raise AssertionError("the repeated request made a second voice")
+            job = self._job(self.speaker, str(made["job"]), seconds=1200)
+            state = self.speaker.get(f"voices/{self.voice}")["state"]
+            step.observed = f"{job['state']}, voice {state}" + (f" ({job['error_code']})" if job["error_code"] else "")
+
+    def speak_and_trace(self) -> None:
+        with self.report.step("speak in the voice", "succeeded, label before the sound") as step:
+            asked = self._speak(self.speaker, SPOKEN)
+            done = self._spoken(self.speaker, asked)
+            self.output = str(done["output"])
+            about = self.speaker.get(f"outputs/{self.output}").body
+            self.spoken_file = self._save(self.speaker, self.output, "spoken-by-owner.wav")
+            label = "label before the sound" if about["label_seconds"] > 0 else "no label"
+            step.observed = f"{done['state']}, {label}"
+        with self.report.step("trace the file", "this output, consent active") as step:
+            step.observed = self._traced(self.spoken_file.read_bytes())
+        with self.report.step("trace a 5 s voice message of it (Opus 24k)", "this output, consent active") as step:
+            label_seconds = float(self.speaker.get(f"outputs/{self.output}")["label_seconds"])
+            message = recordings.as_voice_message(self.spoken_file.read_bytes(), start=label_seconds, seconds=5.0)
+            self._keep("voice-message.ogg", message)
+            step.observed = self._traced(message)
+        with self.report.step("trace speech that is not ours", "no mark of ours") as step:
+            sound, rate = recordings.say("Nothing in this sentence was made by a clone.", voice="awb", seed=5)
+            step.observed = self._traced(recordings.wav(sound, rate))
+
+    def licence(self) -> None:
+        with self.report.step("a second customer speaks without a licence", "403 no_licence") as step:
+            step.observed = _said(self._speak(self.customer, LICENSED))
+        offer: dict[str, Any] = {
+            "voice": self.voice,
+            "title": "Sam, friendly",
+            "currency": "EUR",
+            "languages": ["en"],
+            "licence_days": 30,
+        }
+        with self.report.step("sell a rehearsal voice", "422 rehearsal_not_for_sale") as step:
+            step.observed = _said(self.speaker.post("listings", {**offer, "price_minor": 500}))
+        with self.report.step("order a free rehearsal licence", "fulfilled") as step:
+            listing = self.speaker.post("listings", {**offer, "price_minor": 0})["id"]
+            order = self.customer.post("orders", {"listing": listing, "characters": 200}, key=secrets.token_hex(8))
+            step.observed = str(order["state"])
+        with self.report.step("the customer speaks with the licence", "succeeded") as step:
+            done = self._spoken(self.customer, self._speak(self.customer, LICENSED))
+            self._save(self.customer, str(done["output"]), "spoken-by-customer.wav")
+            step.observed = str(done["state"])
+        with self.report.step("the customer asks for more than the licence holds", "403 licence_cap") as step:
+            step.observed = _said(self._speak(self.customer, "Far too many words for what is left. " * 6))
+        with self.report.step("the owner's statement counts the use", f"{len(LICENSED)} characters") as step:
+            until = time.time() + 3600
+            since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until - 48 * 3600))
+            asked = f"statements?since={since}&until={time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(until))}"
+            lines = self.speaker.get(asked)["lines"]
+            step.observed = f"{sum(line['characters'] for line in lines if line['licence'])} characters"
+
+    def policy(self) -> None:
+        with self.report.step("a text that policy forbids", "held for a moderator") as step:
+            asked = self._speak(self.speaker, FORBIDDEN)
+            self.held = str(asked["id"])
+            step.observed = "held for a moderator" if asked["state"] == "held" else f"state {asked['state']}"
+            case = str(asked["case"])
+        with self.report.step("a member decides the case", "403 missing_scope") as step:
+            step.observed = _said(self.speaker.post(f"cases/{case}/claim"))
+        with self.report.step("the moderator refuses it", "decided: refuse, request refused") as step:
+            self.moderator.post(f"cases/{case}/claim")["id"]
+            decision = {"decision": "refuse", "reason": "A family-emergency fraud.", "clause": "fraud.family"}
+            decided = self.moderator.post(f"cases/{case}/decide", decision)
+            request = self.speaker.get(f"speech/{self.held}")
+            step.observed = f"decided: {decided['decision']}, request {request['state']}"
+
+    # -- the end of things ---------------------------------------------------------------------------------------------
+
+    def deadline(self) -> None:
+        items = self.speaker.get("custody").body
+        items = items.get("items", items) if isinstance(items, dict) else items
+        held = next(item for item in items if item["purpose"] == "training" and item["state"] == "held")
+        path = f"custody/{held['id']}"
+        with self.report.step("read a raw recording in time", "200") as step:
+            step.observed = str(self.speaker.download(f"{path}/content")[0])
+        with self.report.step("read it after its deadline", "410 past_deadline") as step:
+            self.operator.post("rehearsal/clock", {"advance_hours": REST_HOURS})["now"]
+            step.observed = _said(self.speaker.get(f"{path}/content"))
+        with self.report.step("the sweep destroys it and certifies that", "certificate verifies offline") as step:
+            self.speaker.wait(path, lambda item: item["state"] == "destroyed", seconds=60)
+            certificate = self.speaker.get(f"{path}/certificate").body
+            verified = self._verify_receipt(certificate.get("receipt", certificate), "deletion-receipt")
+            step.observed = verified.replace("receipt", "certificate")
+
+    def withdraw(self) -> None:
+        with self.report.step("the owner withdraws consent", "withdrawn, voice destroyed") as step:
+            answer = self.speaker.post(f"consents/{self.consent_id}/withdraw")
+            if answer.status >= 400:
+                raise ApiProblem(answer)
+            state = self.speaker.get(f"consents/{self.consent_id}")["state"]
+            voice = self.speaker.get(f"voices/{self.voice}")["state"]
+            step.observed = f"{state}, voice {voice}"
+        with self.report.step("the same text after withdrawal", "403 consent_withdrawn") as step:
+            step.observed = _said(self._speak(self.speaker, SPOKEN))
+        with self.report.step("the licence after withdrawal", "403 consent_withdrawn") as step:
+            step.observed = _said(self._speak(self.customer, LICENSED))
+        with self.report.step("trace the file after withdrawal", "this output, consent withdrawn") as step:
+            step.observed = self._traced(self.spoken_file.read_bytes())
+
+    def prove_the_log(self) -> None:
+        with self.report.step("rebuild the whole log offline", "every leaf and checkpoint verifies") as step:
+            folder = self.system.var / "log"
+            self.system.manage("export_log", str(folder))
+            done = self._vouch("verify-log", str(folder))
+            step.observed = (
+                "every leaf and checkpoint verifies" if done == 0 else f"vouch verify-log exited with {done}"
+            )
+
+    # -- helpers -------------------------------------------------------------------------------------------------------
+
+    def _register(self, name: str, shown: str) -> Client:
+        password = secrets.token_urlsafe(12)
+        person = {"email": f"{name}-{uuid.uuid4().hex[:8]}@demo.example", "display_name": shown, "password": password}
+        self.clients.append(Client(self.system.address, self.public.post("people", person)["key"]))
+        return self.clients[-1]
+
+    def _read_challenge(self) -> str:
+        """Opens a challenge and reads its words aloud: the verdict."""
+        opened = self.speaker.post("challenges")
+        self.challenge = str(opened["id"])
+        sound, _ = recordings.say(", ".join(opened["words"]) + ".", voice=SPEAKER, seed=1)
+        self.answer_pcm = recordings.pcm16(sound)
+        self._stream(self.challenge, self.answer_pcm, RATE)
+        return self._examined(self.speaker.post(f"challenges/{self.challenge}/answer")["examination"])
+
+    def _stream(self, challenge: str, pcm: bytes, rate: int) -> None:
+        """Sends the answer as it is spoken: one chunk a second, as a microphone would."""
+        step = int(rate * CHUNK_SECONDS) * 2
+        started = time.monotonic()
+        for number, start in enumerate(range(0, len(pcm), step)):
+            time.sleep(max(0.0, started + (number + 1) * CHUNK_SECONDS - time.monotonic()))
+            sent = self.speaker.send("PUT", f"challenges/{challenge}/chunks/{number}", pcm[start : start + step])
+            if sent.status >= 400:
+                raise ApiProblem(sent)
+
+    def _script(self) -> Iterator[tuple[str, Any, int]]:
+        total = 0.0
+        for number, group in enumerate(batched_sentences(self.speaker.get("scripts/en")["sentences"])):
+            if total >= TRAINING_SECONDS:
+                return
+            text = " ".join(group)
+            sound, rate = recordings.say(text, voice=SPEAKER, seed=100 + number)
+            total += len(sound) / rate
+            yield text, sound, rate
+
+    def _announce(self, text: str) -> str:
+        body = {"challenge": self.challenge, "language": "en", "transcript": text}
+        return str(self.speaker.post("recordings", body)["id"])
+
+    def _upload(self, text: str, sound: Any, rate: int, *, keep: bool = True) -> str:
+        made = self._announce(text)
+        if keep:
+            self.recording_ids.append(made)
+        sent = self.speaker.send("PUT", f"recordings/{made}/content", recordings.wav(sound, rate), "audio/wav")
+        return str(sent["examination"])
+
+    def _examination(self, examination: str) -> dict[str, Any]:
+        return self.speaker.wait(
+            f"examinations/{examination}", lambda found: found["state"] in {"done", "failed"}, seconds=180
+        )
+
+    def _examined(self, examination: str) -> str:
+        """``pass``, or the verdict and its reason."""
+        found = self._examination(examination)
+        return "pass" if found["verdict"] == "pass" else f"{found['verdict'] or found['state']} {found['reason']}"
+
+    def _job(self, who: Client, job: str, *, seconds: float) -> dict[str, Any]:
+        def show(body: dict[str, Any]) -> None:
+            left = f", about {body['seconds_left']:.0f} s left" if body["seconds_left"] else ""
+            self.report.progress(f"{body['stage']} {body['progress']:.0%}{left}")
+
+        return who.wait(f"jobs/{job}", lambda body: body["state"] in TERMINAL, seconds=seconds, show=show)
+
+    def _speak(self, who: Client, text: str) -> Answer:
+        return who.post("speech", {"voice": self.voice, "text": text, "language": "en", "seed": 7})
+
+    def _spoken(self, who: Client, asked: Answer) -> dict[str, Any]:
+        job = self._job(who, str(asked["job"]), seconds=300)
+        if job["state"] != "succeeded":
+            raise AssertionError(f"speech {job['state']}: {job['error_code']} {job['error_detail']}")
+        return dict(who.get(f"speech/{asked['id']}").body)
+
+    def _traced(self, recording: bytes) -> str:
+        started = self.public.send("POST", "trace", recording)
+        found = self.public.wait(f"trace/{started['id']}", lambda body: body["state"] != "queued", seconds=180)
+        if found["state"] != "done":
+            return f"{found['state']} {found['error_code']}"
+        if not found["hits"]:
+            return "no mark of ours"
+        hit = found["hits"][0]
+        which = "this output" if hit["output"] == self.output else "another output"
+        return f"{which}, consent {hit.get('consent_state')}"
+
+    def _save(self, who: Client, output: str, name: str) -> Path:
+        status, data = who.download(f"outputs/{output}/audio")
+        if status != 200:
+            raise AssertionError(f"download of {output}: {status}")
+        return self._keep(name, data)
+
+    def _keep(self, name: str, data: bytes) -> Path:
+        path = self.report.path.parent / name
+        path.write_bytes(data)
+        self.report.recordings.append(path)
+        return path
+
+    def _verify_receipt(self, receipt: dict[str, Any], name: str) -> str:
+        import json
+
+        path = self.system.var / f"{name}.json"
+        path.write_text(json.dumps(receipt))
+        done = self._vouch("verify-receipt", str(path))
+        return "receipt verifies offline" if done == 0 else f"vouch verify-receipt exited with {done}"
+
+    def _vouch(self, *arguments: str) -> int:
+        """The offline verifier, in a process that knows no database and no address: only the log's public key."""
+        import subprocess
+        import sys
+
+        key = str(self.public.get("log/public-key")["public_key"])
+        command = [sys.executable, "-m", "vouch.cli", *arguments, "--public-key", key]
+        return subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=False).returncode
+
+
+def batched_sentences(sentences: list[str]) -> Iterator[tuple[str, ...]]:
+    for start in range(0, len(sentences), SENTENCES_A_RECORDING):
+        yield tuple(sentences[start : start + SENTENCES_A_RECORDING])
+
+
+def _said(answer: Answer) -> str:
+    return f"{answer.status} {answer.code}".strip()

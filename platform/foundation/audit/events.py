@@ -1,0 +1,79 @@
+"""Every kind of event the log knows, with its version and the data keys it cannot do without. Pure.
+
+A kind whose meaning changes gets a new version; old leaves keep theirs. A kind that is not here is refused, so the
+table is also the list an auditor reads to know what is recorded.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """``version`` goes into the leaf as ``v``; ``requires`` maps data keys that must be there to their types."""
+
+    version: int = 1
+    requires: Mapping[str, type] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def _event(**requires: type) -> Event:
+    return Event(requires=MappingProxyType(requires))
+
+
+EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
+    {
+        # People and keys of programs
+        "person.registered": _event(role=str),
+        "key.api_issued": _event(key=str, scopes=list),
+        "key.api_revoked": _event(key=str),
+        "clock.moved": _event(),
+        # Vault
+        "key.created": _event(key_kind=str),
+        "key.destroyed": _event(key_kind=str, reason=str),
+        "clearance.issued": _event(),
+        "clearance.refused": _event(),
+        "clearance.used": _event(clearance=str, purpose=str, consent=str),
+        # Custody of recordings
+        "custody.received": _event(),
+        "custody.destroyed": _event(),
+        # Consent
+        "challenge.opened": _event(),
+        "challenge.answered": _event(),
+        "examination.decided": _event(),
+        "consent.given": _event(),
+        "consent.withdrawn": _event(),
+        "consent.expired": _event(),
+        "licence.granted": _event(),
+        "licence.ended": _event(),
+        # Voices and speech
+        "voice.requested": _event(),
+        "voice.ready": _event(),
+        "voice.failed": _event(),
+        "voice.destroyed": _event(),
+        "speech.requested": _event(),
+        "speech.held": _event(),
+        "output.sealed": _event(),
+        "output.failed": _event(),
+        "mark.traced": _event(),
+        # Safety
+        "policy.decided": _event(),
+        "case.opened": _event(),
+        "case.claimed": _event(),
+        "case.decided": _event(),
+        "restriction.made": _event(),
+        "restriction.lifted": _event(),
+        "report.made": _event(),
+        "protected.added": _event(),
+        # Market
+        "listing.made": _event(),
+        "listing.withdrawn": _event(),
+        "order.fulfilled": _event(),
+    }
+)
+
+
+def missing(kind: str, data: Mapping[str, Any]) -> list[str]:
+    """The required keys of a known kind that ``data`` lacks or holds with another type."""
+    return [key for key, wanted in EVENTS[kind].requires.items() if not isinstance(data.get(key), wanted)]

@@ -1,0 +1,52 @@
+"""The log's three tables. The database itself refuses to change or remove a row of any of them (first migration)."""
+
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from foundation.clock import now
+
+
+class Leaf(models.Model):
+    """One event. ``body`` is canonical JSON: v, kind, subject, actor, at, rehearsal, data."""
+
+    index = models.BigIntegerField(primary_key=True)
+    kind = models.CharField(max_length=40, db_index=True)
+    body = models.BinaryField()
+    leaf_hash = models.BinaryField(max_length=32)
+    created_at = models.DateTimeField(default=now)
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(index__gte=0), name="leaf_index_natural")]
+
+    def __str__(self) -> str:
+        return f"{self.index} {self.kind}"
+
+
+class Node(models.Model):
+    """The hash of a complete perfect subtree above the leaves: see ``merkle``."""
+
+    pk = models.CompositePrimaryKey("level", "position")
+    level = models.PositiveSmallIntegerField()
+    position = models.BigIntegerField()
+    hash = models.BinaryField(max_length=32)
+
+    def __str__(self) -> str:
+        return f"{self.level}/{self.position}"
+
+
+class Checkpoint(models.Model):
+    """A signed statement of the log's size and root: ``note`` in C2SP signed-note form."""
+
+    size = models.BigIntegerField(primary_key=True)
+    root = models.BinaryField(max_length=32)
+    note = models.TextField()
+    created_at = models.DateTimeField(default=now)
+
+    def __str__(self) -> str:
+        return f"{self.size}"
+
+
+APPEND_ONLY: Any = (Leaf, Node, Checkpoint)
+"""The tables under the refusing triggers."""

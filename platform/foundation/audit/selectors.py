@@ -1,0 +1,36 @@
+"""Reading the log."""
+
+from collections.abc import Iterator
+
+from foundation.audit import canonical
+from foundation.audit.errors import NoSuchLeaf
+from foundation.audit.models import Leaf
+from foundation.identity.actors import Actor
+
+AUDIT = "audit:read"
+"""The scope that sees every body."""
+
+
+def leaves(*, start: int, limit: int) -> list[Leaf]:
+    """Up to ``limit`` leaves from index ``start``, in order."""
+    return list(Leaf.objects.filter(index__gte=start, index__lt=start + limit).order_by("index"))
+
+
+def all_leaves(*, below: int) -> Iterator[Leaf]:
+    """The leaves with an index below ``below``, in order, in constant memory."""
+    return Leaf.objects.filter(index__lt=below).order_by("index").iterator(chunk_size=1000)
+
+
+def leaf_for(*, actor: Actor, index: int) -> Leaf:
+    """A leaf the actor may see whole: an auditor sees each, a person those that they did or that are about them.
+
+    Raises NoSuchLeaf, the same for one that is not there and one that is another's.
+    """
+    leaf = Leaf.objects.filter(index=index).first()
+    if leaf is None:
+        raise NoSuchLeaf
+    if AUDIT not in actor.scopes:
+        body = canonical.decode(bytes(leaf.body))
+        if actor.person_id is None or f"person:{actor.person_id}" not in (body["subject"], body["actor"]):
+            raise NoSuchLeaf
+    return leaf

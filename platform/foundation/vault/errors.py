@@ -1,0 +1,63 @@
+"""What the vault refuses."""
+
+from foundation.errors import Gone, NotAllowed, VouchError
+
+
+class PastDeadline(Gone):
+    """The recording's deadline has passed; it can no longer be opened."""
+
+    code = "past_deadline"
+
+
+class KeyDestroyed(Gone):
+    """The key was destroyed; what it sealed cannot be opened any more."""
+
+    code = "key_destroyed"
+
+
+class ObjectMissing(Gone):
+    """The sealed file is not in storage."""
+
+    code = "object_missing"
+
+
+class Tampered(VouchError):
+    """The sealed file, its key or its record was changed."""
+
+    code, status = "tampered", 500
+
+
+class VaultMisuse(VouchError):
+    """The vault was called wrongly."""
+
+    code, status = "vault_misuse", 500
+
+
+class ClearanceNeeded(NotAllowed):
+    """A voice opens only with a clearance."""
+
+    code = "clearance_needed"
+
+
+class ClearanceInvalid(NotAllowed):
+    """This is not a clearance of this platform's gate."""
+
+    code = "clearance_invalid"
+
+
+class ClearanceExpired(NotAllowed):
+    """The clearance has expired."""
+
+    code = "clearance_expired"
+
+
+class ClearanceUsed(NotAllowed):
+    """The clearance was used before; each is good for one act."""
+
+    code = "clearance_used"
+
+
+class ClearanceMismatch(NotAllowed):
+    """The clearance is for another purpose, voice or content."""
+
+    code = "clearance_mismatch"

@@ -1,0 +1,99 @@
+"""How an object is sealed and opened, without the question who may: ``services`` and ``voices`` ask that first."""
+
+import uuid
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from django.db import transaction
+
+from foundation.clock import now
+from foundation.vault import envelope, keyring, storage
+from foundation.vault.errors import KeyDestroyed, PastDeadline, Tampered
+from foundation.vault.models import KeyState, SealedObject, VaultKey
+
+
+def seal(
+    *, key: VaultKey, kind: str, owner_ref: str, data: bytes | Iterable[bytes], not_after: datetime | None
+) -> SealedObject:
+    """See ``services.store``."""
+    if not_after is not None and not_after <= now():
+        raise PastDeadline
+    sealed = SealedObject(kind=kind, owner_ref=owner_ref, not_after=not_after)
+    sealed.location = storage.location_of(sealed.id)
+    plain = _Counted([data] if isinstance(data, bytes) else data)
+    written = storage.current().write(
+        sealed.location, envelope.seal(_data_key(key.id), plain, bound_to=_object_context(sealed))
+    )
+    sealed.size, sealed.ciphertext_sha256 = plain.size, written.sha256
+    try:
+        with transaction.atomic():
+            # Under the row's lock: a key destroyed while the stream was coming in must not keep a file.
+            sealed.key = VaultKey.objects.select_for_update().get(id=key.id)
+            if sealed.key.state != KeyState.ACTIVE:
+                raise KeyDestroyed
+            sealed.save(force_insert=True)
+    except BaseException:
+        storage.current().delete(sealed.location)
+        raise
+    return sealed
+
+
+def unseal(sealed_object: SealedObject) -> Iterator[bytes]:
+    """See ``services.read_stream``."""
+    # The record as it is now: the caller's copy may be old, and a deadline must not be talked out of a copy.
+    found = SealedObject.objects.get(id=sealed_object.id)
+    _refuse_late(found)
+    data_key = _data_key(found.key_id)
+    pieces = envelope.unseal(data_key, storage.current().read(found.location), bound_to=_object_context(found))
+    return _until_deadline(found, pieces)
+
+
+def new_wrapped_key(key: VaultKey) -> bytes:
+    """Fresh key material for an (unsaved) key record, wrapped and bound to its id, kind and owner."""
+    return keyring.current().wrap(envelope.new_data_key(), bound_to=_key_context(key))
+
+
+def _until_deadline(found: SealedObject, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    try:
+        for piece in pieces:
+            _refuse_late(found)
+            yield piece
+    except envelope.BrokenSeal as error:
+        raise Tampered(f"Object {found.id}: {error}.") from error
+
+
+def _refuse_late(found: SealedObject) -> None:
+    if found.not_after is not None and now() >= found.not_after:
+        raise PastDeadline
+
+
+def _data_key(key_id: uuid.UUID) -> bytes:
+    key = VaultKey.objects.get(id=key_id)
+    if key.state != KeyState.ACTIVE or key.wrapped is None:
+        raise KeyDestroyed
+    try:
+        return keyring.current().unwrap(bytes(key.wrapped), bound_to=_key_context(key))
+    except envelope.BrokenSeal as error:
+        raise Tampered(f"Key {key.id}: {error}.") from error
+
+
+def _key_context(key: VaultKey) -> bytes:
+    return envelope.context("key", str(key.id), key.kind, key.owner_ref)
+
+
+def _object_context(sealed: SealedObject) -> bytes:
+    deadline = "" if sealed.not_after is None else sealed.not_after.astimezone(UTC).isoformat(timespec="microseconds")
+    return envelope.context("object", str(sealed.id), sealed.kind, sealed.owner_ref, deadline)
+
+
+class _Counted:
+    """Passes pieces on and counts their bytes."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = pieces
+        self.size = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self.size += len(piece)
+            yield piece

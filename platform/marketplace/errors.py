@@ -1,0 +1,60 @@
+"""What the marketplace refuses, by name."""
+
+from foundation.errors import Conflict, NotAllowed, Refused
+
+
+class VoiceNotReady(Conflict):
+    """Only a voice that is ready can be listed or ordered."""
+
+    code = "voice_not_ready"
+
+
+class NotForOthers(Refused):
+    """The speaker's consent does not cover licences to others, or not these terms."""
+
+    code = "consent_scope"
+
+
+class RehearsalNotForSale(Refused):
+    """A rehearsal voice can be licensed inside the rehearsal only, and never for money."""
+
+    code = "rehearsal_not_for_sale"
+
+
+class BadTerms(Refused):
+    """These terms are outside what the marketplace knows."""
+
+    code = "bad_terms"
+
+
+class AlreadyListed(Conflict):
+    """This voice has a live listing already."""
+
+    code = "already_listed"
+    advice = "Withdraw the listing first; a listing's terms never change under a customer."
+
+
+class NotLive(Conflict):
+    """This listing is not on offer any more."""
+
+    code = "listing_not_live"
+
+
+class OwnVoice(NotAllowed):
+    """Nobody orders a licence for their own voice."""
+
+    code = "own_voice"
+    advice = "You may speak in your own voice under your own consent."
+
+
+class OrderOpen(Conflict):
+    """You have an unfinished order for this listing."""
+
+    code = "order_open"
+    advice = "Pay or cancel it first."
+
+
+class Restricted(NotAllowed):
+    """A moderator has restricted the voice, its owner or you."""
+
+    code = "restricted"

@@ -1,0 +1,120 @@
+"""What was used, priced: a statement is a pure function of usage rows and terms, so anybody can recompute it.
+
+**The rounding rule.** Money is integer minor units (cents). What ``n`` characters have earned under one licence is
+``n * price // 1000``, rounded down. A statement's line is what all characters up to its end have earned, less what
+all characters up to its beginning had earned. So nothing is lost or gained by where a period is cut: the statements of
+consecutive periods add up exactly to the statement of the whole, and a licence that is used up has earned exactly what
+its order cost. A use without a price is a line of zero, never a missing line.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+PER_CHARACTERS: Final = 1_000
+"""Prices are for this many characters: a cent per character would be too coarse."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """One output. ``licence`` is None for the owner's own use. ``milliseconds``: length of the sound."""
+
+    licence: str | None
+    characters: int
+    milliseconds: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """``price_minor`` for ``PER_CHARACTERS`` characters; 0 with an empty currency where no money is asked."""
+
+    price_minor: int
+    currency: str
+
+
+FREE: Final = Terms(0, "")
+"""Own use, and licences the owner granted outside the marketplace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    licence: str | None
+    currency: str
+    price_minor: int
+    uses: int
+    characters: int
+    milliseconds: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """``lines`` ordered by licence, own use first; ``totals``: minor units by currency, free lines left out."""
+
+    since: datetime
+    until: datetime
+    lines: tuple[Line, ...]
+    totals: dict[str, int]
+
+
+@dataclass(slots=True)
+class _Meter:
+    before: int = 0
+    characters: int = 0
+    milliseconds: int = 0
+    uses: int = 0
+
+
+class UnknownTerms(ValueError):
+    """A usage row names a licence without terms: pricing it as free would hide it."""
+
+
+def earned(characters: int, price_minor: int) -> int:
+    """Whole minor units for so many characters under one licence, rounded down. Raises ValueError below zero."""
+    if characters < 0 or price_minor < 0:
+        raise ValueError("characters and prices are not negative")
+    return characters * price_minor // PER_CHARACTERS
+
+
+def price(
+    rows: Iterable[UsageRow], terms: Mapping[str | None, Terms], *, since: datetime, until: datetime
+) -> Statement:
+    """The statement for ``since <= at < until``.
+
+    ``rows``: every use from the beginning up to ``until``, in any order (later ones are ignored): the earlier ones are
+    needed for exact rounding. Raises UnknownTerms, ValueError unless ``since < until``.
+    """
+    if since >= until:
+        raise ValueError("a statement's period begins before it ends")
+    meters: dict[str | None, _Meter] = defaultdict(_Meter)
+    for row in rows:
+        if row.at >= until:
+            continue
+        if row.licence not in terms:
+            raise UnknownTerms(f"no terms for licence {row.licence}")
+        if row.at < since:
+            meters[row.licence].before += row.characters
+            continue
+        meter = meters[row.licence]
+        meter.characters += row.characters
+        meter.milliseconds += row.milliseconds
+        meter.uses += 1
+    lines = tuple(
+        _line(licence, meter, terms[licence])
+        for licence, meter in sorted(meters.items(), key=lambda item: item[0] or "")
+        if meter.uses
+    )
+    totals: dict[str, int] = defaultdict(int)
+    for line in lines:
+        if line.currency:
+            totals[line.currency] += line.amount_minor
+    return Statement(since, until, lines, dict(sorted(totals.items())))
+
+
+def _line(licence: str | None, meter: _Meter, terms: Terms) -> Line:
+    whole = earned(meter.before + meter.characters, terms.price_minor)
+    amount = whole - earned(meter.before, terms.price_minor)
+    return Line(licence, terms.currency, terms.price_minor, meter.uses, meter.characters, meter.milliseconds, amount)

@@ -1,0 +1,110 @@
+"""Listings and orders. A price is integer minor units for 1,000 characters and never changes under a customer."""
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from foundation.clock import now
+from marketplace.states import Currency, ListingState, OrderState
+
+TITLE_CHARS = 120
+MAX_PRICE_MINOR = 10_000_000
+"""A hundred thousand of the larger unit per 1,000 characters: beyond that it is a typing mistake."""
+MAX_ORDER_CHARACTERS = 10_000_000
+"""A hundred novels. With the price bound it keeps every amount far inside 64 bits."""
+MAX_LICENCE_DAYS = 3_650
+"""Ten years, the longest term a licence may have."""
+
+
+class Listing(models.Model):
+    """An owner's standing offer: what a licence of this voice covers and costs. New terms are a new listing.
+
+    ``scope``: ``{"languages": [...], "days": n}``.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="listings")
+    voice = models.ForeignKey("cloning.Voice", on_delete=models.PROTECT, related_name="listings")
+    title = models.CharField(max_length=TITLE_CHARS)
+    price_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3, choices=Currency.choices)
+    scope = models.JSONField()
+    state = models.CharField(max_length=16, choices=ListingState.choices, default=ListingState.LIVE)
+    rehearsal = models.BooleanField()
+    created_at = models.DateTimeField(default=now)
+    withdrawn_at = models.DateTimeField(null=True)
+    leaf_index = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(price_minor__range=(0, MAX_PRICE_MINOR)), name="listing_price_range"),
+            models.CheckConstraint(condition=Q(currency__in=Currency.values), name="listing_currency_known"),
+            models.CheckConstraint(condition=Q(rehearsal=False) | Q(price_minor=0), name="listing_rehearsal_free"),
+            models.CheckConstraint(
+                condition=Q(state=ListingState.LIVE, withdrawn_at__isnull=True)
+                | Q(state=ListingState.WITHDRAWN, withdrawn_at__isnull=False),
+                name="listing_state_whole",
+            ),
+            models.UniqueConstraint(
+                fields=["voice"], condition=Q(state=ListingState.LIVE), name="listing_one_live_per_voice"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"listing {self.id}"
+
+
+class Order(models.Model):
+    """A customer's order of so many characters, at the listing's price when it was placed."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    listing = models.ForeignKey(Listing, on_delete=models.PROTECT, related_name="orders")
+    customer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders")
+    seller = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="sales")
+    characters = models.BigIntegerField()
+    price_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3, choices=Currency.choices)
+    amount_minor = models.BigIntegerField()
+    state = models.CharField(max_length=16, choices=OrderState.choices, default=OrderState.PLACED)
+    rehearsal = models.BooleanField()
+    licence = models.OneToOneField("consent.Licence", null=True, on_delete=models.PROTECT, related_name="+")
+    payment_ref = models.CharField(max_length=120, blank=True)
+    placed_at = models.DateTimeField(default=now)
+    paid_at = models.DateTimeField(null=True)
+    fulfilled_at = models.DateTimeField(null=True)
+    leaf_index = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(characters__range=(1, MAX_ORDER_CHARACTERS)), name="order_characters_range"
+            ),
+            models.CheckConstraint(condition=Q(price_minor__range=(0, MAX_PRICE_MINOR)), name="order_price_range"),
+            # The pricing rule of `metering`, kept by the database too.
+            models.CheckConstraint(
+                condition=Q(amount_minor=F("characters") * F("price_minor") / 1_000), name="order_amount_follows"
+            ),
+            models.CheckConstraint(condition=Q(rehearsal=False) | Q(amount_minor=0), name="order_rehearsal_free"),
+            models.CheckConstraint(condition=~Q(customer=F("seller")), name="order_not_own_voice"),
+            models.CheckConstraint(
+                condition=Q(state__in=[OrderState.PLACED, OrderState.CANCELLED], paid_at__isnull=True)
+                | Q(state__in=[OrderState.PAID, OrderState.FULFILLED], paid_at__isnull=False),
+                name="order_paid_has_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(state=OrderState.FULFILLED, licence__isnull=False, fulfilled_at__isnull=False)
+                | ~Q(state=OrderState.FULFILLED) & Q(licence__isnull=True, fulfilled_at__isnull=True),
+                name="order_fulfilled_has_licence",
+            ),
+            models.UniqueConstraint(
+                fields=["listing", "customer"],
+                condition=Q(state__in=[OrderState.PLACED, OrderState.PAID]),
+                name="order_one_open_per_listing",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"order {self.id}"

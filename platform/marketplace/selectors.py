@@ -1,0 +1,67 @@
+"""Reads: the shop, one's orders, and the statement of a period."""
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from cloning.models import Usage
+from foundation.clock import now
+from foundation.errors import NotFound
+from foundation.identity.actors import Actor
+from marketplace import metering
+from marketplace.models import Listing, Order
+from marketplace.states import ListingState, OrderState
+
+
+def shop() -> QuerySet[Listing]:
+    """What can be ordered now: live listings of ready voices under a consent in force, newest first."""
+    return (
+        Listing.objects.select_related("voice")
+        .filter(
+            state=ListingState.LIVE,
+            voice__state="ready",
+            voice__consent__state="active",
+            voice__consent__valid_until__gt=now(),
+        )
+        .order_by("-created_at", "id")
+    )
+
+
+def listing(*, actor: Actor, listing_id: UUID) -> Listing:
+    """A listing on offer, or one's own in any state. Raises NotFound."""
+    on_offer = Q(id__in=shop().values("id"))
+    visible = Listing.objects.select_related("voice").filter(on_offer | Q(owner_id=actor.person_id))
+    found = visible.filter(id=listing_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def order(*, actor: Actor, order_id: UUID) -> Order:
+    """An order the actor placed or received; operators see all. Raises NotFound."""
+    orders = Order.objects.select_related("listing")
+    if actor.role != "operator" or "operate" not in actor.scopes:
+        orders = orders.filter(Q(customer_id=actor.person_id) | Q(seller_id=actor.person_id))
+    found = orders.filter(id=order_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def statement(*, owner_id: UUID, since: datetime, until: datetime) -> metering.Statement:
+    """What the owner's voices were used for and earned in ``since <= at < until``.
+
+    Reads usage and the fulfilled orders' prices; the arithmetic is ``metering.price``.
+    """
+    used = Usage.objects.filter(consent__person_id=owner_id, created_at__lt=until)
+    # Rows before terms: an order exists before its licence is used, so no row can be read without its price.
+    rows = [
+        metering.UsageRow(str(licence_id) if licence_id else None, characters, round(seconds * 1000), at)
+        for licence_id, characters, seconds, at in used.values_list("licence_id", "characters", "seconds", "created_at")
+    ]
+    terms: dict[str | None, metering.Terms] = {row.licence: metering.FREE for row in rows}
+    sold = Order.objects.filter(seller_id=owner_id, state=OrderState.FULFILLED)
+    for licence_id, price, currency in sold.values_list("licence_id", "price_minor", "currency"):
+        terms[str(licence_id)] = metering.Terms(price, currency)
+    return metering.price(rows, terms, since=since, until=until)

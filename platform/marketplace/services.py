@@ -1,0 +1,307 @@
+"""Writes: listings and orders. Lock order: listing, order, then what `consent` locks, then the log."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from cloning.models import Voice
+from consent.licences import grant_licence
+from consent.models import Consent
+from foundation.audit import log
+from foundation.audit.commitments import commit
+from foundation.clock import now
+from foundation.errors import NotAllowed, NotFound
+from foundation.identity.actors import Actor
+from marketplace import states
+from marketplace.errors import (
+    AlreadyListed,
+    BadTerms,
+    NotForOthers,
+    NotLive,
+    OrderOpen,
+    OwnVoice,
+    RehearsalNotForSale,
+    Restricted,
+    VoiceNotReady,
+)
+from marketplace.metering import earned
+from marketplace.models import MAX_LICENCE_DAYS, MAX_ORDER_CHARACTERS, MAX_PRICE_MINOR, TITLE_CHARS, Listing, Order
+from marketplace.states import Currency, ListingState, OrderState
+from safety.selectors import active_restrictions
+
+USE = "licence_to_others"
+"""The use a speaker must have agreed to before anybody else can get a licence."""
+READY = "ready"
+"""The state of a voice that can speak."""
+
+
+# -- listings ---------------------------------------------------------------------------------------------------------
+@transaction.atomic
+def create_listing(
+    *,
+    actor: Actor,
+    voice_id: UUID,
+    title: str,
+    price_minor: int,
+    currency: str,
+    languages: Sequence[str],
+    licence_days: int,
+) -> Listing:
+    """Offers licences of the actor's own, ready voice, on terms inside its consent. Live at once.
+
+    Raises NotAllowed, NotFound (unknown or foreign voice), VoiceNotReady, NotForOthers, RehearsalNotForSale,
+    Restricted, BadTerms, AlreadyListed.
+    """
+    actor.require_scope("market:write")
+    owner_id = _person(actor)
+    voice = Voice.objects.select_related("consent").filter(id=voice_id, owner_id=owner_id).first()
+    if voice is None:
+        raise NotFound
+    _check_terms(title, price_minor, currency, languages, licence_days)
+    _check_sale(voice, price_minor)
+    _check_consent(voice.consent, languages)
+    _check_restrictions(voice, [owner_id])
+    try:
+        with transaction.atomic():
+            listing = Listing.objects.create(
+                owner_id=owner_id,
+                voice=voice,
+                title=title.strip(),
+                price_minor=price_minor,
+                currency=currency,
+                scope={"languages": sorted(set(languages)), "days": licence_days},
+                rehearsal=voice.rehearsal,
+            )
+    except IntegrityError as error:
+        raise AlreadyListed from error
+    listing.leaf_index = log.append(
+        kind="listing.made",
+        subject=f"listing:{listing.id}",
+        actor=actor,
+        data={"voice": str(voice.id), "price_minor": price_minor, "currency": currency, "scope": listing.scope},
+        rehearsal=listing.rehearsal,
+    ).index
+    listing.save(update_fields=["leaf_index"])
+    return listing
+
+
+@transaction.atomic
+def withdraw_listing(*, actor: Actor, listing_id: UUID) -> Listing:
+    """Takes an offer back. Licences granted under it stay. Raises NotAllowed, NotFound, NotLive."""
+    actor.require_scope("market:write")
+    found = Listing.objects.select_for_update(of=("self",)).filter(id=listing_id, owner_id=_person(actor)).first()
+    if found is None:
+        raise NotFound
+    if found.state != ListingState.LIVE:
+        raise NotLive
+    states.require(states.LISTING, found.state, ListingState.WITHDRAWN)
+    found.state, found.withdrawn_at = ListingState.WITHDRAWN, now()
+    found.save(update_fields=["state", "withdrawn_at"])
+    log.append(
+        kind="listing.withdrawn",
+        subject=f"listing:{found.id}",
+        actor=actor,
+        data={"voice": str(found.voice_id)},
+        rehearsal=found.rehearsal,
+    )
+    return found
+
+
+# -- orders -----------------------------------------------------------------------------------------------------------
+@transaction.atomic
+def place_order(*, actor: Actor, listing_id: UUID, characters: int) -> Order:
+    """Orders ``characters`` at the listing's price. An order that costs nothing is fulfilled at once.
+
+    Raises NotAllowed, NotFound, NotLive, OwnVoice, VoiceNotReady, NotForOthers, Restricted, BadTerms, OrderOpen.
+    """
+    actor.require_scope("market:write")
+    customer_id = _person(actor)
+    if not 1 <= characters <= MAX_ORDER_CHARACTERS:
+        raise BadTerms(f"An order is for 1 to {MAX_ORDER_CHARACTERS} characters.")
+    listing = Listing.objects.select_for_update(of=("self",)).filter(id=listing_id).first()
+    if listing is None:
+        raise NotFound
+    if listing.owner_id == customer_id:
+        raise OwnVoice
+    _check_offer(listing, customer_id)
+    amount = earned(characters, listing.price_minor)
+    try:
+        with transaction.atomic():
+            order = Order.objects.create(
+                listing=listing,
+                customer_id=customer_id,
+                seller_id=listing.owner_id,
+                characters=characters,
+                price_minor=listing.price_minor,
+                currency=listing.currency,
+                amount_minor=amount,
+                rehearsal=listing.rehearsal,
+            )
+    except IntegrityError as error:
+        raise OrderOpen from error
+    if amount == 0:
+        _mark_paid(order, reference="")
+        _fulfil(order, actor)
+    return order
+
+
+def record_payment(*, actor: Actor, order_id: UUID, reference: str) -> Order:
+    """An operator records that the money of an order arrived; the licence is granted.
+
+    The payment stands even when the licence cannot be granted any more (a consent withdrawn in between): the order
+    then stays "paid", for a refund or for ``fulfil``. Raises NotAllowed, NotFound, WrongState, and what
+    ``fulfil`` raises.
+    """
+    _require_operator(actor)
+    reference = reference.strip()
+    if not 1 <= len(reference) <= 120:
+        raise BadTerms("A payment has a reference of 1 to 120 characters.")
+    with transaction.atomic():
+        order = _locked_order(order_id)
+        _mark_paid(order, reference=reference)
+    return fulfil(actor=actor, order_id=order_id)
+
+
+@transaction.atomic
+def fulfil(*, actor: Actor, order_id: UUID) -> Order:
+    """Grants the licence of a paid order. Raises NotAllowed, NotFound, WrongState, and what ``place_order`` refuses."""
+    _require_operator(actor)
+    listing_id = Order.objects.filter(id=order_id).values_list("listing_id", flat=True).first()
+    if listing_id is None:
+        raise NotFound
+    listing = Listing.objects.select_for_update(of=("self",)).get(id=listing_id)
+    order = _locked_order(order_id)
+    states.require(states.ORDER, order.state, OrderState.FULFILLED)
+    _check_voice(listing, order.customer_id)
+    _fulfil(order, actor)
+    return order
+
+
+@transaction.atomic
+def cancel_order(*, actor: Actor, order_id: UUID) -> Order:
+    """The customer takes back an order that is not paid. Raises NotAllowed, NotFound, WrongState."""
+    actor.require_scope("market:write")
+    customer_id = _person(actor)
+    order = Order.objects.select_for_update(of=("self",)).filter(id=order_id, customer_id=customer_id).first()
+    if order is None:
+        raise NotFound
+    states.require(states.ORDER, order.state, OrderState.CANCELLED)
+    order.state = OrderState.CANCELLED
+    order.save(update_fields=["state"])
+    return order
+
+
+def _mark_paid(order: Order, *, reference: str) -> None:
+    states.require(states.ORDER, order.state, OrderState.PAID)
+    order.state, order.paid_at, order.payment_ref = OrderState.PAID, now(), reference
+    order.save(update_fields=["state", "paid_at", "payment_ref"])
+
+
+def _fulfil(order: Order, actor: Actor) -> None:
+    """The grant itself. The term never passes the consent's own end; `consent` checks the scope once more.
+
+    The customer (or operator) acts, but the licence is given by the owner's standing offer: its leaf names the
+    marketplace, and the leaf of the order names who acted.
+    """
+    states.require(states.ORDER, order.state, OrderState.FULFILLED)
+    scope = order.listing.scope
+    consent = order.listing.voice.consent
+    moment = now()
+    licence = grant_licence(
+        actor=Actor.system("marketplace"),
+        consent=consent,
+        licensee=order.customer,
+        scope={"languages": scope["languages"]},
+        characters_cap=order.characters,
+        valid_until=min(moment + timedelta(days=scope["days"]), consent.valid_until),
+    )
+    order.state, order.licence, order.fulfilled_at = OrderState.FULFILLED, licence, moment
+    order.save(update_fields=["state", "licence", "fulfilled_at"])
+    order.leaf_index = log.append(
+        kind="order.fulfilled",
+        subject=f"order:{order.id}",
+        actor=actor,
+        data={
+            "listing": str(order.listing_id),
+            "licence": str(licence.id),
+            "characters": order.characters,
+            "amount_minor": order.amount_minor,
+            "currency": order.currency,
+            "payment": commit(order.payment_ref).digest if order.payment_ref else None,
+        },
+        rehearsal=order.rehearsal,
+    ).index
+    order.save(update_fields=["leaf_index"])
+
+
+# -- rules: each raises its refusal -----------------------------------------------------------------------------------
+def _check_terms(title: str, price_minor: int, currency: str, languages: Sequence[str], licence_days: int) -> None:
+    if not 1 <= len(title.strip()) <= TITLE_CHARS:
+        raise BadTerms(f"A title has 1 to {TITLE_CHARS} characters.")
+    if not 0 <= price_minor <= MAX_PRICE_MINOR:
+        raise BadTerms(f"A price is 0 to {MAX_PRICE_MINOR} minor units for 1,000 characters.")
+    if currency not in Currency.values:
+        raise BadTerms(f"Currencies: {', '.join(Currency.values)}.")
+    if not languages:
+        raise BadTerms("A licence covers at least one language.")
+    if not 1 <= licence_days <= MAX_LICENCE_DAYS:
+        raise BadTerms(f"A licence lasts 1 to {MAX_LICENCE_DAYS} days.")
+
+
+def _check_sale(voice: Voice, price_minor: int) -> None:
+    if voice.rehearsal and (price_minor != 0 or not settings.REHEARSAL):
+        raise RehearsalNotForSale
+    if voice.state != READY:
+        raise VoiceNotReady
+
+
+def _check_consent(consent: Consent, languages: Sequence[str]) -> None:
+    if consent.state != "active" or consent.valid_until <= now():
+        raise NotForOthers("The consent is not in force.")
+    if consent.uses.get(USE) is not True:
+        raise NotForOthers("The speaker's consent does not cover licences to others.")
+    beyond = sorted(set(languages) - set(consent.languages))
+    if beyond:
+        raise NotForOthers(f"The speaker's consent does not cover: {', '.join(beyond)}.")
+
+
+def _check_restrictions(voice: Voice, people: Sequence[UUID]) -> None:
+    found = active_restrictions(subjects=[("voice", str(voice.id)), *(("person", str(person)) for person in people)])
+    if found:
+        raise Restricted(clause=found[0].clause)
+
+
+def _check_offer(listing: Listing, customer_id: UUID) -> None:
+    if listing.state != ListingState.LIVE:
+        raise NotLive
+    _check_voice(listing, customer_id)
+
+
+def _check_voice(listing: Listing, customer_id: UUID) -> None:
+    """What must hold whenever a licence is granted, however long ago the offer was made."""
+    voice = listing.voice
+    _check_sale(voice, listing.price_minor)
+    _check_consent(voice.consent, listing.scope["languages"])
+    _check_restrictions(voice, [listing.owner_id, customer_id])
+
+
+# -- shared -----------------------------------------------------------------------------------------------------------
+def _person(actor: Actor) -> UUID:
+    if actor.person_id is None:
+        raise NotAllowed("Only a person may do this.")
+    return actor.person_id
+
+
+def _require_operator(actor: Actor) -> None:
+    actor.require_scope("operate")
+    actor.require_role("operator")
+
+
+def _locked_order(order_id: UUID) -> Order:
+    order = Order.objects.select_for_update(of=("self",)).filter(id=order_id).first()
+    if order is None:
+        raise NotFound
+    return order

@@ -1,0 +1,291 @@
+"""Voices, jobs, speech, outputs and tracing."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.http import StreamingHttpResponse
+from django.urls import path
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from cloning import selectors, services, tracing
+from cloning.models import CONTAINERS, LANGUAGES, MAX_NAME, MAX_SEED, MAX_TEXT, Job, Output, SpeechRequest
+from cloning.states import TraceState
+from foundation.audit import receipts
+from foundation.vault import services as vault
+from vouch.api.core import ApiView, stream_body
+
+TRACES_PER_MINUTE = 20
+"""Tracing is open to everybody and costs a worker seconds: a person listening never needs more."""
+SPEECH_PER_MINUTE = 60
+"""Requests to speak: far above what one person writes, far below what would flood the moderators' queue."""
+PAGE = 100
+"""Voices in one answer."""
+
+
+class NewVoice(serializers.Serializer[Any]):
+    consent = serializers.UUIDField()
+    name = serializers.CharField(max_length=MAX_NAME)
+    language = serializers.ChoiceField(choices=LANGUAGES)
+
+
+class JobView(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    kind = serializers.CharField()
+    state = serializers.CharField()
+    stage = serializers.CharField()
+    progress = serializers.FloatField(help_text="0 to 1 within the stage")
+    seconds_left = serializers.FloatField(allow_null=True)
+    error_code = serializers.CharField()
+    error_detail = serializers.CharField()
+    attempts = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+
+class VoiceView(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    language = serializers.CharField()
+    state = serializers.CharField()
+    consent = serializers.UUIDField(source="consent_id")
+    rehearsal = serializers.BooleanField()
+    created_at = serializers.DateTimeField()
+    ready_at = serializers.DateTimeField(allow_null=True)
+    destroyed_at = serializers.DateTimeField(allow_null=True)
+    job = serializers.SerializerMethodField()
+
+    def get_job(self, voice: Any) -> UUID | None:
+        """The voice's training."""
+        return selectors.training_job_id(voice)
+
+
+class NewSpeech(serializers.Serializer[Any]):
+    voice = serializers.UUIDField()
+    # The text's own rules are in `cloning.texts`; the bound here refuses a megabyte before anything looks at it.
+    text = serializers.CharField(max_length=MAX_TEXT, trim_whitespace=False)
+    language = serializers.ChoiceField(choices=LANGUAGES)
+    seed = serializers.IntegerField(min_value=0, max_value=MAX_SEED, required=False)
+    container = serializers.ChoiceField(choices=CONTAINERS, default="wav")
+
+
+class SpeechView(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    voice = serializers.UUIDField(source="voice_id")
+    job = serializers.UUIDField(source="job_id")
+    state = serializers.CharField(source="job.state")
+    stage = serializers.CharField(source="job.stage")
+    progress = serializers.FloatField(source="job.progress")
+    seconds_left = serializers.FloatField(source="job.seconds_left", allow_null=True)
+    error_code = serializers.CharField(source="job.error_code")
+    error_detail = serializers.CharField(source="job.error_detail")
+    case = serializers.UUIDField(source="case_ref", allow_null=True)
+    licence = serializers.UUIDField(source="licence_id", allow_null=True)
+    language = serializers.CharField()
+    seed = serializers.IntegerField()
+    container = serializers.CharField()
+    characters = serializers.IntegerField()
+    output = serializers.SerializerMethodField()
+    created_at = serializers.DateTimeField()
+
+    def get_output(self, request: Any) -> UUID | None:
+        """The finished recording, once there is one."""
+        return selectors.output_id_of(request)
+
+
+class OutputView(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    voice = serializers.UUIDField(source="voice_id")
+    request = serializers.UUIDField(source="request_id")
+    licence = serializers.UUIDField(source="licence_id", allow_null=True)
+    state = serializers.CharField()
+    media_type = serializers.CharField()
+    sha256 = serializers.CharField()
+    seconds = serializers.FloatField()
+    label_seconds = serializers.FloatField(help_text="how long the audible label at the start is")
+    provenance = serializers.JSONField()
+    rehearsal = serializers.BooleanField()
+    leaf = serializers.IntegerField(source="leaf_index")
+    created_at = serializers.DateTimeField()
+
+
+class TraceStarted(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    state = serializers.CharField()
+
+
+class TraceHitView(serializers.Serializer[Any]):
+    """One output found in the recording, as it stands now: no text, no requester, no speaker's name."""
+
+    output = serializers.CharField()
+    start_s = serializers.FloatField()
+    end_s = serializers.FloatField()
+    score = serializers.FloatField()
+    false_positive_bound = serializers.FloatField()
+    output_state = serializers.CharField()
+    made_at = serializers.DateTimeField(required=False)
+    voice = serializers.CharField(required=False)
+    use = serializers.CharField(required=False, help_text="own_use or licence")
+    consent_state = serializers.CharField(required=False)
+    licence_state = serializers.CharField(required=False, allow_null=True)
+    rehearsal = serializers.BooleanField(required=False)
+
+
+class TraceView(TraceStarted):
+    hits = TraceHitView(many=True)
+    error_code = serializers.CharField()
+    error_detail = serializers.CharField()
+
+
+class Voices(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"GET": "voice:read", "POST": "voice:write"}
+    idempotent: ClassVar[bool] = True
+
+    @extend_schema(responses=VoiceView(many=True), summary="My voices, newest first")
+    def get(self, request: Request) -> Response:
+        return Response(VoiceView(selectors.voices(actor=self.actor)[:PAGE], many=True).data)
+
+    @extend_schema(request=NewVoice, responses={202: VoiceView}, summary="Train a voice from a consent's recordings")
+    def post(self, request: Request) -> Response:
+        fields = _checked(NewVoice, request.data)
+        voice = services.request_voice(actor=self.actor, consent_id=fields.pop("consent"), **fields)
+        return Response(VoiceView(voice).data, status=202)
+
+
+class VoiceItem(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"GET": "voice:read"}
+
+    @extend_schema(responses=VoiceView, summary="One of my voices")
+    def get(self, request: Request, voice_id: UUID) -> Response:
+        return Response(VoiceView(selectors.voice(actor=self.actor, voice_id=voice_id)).data)
+
+
+class JobItem(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"GET": "voice:read"}
+
+    @extend_schema(responses=JobView, summary="How far a job of mine is")
+    def get(self, request: Request, job_id: UUID) -> Response:
+        return Response(JobView(selectors.job(actor=self.actor, job_id=job_id)).data)
+
+
+class JobRetry(ApiView):
+    idempotent: ClassVar[bool] = True
+
+    @extend_schema(request=None, responses={202: JobView}, summary="Try a failed job of mine again")
+    def post(self, request: Request, job_id: UUID) -> Response:
+        job: Job = selectors.job(actor=self.actor, job_id=job_id)
+        # Trying again needs the same right as asking for the first time.
+        self.actor.require_scope("speak" if job.kind == "speak" else "voice:write")
+        return Response(JobView(services.retry_job(actor=self.actor, job_id=job_id)).data, status=202)
+
+
+class Speech(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"POST": "speak"}
+    idempotent: ClassVar[bool] = True
+    per_minute: ClassVar[int | None] = SPEECH_PER_MINUTE
+
+    @extend_schema(request=NewSpeech, responses={202: SpeechView}, summary="Have a text spoken: queued, or held")
+    def post(self, request: Request) -> Response:
+        fields = _checked(NewSpeech, request.data)
+        asked: SpeechRequest = services.request_speech(actor=self.actor, voice_id=fields.pop("voice"), **fields)
+        return Response(SpeechView(asked).data, status=202)
+
+
+class SpeechItem(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"GET": "speak"}
+
+    @extend_schema(responses=SpeechView, summary="How far a request of mine is")
+    def get(self, request: Request, request_id: UUID) -> Response:
+        return Response(SpeechView(selectors.speech(actor=self.actor, request_id=request_id)).data)
+
+
+class OutputItem(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"GET": "speak"}
+
+    @extend_schema(responses=OutputView, summary="A finished recording of mine")
+    def get(self, request: Request, output_id: UUID) -> Response:
+        return Response(OutputView(selectors.output(actor=self.actor, output_id=output_id)).data)
+
+
+class OutputAudio(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"GET": "speak"}
+
+    @extend_schema(
+        responses={(200, "audio/*"): OpenApiTypes.BINARY, 410: OpenApiResponse(description="withdrawn from use")},
+        summary="The recording itself: marked, labelled, signed",
+    )
+    def get(self, request: Request, output_id: UUID) -> StreamingHttpResponse:
+        found: Output = selectors.playable_output(actor=self.actor, output_id=output_id)
+        pieces: Iterator[bytes] = vault.read_stream(sealed_object=found.sealed, actor=self.actor)
+        response = StreamingHttpResponse(pieces, content_type=found.media_type)
+        response["Content-Length"] = str(found.sealed.size)
+        response["Content-Disposition"] = f'inline; filename="{found.id}"'
+        response["X-Content-SHA256"] = found.sha256
+        return response
+
+
+class OutputReceipt(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"GET": "speak"}
+
+    @extend_schema(responses=OpenApiTypes.OBJECT, summary="The log's receipt for this recording, verifiable offline")
+    def get(self, request: Request, output_id: UUID) -> Response:
+        return Response(receipts.receipt(selectors.output(actor=self.actor, output_id=output_id).leaf_index))
+
+
+class Traces(ApiView):
+    public: ClassVar[bool] = True
+    scopes: ClassVar[dict[str, str]] = {"POST": "trace"}
+    per_minute: ClassVar[int | None] = TRACES_PER_MINUTE
+
+    @extend_schema(
+        request={"application/octet-stream": OpenApiTypes.BINARY},
+        responses={202: TraceStarted},
+        summary="Where does this recording come from? Open to everybody",
+    )
+    def post(self, request: Request) -> Response:
+        body = stream_body(request, max_bytes=tracing.MAX_BYTES)
+        job = tracing.request_trace(actor=self.actor, stream=body)
+        return Response(TraceStarted(job).data, status=202)
+
+
+class TraceItem(ApiView):
+    public: ClassVar[bool] = True
+
+    @extend_schema(responses=TraceView, summary="What a trace found, as it stands now")
+    def get(self, request: Request, trace_id: UUID) -> Response:
+        job = selectors.trace_job(trace_id=trace_id)
+        hits = tracing.answer(job) if job.state == TraceState.DONE else []
+        return Response(
+            {
+                "id": job.id,
+                "state": job.state,
+                "hits": TraceHitView(hits, many=True).data,
+                "error_code": job.error_code,
+                "error_detail": job.error_detail,
+            }
+        )
+
+
+def _checked(serializer: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
+    fields = serializer(data=data)
+    fields.is_valid(raise_exception=True)
+    return dict(fields.validated_data)
+
+
+urlpatterns = [
+    path("voices", Voices.as_view()),
+    path("voices/<uuid:voice_id>", VoiceItem.as_view()),
+    path("jobs/<uuid:job_id>", JobItem.as_view()),
+    path("jobs/<uuid:job_id>/retry", JobRetry.as_view()),
+    path("speech", Speech.as_view()),
+    path("speech/<uuid:request_id>", SpeechItem.as_view()),
+    path("outputs/<uuid:output_id>", OutputItem.as_view()),
+    path("outputs/<uuid:output_id>/audio", OutputAudio.as_view()),
+    path("outputs/<uuid:output_id>/receipt", OutputReceipt.as_view()),
+    path("trace", Traces.as_view()),
+    path("trace/<uuid:trace_id>", TraceItem.as_view()),
+]

@@ -1,0 +1,6 @@
+"""What every endpoint shares: who is asking, what they may do, one error shape, bounded bodies, idempotency."""
+
+from vouch.api.core.bodies import read_body, stream_body
+from vouch.api.core.views import ANONYMOUS, ApiView
+
+__all__ = ["ANONYMOUS", "ApiView", "read_body", "stream_body"]

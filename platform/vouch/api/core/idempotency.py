@@ -1,0 +1,90 @@
+"""``Idempotency-Key``: the same person, key and body get the stored answer; nothing runs twice.
+
+The row is inserted before the view runs (the unique constraint decides races) and completed after it. Only finished
+answers below 500 are kept: a crash leaves a row without a status, which a later retry takes over after
+``STALE_AFTER``.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.db import IntegrityError, transaction
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.encoders import JSONEncoder
+
+from foundation.clock import now
+from foundation.errors import Conflict, Refused
+from foundation.identity.models import Person
+from vouch.api.models import IdempotentAnswer
+
+STALE_AFTER = timedelta(minutes=1)
+MAX_KEY = 120
+
+
+class KeyReused(Refused):
+    """This Idempotency-Key was used for another request."""
+
+    code = "idempotency_key_reused"
+
+
+class StillRunning(Conflict):
+    """The first request with this key is still being answered."""
+
+    code = "idempotency_in_progress"
+
+
+class BadKey(Refused):
+    """An Idempotency-Key has 1 to 120 characters."""
+
+    code = "idempotency_key_invalid"
+
+
+def once(request: Request, person: Person, run: Callable[[], Response]) -> Response:
+    """Runs ``run`` at most once for the request's key and returns its answer, now or as stored."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return run()
+    if not 1 <= len(key) <= MAX_KEY:
+        raise BadKey
+    body = request._request.body
+    fingerprint = hashlib.sha256(b"\0".join([(request.method or "").encode(), request.path.encode(), body])).hexdigest()
+    row, fresh = _claim(person, key, fingerprint)
+    if not fresh:
+        return Response(row.body, status=row.status, headers={"Idempotency-Replayed": "true"})
+    try:
+        response = run()
+    except BaseException:
+        row.delete()
+        raise
+    if response.status_code >= 500:
+        row.delete()
+        return response
+    row.status, row.body = response.status_code, _plain(response.data)
+    row.save(update_fields=["status", "body"])
+    return response
+
+
+def _claim(person: Person, key: str, fingerprint: str) -> tuple[IdempotentAnswer, bool]:
+    try:
+        with transaction.atomic():
+            return IdempotentAnswer.objects.create(person=person, key=key, fingerprint=fingerprint), True
+    except IntegrityError:
+        pass
+    with transaction.atomic():
+        row = IdempotentAnswer.objects.select_for_update().get(person=person, key=key)
+        if row.fingerprint != fingerprint:
+            raise KeyReused
+        if row.status is not None:
+            return row, False
+        if now() - row.created_at < STALE_AFTER:
+            raise StillRunning(retry_after=1)
+        row.created_at = now()
+        row.save(update_fields=["created_at"])
+        return row, True
+
+
+def _plain(data: object) -> object:
+    return json.loads(json.dumps(data, cls=JSONEncoder))

@@ -1,0 +1,27 @@
+"""Rate limits in Redis: a fixed window per caller and door. Redis down means the door stays shut (fail closed)."""
+
+from functools import lru_cache
+
+import redis
+from django.conf import settings
+from rest_framework.request import Request
+
+from foundation.errors import TooMany
+
+
+@lru_cache(maxsize=1)
+def _redis() -> redis.Redis:
+    return redis.Redis.from_url(settings.REDIS_URL.replace("redis+socket://", "unix://"))
+
+
+def limit(request: Request, *, door: str, per_minute: int) -> None:
+    """Counts this call and raises TooMany (429, Retry-After) above ``per_minute`` for one person or address."""
+    caller = str(request.user.pk) if getattr(request.user, "pk", None) else request.META.get("REMOTE_ADDR", "")
+    name = f"limit:{door}:{caller}"
+    pipe = _redis().pipeline()
+    pipe.set(name, 0, ex=60, nx=True)
+    pipe.incr(name)
+    pipe.ttl(name)
+    _, count, left = pipe.execute()
+    if count > per_minute:
+        raise TooMany(f"At most {per_minute} a minute here.", retry_after=max(int(left), 1))

@@ -1,0 +1,80 @@
+"""The base of every endpoint."""
+
+import secrets
+from typing import Any, ClassVar
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from foundation.errors import NotSignedIn
+from foundation.identity.actors import Actor
+from foundation.identity.models import Person
+from vouch.api.core import idempotency
+from vouch.api.core.authentication import KeyAuthentication, SessionAuthentication
+from vouch.api.core.throttling import limit
+
+ANONYMOUS = Actor(None, "anonymous", frozenset(), "anonymous")
+PER_MINUTE = 600
+"""The default rate of one caller over all endpoints: polite clients never see it."""
+
+
+class ApiView(APIView):
+    """Sets ``self.actor`` and checks the scope before a handler runs.
+
+    ``scopes`` maps a method to the scope it needs; a method without an entry needs only a signed-in caller.
+    ``public`` lets anonymous callers in (``self.actor`` is then ``ANONYMOUS``). ``idempotent`` makes POST honour
+    ``Idempotency-Key``. ``per_minute`` sets a rate of this endpoint's own beside the common one.
+    """
+
+    authentication_classes = [KeyAuthentication, SessionAuthentication]
+    scopes: ClassVar[dict[str, str]] = {}
+    public: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = False
+    per_minute: ClassVar[int | None] = None
+    actor: Actor
+    request_id: str = ""
+
+    @property
+    def person(self) -> Person:
+        """The signed-in person. Raises NotSignedIn."""
+        if not isinstance(self.request.user, Person):
+            raise NotSignedIn
+        return self.request.user
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        self.request_id = secrets.token_hex(8)
+        super().initial(request, *args, **kwargs)
+        if isinstance(request.auth, Actor):
+            self.actor = request.auth
+        elif self.public:
+            self.actor = ANONYMOUS
+        else:
+            raise NotSignedIn
+        limit(request, door="all", per_minute=PER_MINUTE)
+        if self.per_minute is not None:
+            limit(request, door=type(self).__name__, per_minute=self.per_minute)
+        scope = self.scopes.get(request.method or "")
+        if scope is not None and not (self.public and self.actor is ANONYMOUS):
+            self.actor.require_scope(scope)
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().dispatch(request, *args, **kwargs)
+        response.headers.setdefault("X-Request-Id", self.request_id)
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__doc__" not in cls.__dict__ or cls.__doc__ is None:
+            cls.__doc__ = ""  # or the API's page would show this class's notes as the endpoint's
+        if cls.idempotent and "post" in cls.__dict__:
+            handler = cls.__dict__["post"]
+
+            def post(self: "ApiView", request: Request, *args: Any, **kw: Any) -> Response:
+                return idempotency.once(request, self.person, lambda: handler(self, request, *args, **kw))
+
+            post.__doc__ = handler.__doc__
+            for name, value in vars(handler).items():
+                setattr(post, name, value)
+            cls.post = post  # type: ignore[attr-defined]

@@ -1,0 +1,136 @@
+"""Accounts, keys, and (in rehearsal only) the clock."""
+
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import transaction
+from django.urls import path
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from foundation import clock
+from foundation.audit import log
+from foundation.errors import NotFound, Refused
+from foundation.identity import services
+from foundation.identity.actors import Actor
+from foundation.identity.models import Person
+from vouch.api.core import ApiView
+
+
+class NewPerson(serializers.Serializer[Any]):
+    email = serializers.EmailField(max_length=254)
+    display_name = serializers.CharField(max_length=120)
+    password = serializers.CharField(max_length=200, write_only=True)
+    organisation = serializers.CharField(max_length=200, required=False)
+
+
+class PersonView(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    email = serializers.EmailField()
+    display_name = serializers.CharField()
+    role = serializers.CharField()
+    scopes = serializers.ListField(child=serializers.CharField())
+    key = serializers.CharField(required=False, help_text="The first API key, shown once.")
+
+
+class NewKey(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=80)
+    scopes = serializers.ListField(child=serializers.CharField(max_length=40), max_length=20)
+
+
+class KeyView(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    scopes = serializers.ListField(child=serializers.CharField())
+    key = serializers.CharField(help_text="Shown once; only its hash is kept.")
+
+
+class ClockStep(serializers.Serializer[Any]):
+    advance_hours = serializers.FloatField(min_value=0, max_value=720)
+
+
+class ClockView(serializers.Serializer[Any]):
+    now = serializers.DateTimeField()
+    offset_hours = serializers.FloatField()
+
+
+class People(ApiView):
+    public: ClassVar[bool] = True
+    per_minute: ClassVar[int | None] = 30
+
+    @extend_schema(request=NewPerson, responses={201: PersonView}, summary="Register and get a first API key")
+    def post(self, request: Request) -> Response:
+        fields = NewPerson(data=request.data)
+        fields.is_valid(raise_exception=True)
+        with transaction.atomic():
+            person = services.register_person(actor=Actor.system("sign-up"), **fields.validated_data)
+            _, key = services.issue_api_key(actor=Actor.of(person), person=person, name="first key")
+        return Response({**_person(person, Actor.of(person)), "key": key}, status=201)
+
+
+class Me(ApiView):
+    @extend_schema(responses=PersonView, summary="Who am I?")
+    def get(self, request: Request) -> Response:
+        return Response(_person(self.person, self.actor))
+
+
+class Keys(ApiView):
+    @extend_schema(request=NewKey, responses={201: KeyView}, summary="Issue an API key with some of my scopes")
+    def post(self, request: Request) -> Response:
+        fields = NewKey(data=request.data)
+        fields.is_valid(raise_exception=True)
+        key, plain = services.issue_api_key(actor=self.actor, person=self.person, **fields.validated_data)
+        return Response({"id": key.id, "name": key.name, "scopes": key.scopes, "key": plain}, status=201)
+
+
+class KeyItem(ApiView):
+    @extend_schema(responses={204: OpenApiResponse(description="revoked")}, summary="Revoke a key of mine")
+    def delete(self, request: Request, key_id: str) -> Response:
+        services.revoke_api_key(actor=self.actor, key_id=key_id)
+        return Response(status=204)
+
+
+class RehearsalClock(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"POST": "operate"}
+
+    @extend_schema(request=ClockStep, responses=ClockView, summary="Move the rehearsal clock forward (rehearsal only)")
+    def post(self, request: Request) -> Response:
+        if not settings.REHEARSAL:
+            raise NotFound
+        fields = ClockStep(data=request.data)
+        fields.is_valid(raise_exception=True)
+        with transaction.atomic():
+            try:
+                offset = clock.move_forward(timedelta(hours=fields.validated_data["advance_hours"]))
+            except ValueError as error:
+                raise Refused(str(error), code="clock_out_of_range") from error
+            log.append(
+                kind="clock.moved",
+                subject="rehearsal",
+                actor=self.actor,
+                data={"offset_seconds": offset.total_seconds()},
+                rehearsal=True,
+            )
+        return Response({"now": clock.now(), "offset_hours": offset.total_seconds() / 3600})
+
+
+def _person(person: Person, actor: Actor) -> dict[str, Any]:
+    return {
+        "id": person.id,
+        "email": person.email,
+        "display_name": person.display_name,
+        "role": person.role,
+        "scopes": sorted(actor.scopes),
+    }
+
+
+urlpatterns = [
+    path("people", People.as_view()),
+    path("me", Me.as_view()),
+    path("keys", Keys.as_view()),
+    path("keys/<uuid:key_id>", KeyItem.as_view()),
+    path("rehearsal/clock", RehearsalClock.as_view()),
+]

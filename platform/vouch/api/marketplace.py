@@ -1,0 +1,215 @@
+"""The shop: listings, orders, and the owner's statement."""
+
+from datetime import timedelta
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from foundation.errors import NotAllowed
+from marketplace import selectors, services
+from marketplace.models import MAX_LICENCE_DAYS, MAX_ORDER_CHARACTERS, MAX_PRICE_MINOR, TITLE_CHARS, Listing, Order
+from marketplace.states import Currency
+from vouch.api.core import ApiView
+
+PAGE = 100
+"""Listings in one answer."""
+MAX_PERIOD = timedelta(days=366)
+"""A statement covers a year at most."""
+
+
+class NewListing(serializers.Serializer[Any]):
+    voice = serializers.UUIDField()
+    title = serializers.CharField(max_length=TITLE_CHARS)
+    price_minor = serializers.IntegerField(
+        min_value=0, max_value=MAX_PRICE_MINOR, help_text="Minor units (cents) for 1,000 characters."
+    )
+    currency = serializers.ChoiceField(choices=Currency.values)
+    languages = serializers.ListField(child=serializers.CharField(max_length=8), min_length=1, max_length=20)
+    licence_days = serializers.IntegerField(min_value=1, max_value=MAX_LICENCE_DAYS)
+
+
+class Scope(serializers.Serializer[Any]):
+    languages = serializers.ListField(child=serializers.CharField())
+    days = serializers.IntegerField()
+
+
+class ListingView(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    voice = serializers.UUIDField(source="voice_id")
+    voice_name = serializers.CharField(source="voice.name")
+    title = serializers.CharField()
+    price_minor = serializers.IntegerField()
+    currency = serializers.CharField()
+    scope = Scope()
+    state = serializers.CharField()
+    rehearsal = serializers.BooleanField()
+    created_at = serializers.DateTimeField()
+
+
+class NewOrder(serializers.Serializer[Any]):
+    listing = serializers.UUIDField()
+    characters = serializers.IntegerField(min_value=1, max_value=MAX_ORDER_CHARACTERS)
+
+
+class Payment(serializers.Serializer[Any]):
+    reference = serializers.CharField(max_length=120)
+
+
+class OrderView(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    listing = serializers.UUIDField(source="listing_id")
+    characters = serializers.IntegerField()
+    price_minor = serializers.IntegerField()
+    amount_minor = serializers.IntegerField()
+    currency = serializers.CharField()
+    state = serializers.CharField()
+    licence = serializers.UUIDField(source="licence_id", allow_null=True)
+    rehearsal = serializers.BooleanField()
+    placed_at = serializers.DateTimeField()
+    paid_at = serializers.DateTimeField(allow_null=True)
+    fulfilled_at = serializers.DateTimeField(allow_null=True)
+
+
+class Period(serializers.Serializer[Any]):
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not timedelta(0) < attrs["until"] - attrs["since"] <= MAX_PERIOD:
+            raise serializers.ValidationError("A statement covers more than nothing and at most 366 days.")
+        return attrs
+
+
+class LineView(serializers.Serializer[Any]):
+    licence = serializers.CharField(allow_null=True)
+    currency = serializers.CharField()
+    price_minor = serializers.IntegerField()
+    uses = serializers.IntegerField()
+    characters = serializers.IntegerField()
+    milliseconds = serializers.IntegerField()
+    amount_minor = serializers.IntegerField()
+
+
+class StatementView(serializers.Serializer[Any]):
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField()
+    lines = LineView(many=True)
+    totals = serializers.DictField(child=serializers.IntegerField(), help_text="Minor units by currency.")
+
+
+class Listings(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
+    idempotent: ClassVar[bool] = True
+
+    @extend_schema(responses=ListingView(many=True), summary="What can be licensed now")
+    def get(self, request: Request) -> Response:
+        return Response(ListingView(selectors.shop()[:PAGE], many=True).data)
+
+    @extend_schema(request=NewListing, responses={201: ListingView}, summary="Offer licences of a voice of mine")
+    def post(self, request: Request) -> Response:
+        fields = _checked(NewListing, request.data)
+        made: Listing = services.create_listing(actor=self.actor, voice_id=fields.pop("voice"), **fields)
+        return Response(ListingView(made).data, status=201)
+
+
+class ListingItem(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"GET": "market:read"}
+
+    @extend_schema(responses=ListingView, summary="One listing")
+    def get(self, request: Request, listing_id: UUID) -> Response:
+        return Response(ListingView(selectors.listing(actor=self.actor, listing_id=listing_id)).data)
+
+
+class WithdrawListing(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"POST": "market:write"}
+
+    @extend_schema(request=None, responses=ListingView, summary="Take an offer of mine back")
+    def post(self, request: Request, listing_id: UUID) -> Response:
+        return Response(ListingView(services.withdraw_listing(actor=self.actor, listing_id=listing_id)).data)
+
+
+class Orders(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"POST": "market:write"}
+    idempotent: ClassVar[bool] = True
+
+    @extend_schema(
+        request=NewOrder, responses={201: OrderView}, summary="Order a licence; a free one is granted at once"
+    )
+    def post(self, request: Request) -> Response:
+        fields = _checked(NewOrder, request.data)
+        order: Order = services.place_order(
+            actor=self.actor, listing_id=fields["listing"], characters=fields["characters"]
+        )
+        return Response(OrderView(order).data, status=201)
+
+
+class OrderItem(ApiView):
+    @extend_schema(responses=OrderView, summary="An order I placed or received")
+    def get(self, request: Request, order_id: UUID) -> Response:
+        if self.actor.role != "operator":
+            self.actor.require_scope("market:read")
+        return Response(OrderView(selectors.order(actor=self.actor, order_id=order_id)).data)
+
+
+class CancelOrder(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"POST": "market:write"}
+
+    @extend_schema(request=None, responses=OrderView, summary="Cancel an order of mine that is not paid")
+    def post(self, request: Request, order_id: UUID) -> Response:
+        return Response(OrderView(services.cancel_order(actor=self.actor, order_id=order_id)).data)
+
+
+class PayOrder(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"POST": "operate"}
+
+    @extend_schema(request=Payment, responses=OrderView, summary="Operators: the money of an order arrived")
+    def post(self, request: Request, order_id: UUID) -> Response:
+        fields = _checked(Payment, request.data)
+        return Response(OrderView(services.record_payment(actor=self.actor, order_id=order_id, **fields)).data)
+
+
+class FulfilOrder(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"POST": "operate"}
+
+    @extend_schema(request=None, responses=OrderView, summary="Operators: grant the licence of a paid order")
+    def post(self, request: Request, order_id: UUID) -> Response:
+        return Response(OrderView(services.fulfil(actor=self.actor, order_id=order_id)).data)
+
+
+class Statements(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"GET": "market:read"}
+
+    @extend_schema(
+        parameters=[OpenApiParameter("since", str, required=True), OpenApiParameter("until", str, required=True)],
+        responses=StatementView,
+        summary="What my voices were used for, and what they earned",
+    )
+    def get(self, request: Request) -> Response:
+        fields = _checked(Period, request.query_params)
+        if self.actor.person_id is None:
+            raise NotAllowed("Only a person has statements.")
+        return Response(StatementView(selectors.statement(owner_id=self.actor.person_id, **fields)).data)
+
+
+def _checked(serializer: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
+    fields = serializer(data=data)
+    fields.is_valid(raise_exception=True)
+    return dict(fields.validated_data)
+
+
+urlpatterns = [
+    path("listings", Listings.as_view()),
+    path("listings/<uuid:listing_id>", ListingItem.as_view()),
+    path("listings/<uuid:listing_id>/withdraw", WithdrawListing.as_view()),
+    path("orders", Orders.as_view()),
+    path("orders/<uuid:order_id>", OrderItem.as_view()),
+    path("orders/<uuid:order_id>/cancel", CancelOrder.as_view()),
+    path("orders/<uuid:order_id>/payment", PayOrder.as_view()),
+    path("orders/<uuid:order_id>/fulfil", FulfilOrder.as_view()),
+    path("statements", Statements.as_view()),
+]

@@ -1,0 +1,168 @@
+"""``vouch``: checking the log and receipts from outside. Needs no settings, no database and (for files) no network."""
+
+import argparse
+import base64
+import binascii
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from foundation.audit import export, notes, rebuild, verify
+
+PAGE = 500
+"""Leaves per request when a log is read over HTTP."""
+
+TIMEOUT = 30.0
+"""Seconds a server has for one page."""
+
+MAX_PAGE = 64 * 1024 * 1024
+"""Bytes of one page of leaves that are read."""
+
+KEY_VARIABLE = "VOUCH_API_KEY"
+"""The environment variable with the API key for reading a log over HTTP: not an argument, which `ps` would show."""
+
+INTACT, BROKEN, TROUBLE = 0, 1, 2
+"""Exit codes: everything verified; something does not; the check could not be made."""
+
+
+class Trouble(Exception):
+    """The check could not be made."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    parser = argparse.ArgumentParser(prog="vouch", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    log = commands.add_parser("verify-log", help="rebuild a whole log and compare it with its signed checkpoints")
+    log.add_argument("log", metavar="DIR_OR_URL", help=f"an export_log folder, or .../api/v1 (key in ${KEY_VARIABLE})")
+    log.set_defaults(run=_verify_log)
+    receipt = commands.add_parser("verify-receipt", help="check one receipt")
+    receipt.add_argument("file", type=Path)
+    receipt.set_defaults(run=_verify_receipt)
+    for command in (log, receipt):
+        command.add_argument("--public-key", required=True, metavar="HEX|FILE", help="the log's Ed25519 key")
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options, _public_key(options.public_key)))
+    except (Trouble, OSError, UnicodeDecodeError, export.BadExport) as error:
+        sys.stderr.write(f"vouch: {error}\n")
+        return TROUBLE
+
+
+def _verify_log(options: argparse.Namespace, public_key: bytes) -> int:
+    remote = options.log.startswith(("https://", "http://"))
+    leaves, signed = _from_server(options.log) if remote else _from_folder(Path(options.log))
+    try:
+        report = rebuild.rebuild(leaves, signed, public_key)
+    except notes.BadNote as error:
+        sys.stdout.write(f"BROKEN: checkpoint: {error}\n")
+        return BROKEN
+    for finding in report.findings:
+        sys.stdout.write(f"BROKEN: {finding}\n")
+    if report.intact:
+        sys.stdout.write(
+            f"INTACT: {report.size} leaves of {report.origin} are what {report.checkpoints} signed checkpoint(s) say.\n"
+        )
+    return INTACT if report.intact else BROKEN
+
+
+def _verify_receipt(options: argparse.Namespace, public_key: bytes) -> int:
+    with options.file.open("rb") as file:
+        data = file.read(verify.MAX_RECEIPT + 1)
+    try:
+        leaf = verify.verify_receipt(verify.load_receipt(data), public_key)
+    except verify.InvalidReceipt as error:
+        sys.stdout.write(f"BROKEN: {error}\n")
+        return BROKEN
+    note = " (REHEARSAL)" if leaf.rehearsal else ""
+    sys.stdout.write(
+        f"INTACT: leaf {leaf.index} of {leaf.origin}{note}: {leaf.kind} {leaf.subject} by {leaf.actor} at {leaf.at}\n"
+    )
+    return INTACT
+
+
+def _from_folder(folder: Path) -> tuple[Iterator[rebuild.ExportedLeaf], list[str]]:
+    if not folder.is_dir():
+        raise Trouble(f"{folder} is no folder.")
+    return export.read_leaves(folder), list(export.read_checkpoints(folder))
+
+
+def _from_server(url: str) -> tuple[Iterator[rebuild.ExportedLeaf], list[str]]:
+    key = os.environ.get(KEY_VARIABLE)
+    if not key:
+        raise Trouble(f"Set {KEY_VARIABLE} to an API key; with the scope audit:read the bodies are checked too.")
+    import httpx
+
+    return read_remote(
+        httpx.Client(base_url=url.rstrip("/"), headers={"Authorization": f"Bearer {key}"}, timeout=TIMEOUT)
+    )
+
+
+def read_remote(client: Any) -> tuple[Iterator[rebuild.ExportedLeaf], list[str]]:
+    """The leaves up to the newest checkpoint, page by page, and that checkpoint. ``client``: an ``httpx.Client``."""
+    note = _get(client, "/log/checkpoint").decode()
+
+    def leaves() -> Iterator[rebuild.ExportedLeaf]:
+        size = _size_of(note)
+        for start in range(0, size, PAGE):
+            yield from _page(_get(client, f"/log/leaves?from={start}&limit={min(PAGE, size - start)}"), start)
+
+    return leaves(), [note]
+
+
+def _page(body: bytes, start: int) -> Iterator[rebuild.ExportedLeaf]:
+    try:
+        rows = json.loads(body)["leaves"]
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
+        raise Trouble("The server's answer is no page of leaves.") from error
+    for row in rows if isinstance(rows, list) else [None]:
+        yield export.leaf_from(row if isinstance(row, dict) else {}, f"page from {start}")
+
+
+def _get(client: Any, path: str) -> bytes:
+    import httpx
+
+    try:
+        with client.stream("GET", path) as response:
+            if response.status_code != httpx.codes.OK:
+                raise Trouble(f"{path}: the server answered {response.status_code}.")
+            body = bytearray()
+            for piece in response.iter_bytes():
+                body += piece
+                if len(body) > MAX_PAGE:
+                    raise Trouble(f"{path}: the answer is too large.")
+            return bytes(body)
+    except httpx.HTTPError as error:
+        raise Trouble(f"{path}: {error}") from error
+
+
+def _size_of(note: str) -> int:
+    """How many leaves to ask for; the note's signature is checked afterwards, with the leaves."""
+    lines = note.split("\n", 2)
+    if len(lines) < 3 or not re.fullmatch(r"[0-9]{1,19}", lines[1]):
+        raise Trouble("The server's checkpoint is no checkpoint.")
+    return int(lines[1])
+
+
+def _public_key(text: str) -> bytes:
+    """64 hexadecimal digits, or a file that holds them or the C2SP form (name+id+base64)."""
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
+        with Path(text).open("rb") as file:
+            text = file.read(1024).decode("utf-8", "replace").strip()
+    if re.fullmatch(r"[0-9a-fA-F]{64}", text):
+        return bytes.fromhex(text)
+    try:
+        blob = base64.b64decode(text.split("+", 2)[-1], validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Trouble("That is no public key.") from error
+    if len(blob) != 33 or blob[:1] != notes.ED25519:
+        raise Trouble("That is no Ed25519 public key.")
+    return blob[1:]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

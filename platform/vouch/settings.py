@@ -1,0 +1,192 @@
+"""Django's settings, read from the environment. The README's table explains each variable to an operator."""
+
+import os
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from vouch import environment as env
+
+PRODUCTION = env.text("VOUCH_ENV", "production") == "production"
+REHEARSAL = env.flag("VOUCH_REHEARSAL", default=False)
+if PRODUCTION and REHEARSAL:
+    raise ImproperlyConfigured(
+        "VOUCH_REHEARSAL is on in a production configuration. A rehearsal lets synthetic speakers consent: it must "
+        "never face the public. Unset VOUCH_REHEARSAL, or set VOUCH_ENV=development."
+    )
+
+# -- places -----------------------------------------------------------------------------------------------------------
+VOUCH_VAR = Path(env.text("VOUCH_VAR", str(Path.cwd() / "var"))).resolve()
+VOUCH_KEYS = Path(env.text("VOUCH_KEYS", str(VOUCH_VAR / "keys"))).resolve()
+VOUCH_STORAGE = Path(env.text("VOUCH_STORAGE", str(VOUCH_VAR / "storage"))).resolve()
+
+# -- Django -----------------------------------------------------------------------------------------------------------
+SECRET_KEY = env.secret("VOUCH_SECRET_KEY")
+DEBUG = False
+ALLOWED_HOSTS = env.text("VOUCH_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
+CSRF_TRUSTED_ORIGINS = [o for o in os.environ.get("VOUCH_ORIGINS", "").split(",") if o]
+ROOT_URLCONF = "vouch.urls"
+WSGI_APPLICATION = "vouch.wsgi.application"
+AUTH_USER_MODEL = "identity.Person"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATABASES = {"default": env.postgres("DATABASE_URL")}
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "csp",
+    "foundation.identity",
+    "foundation.audit",
+    "foundation.vault",
+    "retention",
+    "watermark",
+    "safety",
+    "consent",
+    "cloning",
+    "marketplace",
+    "vouch.api",
+    "vouch.web",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "vouch.web.context.page",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+]
+LOGIN_URL = "web:sign-in"
+LOGIN_REDIRECT_URL = "web:home"
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+STATIC_URL = "/static/"
+STATIC_ROOT = VOUCH_VAR / "static"
+
+# A body larger than this is refused before it is read; audio uploads are streamed by their own views and never come
+# near Django's parsers, so no upload handler may spool them to disk in the clear.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+FILE_UPLOAD_HANDLERS = ["vouch.api.core.bodies.NoUploads"]
+
+# -- security ---------------------------------------------------------------------------------------------------------
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+SECURE_SSL_REDIRECT = env.flag("VOUCH_SSL_REDIRECT", default=PRODUCTION)
+SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if env.flag("VOUCH_BEHIND_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "media-src": ["'self'", "blob:"],
+        "style-src": ["'self'"],
+        "script-src": ["'self'"],
+        "worker-src": ["'self'"],
+        "object-src": ["'none'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+    }
+}
+
+# -- the API ----------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    # Who is asking is settled in one place, vouch.api.core.views.ApiView; any other view is public.
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "EXCEPTION_HANDLER": "vouch.api.core.errors.handler",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Vouch",
+    "DESCRIPTION": "Voice cloning that can prove its consent.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "OAS_VERSION": "3.1.1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+# -- Celery -----------------------------------------------------------------------------------------------------------
+CELERY_BROKER_URL = REDIS_URL = env.secret("REDIS_URL")
+CELERY_TASK_DEFAULT_QUEUE = "cpu"
+CELERY_TASK_ROUTES = {
+    "cloning.train": "gpu",
+    "cloning.speak": "gpu",
+    "cloning.recover_jobs": "sweep",
+    "consent.tidy": "sweep",
+    "retention.*": "sweep",
+    "audit.*": "sweep",
+    "vault.*": "sweep",
+}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# A task that outlives this is delivered again by Redis; tasks are safe to run twice, but twice is a waste.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 4 * 3600}
+
+# -- Vouch ------------------------------------------------------------------------------------------------------------
+VOUCH_SWEEP_SECONDS = env.integer("VOUCH_SWEEP_SECONDS", 30, low=1, high=3600)
+VOUCH_CHECKPOINT_SECONDS = env.integer("VOUCH_CHECKPOINT_SECONDS", 60, low=1, high=3600)
+VOUCH_RECOVER_SECONDS = env.integer("VOUCH_RECOVER_SECONDS", 15, low=1, high=3600)
+VOUCH_TRAINING_RECIPE = env.text("VOUCH_TRAINING_RECIPE", "demo")
+VOUCH_TRAINING_THREADS = env.integer("VOUCH_TRAINING_THREADS", 2, low=1, high=64)
+VOUCH_PURGE_AFTER_TRAINING = env.flag("VOUCH_PURGE_AFTER_TRAINING", default=False)
+VOUCH_LOG_ORIGIN = env.text("VOUCH_LOG_ORIGIN", "vouch.example/log")
+# 27 characters of TC260-PG-20252A. The default is visibly invalid on purpose: a deployment sets its own.
+VOUCH_PROVIDER_CODE = env.text("VOUCH_PROVIDER_CODE", "001100000000000000000000000")
+CELERY_BEAT_SCHEDULE = {
+    "sweep-custody": {"task": "retention.sweep", "schedule": VOUCH_SWEEP_SECONDS},
+    "tidy-consents": {"task": "consent.tidy", "schedule": VOUCH_SWEEP_SECONDS},
+    "checkpoint-log": {"task": "audit.checkpoint", "schedule": VOUCH_CHECKPOINT_SECONDS},
+    "recover-jobs": {"task": "cloning.recover_jobs", "schedule": VOUCH_RECOVER_SECONDS},
+    "delete-dead-files": {"task": "vault.delete_dead_files", "schedule": 300},
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": env.text("VOUCH_LOG_LEVEL", "INFO")},
+}

@@ -1,0 +1,163 @@
+"""What the pages show, gathered from the rooms' own selectors."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from cloning import selectors as cloning
+from cloning.models import Job, JobKind, Voice
+from consent import selectors as consents
+from consent.models import Consent, Licence
+from foundation.audit import selectors as audit
+from foundation.audit import tree
+from foundation.clock import now
+from foundation.errors import NotFound
+from foundation.identity.actors import Actor
+from marketplace.models import Listing
+from marketplace.states import ListingState
+from retention import selectors as retention
+from retention.models import CustodyItem
+
+ROWS = 50
+"""Rows of one list on the dashboard: newest first, the API has the rest."""
+LEAVES = 25
+"""Newest leaves on the log page."""
+
+
+@dataclass(frozen=True)
+class VoiceRow:
+    """A voice and its training job, None for a voice whose job is unknown."""
+
+    voice: Voice
+    job: Job | None
+
+
+@dataclass(frozen=True)
+class ConsentRow:
+    """A consent with what ends when it is withdrawn."""
+
+    consent: Consent
+    voices: list[Voice]
+    licences: int
+    in_force: bool
+
+
+@dataclass(frozen=True)
+class LicenceRow:
+    """A licence, the voice it opens (None when there is none to speak with now), and what is left of it."""
+
+    licence: Licence
+    voice: Voice | None
+    held_by_me: bool
+    characters_left: int
+
+
+@dataclass(frozen=True)
+class CustodyRow:
+    """A raw recording held, and how long it is readable still (whole seconds, never negative)."""
+
+    item: CustodyItem
+    seconds_left: int
+
+
+def voices(actor: Actor) -> list[VoiceRow]:
+    """The actor's own voices with their training, newest first."""
+    found = list(cloning.voices(actor=actor)[:ROWS])
+    jobs = Job.objects.filter(voice__in=found, kind=JobKind.TRAIN).order_by("created_at")
+    latest = {job.voice_id: job for job in jobs}
+    return [VoiceRow(voice, latest.get(voice.id)) for voice in found]
+
+
+def consent_rows(actor: Actor) -> list[ConsentRow]:
+    """The actor's own consents, newest first."""
+    found = list(consents.consents_of(actor=actor)[:ROWS])
+    under: dict[UUID, list[Voice]] = defaultdict(list)
+    for voice in Voice.objects.filter(consent__in=found).exclude(state="destroyed"):
+        under[voice.consent_id].append(voice)
+    licences: dict[UUID, int] = defaultdict(int)
+    for consent_id in Licence.objects.filter(consent__in=found, state="active").values_list("consent_id", flat=True):
+        licences[consent_id] += 1
+    moment = now()
+    return [
+        ConsentRow(one, under[one.id], licences[one.id], one.state == "active" and one.valid_until > moment)
+        for one in found
+    ]
+
+
+def licence_rows(actor: Actor) -> list[LicenceRow]:
+    """Licences the actor holds, and those under the actor's own consents, newest first."""
+    found = list(consents.licences_of(actor=actor)[:ROWS])
+    ready = Voice.objects.filter(consent__in=[one.consent_id for one in found], state="ready").order_by("created_at")
+    by_consent = {voice.consent_id: voice for voice in ready}
+    return [
+        LicenceRow(
+            one,
+            by_consent.get(one.consent_id),
+            one.licensee_id == actor.person_id,
+            one.characters_cap - one.characters_used - one.characters_reserved,
+        )
+        for one in found
+    ]
+
+
+def held(actor: Actor) -> list[CustodyRow]:
+    """Raw recordings of the actor that can still be read, soonest deadline first."""
+    moment = now()
+    items = retention.held_for(actor=actor).filter(state="held", deadline__gt=moment).order_by("deadline")[:ROWS]
+    return [CustodyRow(item, int((item.deadline - moment).total_seconds())) for item in items]
+
+
+def destroyed(actor: Actor) -> list[CustodyItem]:
+    """What was held and is gone, newest first: each has its certificate."""
+    return list(retention.held_for(actor=actor).filter(state="destroyed").order_by("-destroyed_at")[:ROWS])
+
+
+def speakable_voice(actor: Actor, voice_id: UUID) -> Voice:
+    """The actor's own voice, or one the actor holds a licence for. Raises NotFound.
+
+    Only whether the page opens is decided here; whether the voice may speak is the gate's answer, every time.
+    """
+    found = Voice.objects.filter(id=voice_id).first()
+    if found is None or actor.person_id is None:
+        raise NotFound
+    if found.owner_id != actor.person_id:
+        held_licence = Licence.objects.filter(licensee_id=actor.person_id, consent_id=found.consent_id)
+        if not held_licence.exists():
+            raise NotFound
+    return found
+
+
+def offerable(actor: Actor) -> list[Voice]:
+    """Voices of the actor's own that can be offered: ready, under a consent in force that allows licences, not yet
+    on offer."""
+    ready = (
+        cloning.voices(actor=actor)
+        .select_related("consent")
+        .filter(state="ready", consent__state="active", consent__valid_until__gt=now())
+    )
+    offered = set(
+        Listing.objects.filter(owner_id=actor.person_id, state=ListingState.LIVE).values_list("voice_id", flat=True)
+    )
+    return [one for one in ready if one.consent.uses.get("licence_to_others") is True and one.id not in offered]
+
+
+def my_listings(actor: Actor) -> list[Listing]:
+    """The actor's own live offers."""
+    own = Listing.objects.select_related("voice").filter(owner_id=actor.person_id, state=ListingState.LIVE)
+    return list(own.order_by("-created_at")[:ROWS])
+
+
+def newest_leaves(*, whole: bool) -> list[dict[str, Any]]:
+    """The newest leaves, newest first: index, time and hash; with ``whole`` also the body (for auditors)."""
+    size = tree.size()
+    rows = audit.leaves(start=max(0, size - LEAVES), limit=LEAVES)
+    return [
+        {
+            "index": row.index,
+            "at": row.created_at,
+            "hash": bytes(row.leaf_hash).hex(),
+            "body": bytes(row.body).decode() if whole else None,
+        }
+        for row in reversed(rows)
+    ]

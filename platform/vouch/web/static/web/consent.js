@@ -1,0 +1,156 @@
+// The ceremony, step by step: challenge, reading, terms, training.
+import { call, newKey } from "./api.js";
+import { ChallengeStep } from "./challenge.js";
+import { attempt, byId, el, report } from "./dom.js";
+import { gettext, lang } from "./i18n.js";
+import { ReadingStep } from "./reading.js";
+import { follow } from "./training.js";
+
+const page = byId("ceremony");
+const box = byId("problem");
+const KEPT = "vouch-ceremony";
+const FRESH_MS = 24 * 3600 * 1000; // A passed challenge vouches for a day; the server decides.
+
+/** What a reload must not lose: ids only, in this tab only. */
+const state = { person: page.dataset.person, challenge: null, recordings: [], at: 0 };
+
+function keep() {
+  sessionStorage.setItem(KEPT, JSON.stringify(state));
+}
+
+function kept() {
+  try {
+    const found = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
+    const usable = found?.person === state.person && found.challenge && Date.now() - found.at < FRESH_MS;
+    return usable ? found : null;
+  } catch {
+    return null;
+  }
+}
+
+function show(step) {
+  report(box, null);
+  let past = true;
+  for (const item of document.querySelectorAll("[data-step-name]")) {
+    const current = item.dataset.stepName === step;
+    if (current) past = false;
+    item.classList.toggle("past", past);
+    if (current) item.setAttribute("aria-current", "step");
+    else item.removeAttribute("aria-current");
+  }
+  for (const section of page.querySelectorAll("[data-step]")) section.hidden = section.dataset.step !== step;
+  const heading = page.querySelector(`[data-step="${step}"] h2`);
+  heading.tabIndex = -1;
+  heading.focus();
+}
+
+new ChallengeStep(page, (challenge) => {
+  Object.assign(state, { challenge, recordings: [], at: Date.now() });
+  keep();
+  show("reading");
+});
+const reading = new ReadingStep(page, state, { onChange: keep, onDone: () => terms() });
+
+const earlier = kept();
+if (earlier) {
+  byId("challenge-resume").hidden = false;
+  byId("challenge-resume").addEventListener("click", () => {
+    Object.assign(state, earlier);
+    reading.total();
+    show("reading");
+  });
+}
+
+// -- terms ------------------------------------------------------------------------------------------------------------
+
+let texts = [];
+
+async function terms() {
+  await attempt(byId("reading-done"), box, async () => {
+    texts = await call("GET", "consent-texts");
+    const choice = byId("text-version");
+    const offered = texts.filter((one) => one.kind === "consent");
+    choice.replaceChildren(
+      ...offered.map((one) => el("option", { value: one.version, lang: one.language }, `${one.version} (${one.language})`)),
+    );
+    choice.value = (offered.find((one) => one.language === lang) ?? offered[0]).version;
+    showTexts();
+    const recorded = new Set(state.recordings.map((one) => one.language));
+    for (const input of byId("terms").querySelectorAll('[name="language"]')) input.checked = recorded.has(input.value);
+    show("terms");
+  });
+}
+
+function showTexts() {
+  const chosen = texts.find((one) => one.kind === "consent" && one.version === byId("text-version").value);
+  const release = texts.find((one) => one.kind === "biometric" && one.language === chosen.language);
+  for (const [id, one] of [["consent-text", chosen], ["release-text", release]]) {
+    byId(id).textContent = one?.text ?? "";
+    byId(id).lang = one?.language ?? "";
+  }
+  byId("terms").elements.agree.checked = byId("terms").elements.biometric_release.checked = false;
+}
+byId("text-version").addEventListener("change", showTexts);
+
+let consentKey = newKey();
+byId("terms").addEventListener("change", () => (consentKey = newKey()));
+byId("terms").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const form = event.target;
+  const uses = {};
+  for (const input of form.querySelectorAll('[name="use"]')) uses[input.value] = input.checked;
+  const given = {
+    challenge: state.challenge,
+    recordings: state.recordings.map((one) => one.id),
+    uses,
+    languages: [...form.querySelectorAll('[name="language"]:checked')].map((one) => one.value),
+    term_days: Number(form.elements.term_days.value),
+    territory: form.elements.territory.value.trim(),
+    text_version: form.elements.text_version.value,
+    biometric_release: form.elements.biometric_release.checked,
+  };
+  attempt(form.querySelector("button"), box, async () => {
+    const consent = await call("POST", "consents", { json: given, key: consentKey });
+    sessionStorage.removeItem(KEPT);
+    byId("receipt").href = `/api/v1/consents/${consent.id}/receipt`;
+    byId("receipt").download = `consent-${consent.id}.json`;
+    byId("train").dataset.consent = consent.id;
+    byId("train").dataset.language = state.recordings[0].language;
+    show("training");
+  });
+});
+
+// -- training ---------------------------------------------------------------------------------------------------------
+
+byId("train").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const form = event.target;
+  attempt(form.querySelector("button"), box, async () => {
+    const asked = { consent: form.dataset.consent, name: form.elements.name.value.trim(), language: form.dataset.language };
+    const voice = await call("POST", "voices", { json: asked, key: newKey() });
+    form.hidden = true;
+    byId("training-progress").hidden = false;
+    watch(voice);
+  });
+});
+
+function watch(voice) {
+  byId("training-retry").hidden = true;
+  attempt(null, box, async () => {
+    const job = await follow(voice.job, byId("training-bar"), byId("training-stage"));
+    if (job.state === "succeeded") {
+      byId("training-stage").textContent = gettext("Your voice is ready.");
+      byId("training-voice").href = page.dataset.voiceUrl + voice.id;
+      byId("training-voice").hidden = false;
+      byId("training-voice").focus();
+    } else {
+      byId("training-stage").textContent = `${job.error_code}: ${job.error_detail}`;
+      byId("training-retry").hidden = job.state !== "failed";
+      byId("training-retry").onclick = () =>
+        attempt(byId("training-retry"), box, async () => {
+          await call("POST", `jobs/${voice.job}/retry`, { json: {}, key: newKey() });
+          watch(voice);
+        });
+    }
+  });
+}

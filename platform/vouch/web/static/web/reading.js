@@ -1,0 +1,189 @@
+// Training speech: sentences read one after another into one recording, listened to, sent, examined.
+import { call, newKey, poll } from "./api.js";
+import { attempt, byId, el } from "./dom.js";
+import { fill, gettext, lang, ngettext, span, word } from "./i18n.js";
+import { Meter, Recorder, wav } from "./recorder.js";
+
+const SPEECH_DBFS = -42; // Louder than this counts as speech in the running estimate.
+const LEVEL_SECONDS = 0.1; // What one level report stands for.
+const ENOUGH = 6; // Seconds of speech from which a reading may end: 3 are needed, and an estimate is an estimate.
+const MOST = 14; // Seconds after which a reading ends by itself: the engine learns words from recordings of up to 15.
+const WAV_HEAD = 44;
+
+export class ReadingStep {
+  /** `onChange()` is called when the list of passed readings changes, `onDone()` when the person goes on. */
+  constructor(page, state, { onChange, onDone }) {
+    Object.assign(this, { state, onChange, worklet: page.dataset.worklet, box: byId("problem"), open: 0 });
+    this.limit = Number(page.dataset.maxBytes);
+    this.at = 0;
+    const on = (id, work) => byId(id).addEventListener("click", work);
+    on("reading-start", () => this.start());
+    on("reading-step", () => this.step());
+    on("reading-finish", () => this.finish());
+    on("reading-discard", () => this.discard());
+    on("reading-drop", () => this.discard());
+    on("reading-send", () => this.send());
+    on("reading-done", onDone);
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "ArrowRight" && this.recorder && !event.target.closest("select, input, audio")) {
+        event.preventDefault();
+        this.step();
+      }
+    });
+    this.total();
+  }
+
+  buttons(...shown) {
+    for (const name of ["start", "step", "finish", "discard", "check"]) {
+      byId(`reading-${name}`).hidden = !shown.includes(name);
+    }
+  }
+
+  start() {
+    return attempt(byId("reading-start"), this.box, async () => {
+      const language = byId("reading-language").value;
+      if (this.script?.language !== language) {
+        this.script = await call("GET", `scripts/${language}`);
+        this.at = 0;
+      }
+      // The device's own rate: the voice should know all of the speaker, not only what a telephone keeps.
+      const recorder = await Recorder.open({ worklet: this.worklet });
+      this.recorder = recorder;
+      const meter = new Meter(byId("ceremony").querySelector('[data-step="reading"] [data-level]'));
+      this.meter = meter;
+      this.chunks = [];
+      this.bytes = WAV_HEAD;
+      this.speech = 0;
+      this.read = [];
+      recorder.onLevel = (level) => {
+        if (meter.take(level) > SPEECH_DBFS) this.speech += LEVEL_SECONDS;
+        this.progress();
+      };
+      recorder.onChunk = (pcm) => {
+        this.chunks.push(pcm);
+        this.bytes += pcm.byteLength;
+        const seconds = (this.bytes - WAV_HEAD) / 2 / recorder.rate;
+        // The size is checked too, two seconds before the largest upload that is accepted.
+        if (seconds > MOST || this.bytes > this.limit - 4 * recorder.rate) this.finish();
+      };
+      recorder.onLost = () => this.finish();
+      byId("reading-language").disabled = true;
+      recorder.start();
+      this.buttons("step", "finish", "discard");
+      this.step();
+    });
+  }
+
+  /** Shows the next sentence; the one before was read. */
+  step() {
+    if (this.shown !== undefined) this.read.push(this.shown);
+    const { sentences, language } = this.script;
+    this.shown = sentences[this.at % sentences.length];
+    this.at += 1;
+    byId("sentence").textContent = this.shown;
+    byId("sentence").lang = byId("sentence-next").lang = language;
+    byId("sentence-next").textContent = sentences[this.at % sentences.length];
+    byId("sentence").focus();
+  }
+
+  progress() {
+    byId("reading-time").textContent = fill(gettext("about %(time)s of speech"), { time: span(this.speech) });
+    const hint = this.speech >= ENOUGH ? gettext("Enough for one reading. Finish after this sentence, or read on.") : "";
+    if (byId("reading-hint").textContent !== hint) byId("reading-hint").textContent = hint;
+  }
+
+  async finish() {
+    if (!this.recorder) return;
+    const recorder = this.recorder;
+    this.recorder = null;
+    await recorder.stop();
+    recorder.close();
+    this.meter.off();
+    this.read.push(this.shown);
+    this.shown = undefined;
+    this.blob = wav(this.chunks, recorder.rate);
+    this.seconds = (this.bytes - WAV_HEAD) / 2 / recorder.rate;
+    this.address = URL.createObjectURL(this.blob);
+    byId("reading-audio").src = this.address;
+    this.buttons("check");
+    byId("reading-send").focus();
+  }
+
+  async discard() {
+    if (this.recorder) {
+      const recorder = this.recorder;
+      this.recorder = null;
+      await recorder.stop();
+      recorder.close();
+      this.meter.off();
+    }
+    this.reset();
+  }
+
+  reset() {
+    this.shown = undefined;
+    this.blob = null;
+    this.chunks = [];
+    byId("reading-audio").removeAttribute("src");
+    if (this.address) URL.revokeObjectURL(this.address);
+    this.address = null;
+    byId("reading-language").disabled = false;
+    byId("reading-hint").textContent = "";
+    byId("sentence-next").textContent = "";
+    byId("sentence").textContent = gettext("Press “Start reading” for the next sentences.");
+    this.buttons("start");
+  }
+
+  send() {
+    const { blob, seconds, read } = this;
+    const language = this.script.language;
+    return attempt(byId("reading-send"), this.box, async () => {
+      const announced = { challenge: this.state.challenge, language, transcript: read.join(language === "zh" ? "" : " ") };
+      const { id } = await call("POST", "recordings", { json: announced, key: newKey() });
+      const { examination } = await call("PUT", `recordings/${id}/content`, { body: blob });
+      this.reset();
+      this.follow({ id, language, seconds }, examination);
+    });
+  }
+
+  /** Waits for the verdict on a sent reading without blocking the next one. */
+  async follow(recording, examination) {
+    const chip = el("span", { class: "chip" }, gettext("Listening …"));
+    const advice = el("p", { class: "meta" });
+    const name = fill(gettext("%(language)s, %(time)s"), {
+      language: recording.language === "zh" ? gettext("Chinese") : gettext("English"),
+      time: span(recording.seconds),
+    });
+    byId("readings").append(el("li", {}, el("div", {}, el("p", {}, name), advice), chip));
+    byId("readings").hidden = false;
+    this.open += 1;
+    this.total();
+    try {
+      const found = await poll(`examinations/${examination}`, (one) => ["done", "failed"].includes(one.state));
+      chip.textContent = word(found.verdict);
+      chip.classList.add(found.verdict);
+      if (found.verdict === "pass") {
+        this.state.recordings.push(recording);
+        this.onChange();
+      } else advice.textContent = found.advice[lang] ?? found.advice.en ?? found.reason;
+    } catch (error) {
+      chip.textContent = gettext("Failed");
+      chip.classList.add("failed");
+      advice.textContent = `${error.message} ${error.advice ?? ""}`;
+    }
+    this.open -= 1;
+    this.total();
+  }
+
+  total() {
+    const passed = this.state.recordings;
+    const seconds = passed.reduce((sum, one) => sum + one.seconds, 0);
+    byId("reading-total").textContent = passed.length
+      ? fill(ngettext("%(n)s reading passed, %(time)s in all.", "%(n)s readings passed, %(time)s in all.", passed.length), {
+          n: passed.length,
+          time: span(seconds),
+        })
+      : gettext("None passed yet.");
+    byId("reading-done").disabled = passed.length === 0 || this.open > 0;
+  }
+}

@@ -1,0 +1,96 @@
+// Tracing: a file goes up as it is; the answer comes back in plain words.
+import { Problem, call, poll } from "./api.js";
+import { byId, el, report } from "./dom.js";
+import { fill, gettext, ngettext, word } from "./i18n.js";
+
+const drop = byId("drop");
+const box = byId("problem");
+let running = false;
+
+byId("file").addEventListener("change", (event) => event.target.files[0] && trace(event.target.files[0]));
+for (const name of ["dragenter", "dragover"]) {
+  drop.addEventListener(name, (event) => {
+    event.preventDefault();
+    drop.classList.add("over");
+  });
+}
+for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("over"));
+drop.addEventListener("drop", (event) => {
+  event.preventDefault();
+  if (event.dataTransfer.files[0]) trace(event.dataTransfer.files[0]);
+});
+
+async function trace(file) {
+  if (running) return;
+  running = true;
+  report(box, null);
+  byId("answer").hidden = true;
+  byId("work").hidden = false;
+  try {
+    const most = Number(drop.dataset.maxBytes);
+    if (file.size > most) {
+      throw new Problem(413, {
+        code: "too_large",
+        detail: fill(gettext("This file is larger than %(n)s MiB."), { n: Math.floor(most / 2 ** 20) }),
+        advice: gettext("Send a part of it: ten seconds of speech are enough."),
+      });
+    }
+    byId("stage").textContent = gettext("Sending …");
+    const { id } = await call("POST", "trace", { body: file });
+    byId("stage").textContent = gettext("Looking for our mark …");
+    const found = await poll(`trace/${id}`, (one) => one.state !== "queued");
+    if (found.state === "failed") {
+      throw new Problem(422, { code: found.error_code, detail: found.error_detail });
+    }
+    show(found.hits);
+  } catch (error) {
+    report(box, error);
+  } finally {
+    running = false;
+    byId("work").hidden = true;
+    byId("file").value = "";
+  }
+}
+
+function show(hits) {
+  const known = hits.filter((hit) => hit.made_at);
+  byId("verdict").textContent = known.length
+    ? gettext("Yes: made here by artificial intelligence")
+    : hits.length
+      ? gettext("Our mark, but no recording that we know")
+      : gettext("No mark of ours");
+  byId("meaning").textContent = known.length
+    ? fill(ngettext("We found %(n)s recording of ours in it.", "We found %(n)s recordings of ours in it.", known.length), { n: known.length })
+    : gettext("This says only that we did not find a recording of ours. It may still be synthetic, made elsewhere or damaged beyond reading.");
+  byId("hits").replaceChildren(...hits.map(card));
+  byId("answer").hidden = false;
+  byId("answer").focus();
+}
+
+/** "1 in 1 000 000": what a bound of 1e-6 says. */
+function odds(bound) {
+  return bound > 0 ? fill(gettext("at most 1 in %(n)s"), { n: Math.floor(1 / bound).toLocaleString() }) : gettext("none measurable");
+}
+
+function card(hit) {
+  const rows = [];
+  const add = (name, value) => rows.push(el("dt", {}, name), el("dd", {}, value));
+  if (hit.made_at) {
+    add(gettext("Voice"), hit.voice);
+    add(gettext("Made"), new Date(hit.made_at).toLocaleString());
+    add(gettext("Made for"), word(hit.use));
+    add(gettext("Speaker’s consent now"), el("span", { class: `chip ${hit.consent_state}` }, word(hit.consent_state)));
+    if (hit.licence_state) add(gettext("Licence now"), word(hit.licence_state));
+    add(gettext("Recording now"), word(hit.output_state));
+  }
+  add(gettext("Where in the file"), `${hit.start_s.toFixed(1)} – ${hit.end_s.toFixed(1)} s`);
+  add(gettext("Strength of the mark"), hit.score.toPrecision(3));
+  add(gettext("Chance that this is a mistake"), odds(hit.false_positive_bound));
+  add(gettext("Reference"), el("code", {}, hit.output));
+  const warning =
+    hit.made_at && hit.consent_state !== "active"
+      ? el("p", { class: "note bad" }, gettext("The speaker’s consent does not stand any more. Please do not spread this recording."))
+      : null;
+  const rehearsal = hit.rehearsal ? el("p", { class: "note" }, gettext("Made in a rehearsal.")) : null;
+  return el("article", { class: "card" }, warning, rehearsal, el("dl", { class: "pairs" }, ...rows));
+}

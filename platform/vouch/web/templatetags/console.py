@@ -1,0 +1,91 @@
+"""Words for what the database keeps as codes. A code without a word is shown as it is: better odd than wrong."""
+
+from typing import Final
+
+from django import template
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
+
+register = template.Library()
+
+WORDS: Final[dict[str, str]] = {
+    # voices
+    "training": _("Training"),
+    "ready": _("Ready"),
+    "failed": _("Failed"),
+    "destroyed": _("Destroyed"),
+    # consents and licences
+    "active": _("In force"),
+    "withdrawn": _("Withdrawn"),
+    "expired": _("Expired"),
+    "ended": _("Ended"),
+    # cases
+    "open": _("Open"),
+    "claimed": _("Claimed"),
+    "decided": _("Decided"),
+    "policy_hold": _("Held text"),
+    "report": _("Report"),
+    "allow": _("Allow"),
+    "refuse": _("Refuse"),
+    "restrict": _("Restrict"),
+    "dismiss": _("Dismiss"),
+    # recordings
+    "challenge": _("Live challenge"),
+    "trace": _("Trace"),
+    "received": _("Recording"),
+    "live": _("On offer"),
+    # stages of a job
+    "queued": _("Waiting for a worker"),
+    "running": _("Running"),
+    "prepare": _("Preparing the recordings"),
+    "semantic": _("Learning how you read"),
+    "acoustic": _("Learning how you sound"),
+    # uses
+    "own_use": _("I use it myself"),
+    "licence_to_others": _("Licence to others"),
+    "cross_lingual": _("Languages I did not record"),
+    "advertising": _("Advertising"),
+    "political": _("Political speech"),
+    "adult": _("Adult content"),
+    "singing": _("Singing"),
+    "voice_mask": _("Live voice mask"),
+    # languages
+    "en": _("English"),
+    "zh": _("Chinese"),
+    # subjects
+    "person": _("Person"),
+    "voice": _("Voice"),
+    "output": _("Output"),
+    "text": _("Text"),
+}
+
+
+@register.filter
+def word(code: str) -> str:
+    """The word for a code, in the page's language."""
+    found = WORDS.get(str(code))
+    return gettext(found) if found else str(code)
+
+
+@register.filter
+def allowed(uses: dict[str, bool]) -> list[str]:
+    """The words of the uses that are allowed."""
+    return [word(use) for use, yes in uses.items() if yes is True]
+
+
+@register.filter
+def words(codes: list[str]) -> list[str]:
+    return [word(code) for code in codes]
+
+
+@register.filter
+def minor(amount: int, currency: str) -> str:
+    """``1250|minor:"EUR"`` → ``12.50 EUR``. The yen has no smaller unit."""
+    return f"{amount} {currency}" if currency == "JPY" else f"{amount // 100}.{amount % 100:02d} {currency}"
+
+
+@register.filter
+def countdown(seconds: int) -> str:
+    """``93784`` → ``26 h 03 min``: what the page shows before its module counts on."""
+    hours, rest = divmod(max(0, int(seconds)), 3600)
+    return f"{hours} h {rest // 60:02d} min"

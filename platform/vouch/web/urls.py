@@ -1,0 +1,24 @@
+"""The console's addresses."""
+
+from django.urls import path
+from django.views.decorators.cache import never_cache
+from django.views.i18n import JavaScriptCatalog, set_language
+
+from vouch.web import accounts, views
+
+app_name = "web"
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("sign-in", accounts.SignInView.as_view(), name="sign-in"),
+    path("sign-up", never_cache(accounts.SignUpView.as_view()), name="sign-up"),
+    path("sign-out", accounts.SignOutView.as_view(), name="sign-out"),
+    path("consent", views.consent, name="consent"),
+    path("voices/<uuid:voice_id>", views.voice, name="voice"),
+    path("trace", views.trace, name="trace"),
+    path("log", views.log, name="log"),
+    path("desk", views.desk, name="desk"),
+    path("desk/<uuid:case_id>", views.case, name="case"),
+    path("market", views.shop, name="market"),
+    path("strings.js", never_cache(JavaScriptCatalog.as_view(packages=["vouch.web"])), name="strings"),
+    path("language", set_language, name="language"),
+]

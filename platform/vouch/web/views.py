@@ -1,0 +1,166 @@
+"""The pages. Each renders its frame with what the person may see; its module in ``static/web`` does the rest by the
+API, with the same rights."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from cloning.models import CONTAINERS, LANGUAGES, MAX_NAME, MAX_SEED, MAX_TEXT
+from cloning.tracing import MAX_BYTES as MAX_TRACE_BYTES
+from consent.ceremony import LIFE
+from consent.models import MAX_TERM_DAYS
+from consent.recordings import MAX_BYTES as MAX_RECORDING_BYTES
+from consent.services import USES
+from foundation import keys
+from foundation.audit import checkpoints, notes
+from foundation.audit.selectors import AUDIT
+from foundation.clock import now
+from marketplace import selectors as market
+from marketplace.models import MAX_LICENCE_DAYS, MAX_ORDER_CHARACTERS, MAX_PRICE_MINOR, TITLE_CHARS
+from marketplace.states import Currency
+from retention.purposes import LIMIT as RETENTION
+from safety import selectors as safety
+from safety.models import CLAUSE_CHARS, REASON_CHARS
+from safety.states import DECISIONS, CaseState
+from vouch.web import selectors
+from vouch.web.access import actor_of, needs
+
+QUEUE = 100
+"""Cases on the desk's page."""
+SHOP = 100
+"""Listings on the market's page."""
+
+
+@require_safe
+@never_cache
+def home(request: HttpRequest) -> HttpResponse:
+    if not request.user.is_authenticated:
+        return render(request, "web/landing.html", {"hours": _hours(RETENTION)})
+    actor = actor_of(request)
+    if "voice:read" not in actor.scopes:
+        return render(request, "web/staff.html")
+    return render(
+        request,
+        "web/dashboard.html",
+        {
+            "voices": selectors.voices(actor),
+            "consents": selectors.consent_rows(actor),
+            "licences": selectors.licence_rows(actor),
+            "held": selectors.held(actor),
+            "destroyed": selectors.destroyed(actor),
+            "hours": _hours(RETENTION),
+        },
+    )
+
+
+@require_safe
+@needs("consent:write")
+def consent(request: HttpRequest) -> HttpResponse:
+    limits = {
+        "hours": _hours(RETENTION),
+        "challenge_seconds": int(LIFE.total_seconds()),
+        "max_bytes": MAX_RECORDING_BYTES,
+        "max_term_days": MAX_TERM_DAYS,
+        "max_name": MAX_NAME,
+        "languages": LANGUAGES,
+        "other_uses": [use for use in USES if use != "own_use"],
+    }
+    return render(request, "web/consent.html", limits)
+
+
+@require_safe
+@needs("speak")
+def voice(request: HttpRequest, voice_id: UUID) -> HttpResponse:
+    actor = actor_of(request)
+    found = selectors.speakable_voice(actor, voice_id)
+    limits = {"max_text": MAX_TEXT, "max_seed": MAX_SEED, "containers": CONTAINERS, "languages": LANGUAGES}
+    return render(request, "web/voice.html", {"voice": found, "own": found.owner_id == actor.person_id, **limits})
+
+
+@require_safe
+@never_cache
+def trace(request: HttpRequest) -> HttpResponse:
+    return render(request, "web/trace.html", {"max_bytes": MAX_TRACE_BYTES, "max_mib": MAX_TRACE_BYTES // 2**20})
+
+
+@require_safe
+@never_cache
+def log(request: HttpRequest) -> HttpResponse:
+    signed_in = request.user.is_authenticated
+    scopes = actor_of(request).scopes if signed_in else frozenset()
+    key, origin = keys.public_key("log"), settings.VOUCH_LOG_ORIGIN
+    return render(
+        request,
+        "web/log.html",
+        {
+            "checkpoint": (checkpoints.latest() or checkpoints.make()).note,
+            "public_key": key.hex(),
+            "verifier_key": notes.verifier_key(origin, key),
+            "auditor": AUDIT in scopes,
+            "leaves": selectors.newest_leaves(whole=AUDIT in scopes) if signed_in else None,
+        },
+    )
+
+
+@require_safe
+@needs("moderate")
+def desk(request: HttpRequest) -> HttpResponse:
+    queue = safety.queue(actor=actor_of(request))
+    waiting = queue.exclude(state=CaseState.DECIDED)[:QUEUE]
+    decided = queue.filter(state=CaseState.DECIDED).order_by("-decided_at")[:10]
+    return render(request, "web/desk.html", {"waiting": waiting, "decided": decided, "now": now()})
+
+
+@require_safe
+@needs("moderate")
+def case(request: HttpRequest, case_id: UUID) -> HttpResponse:
+    found = safety.case(actor=actor_of(request), case_id=case_id)
+    claim_runs = found.claimed_until is not None and found.claimed_until > now()
+    return render(
+        request,
+        "web/case.html",
+        {
+            "case": found,
+            "reports": found.reports.order_by("created_at")[:QUEUE],
+            "decisions": [(one, _key_of(one)) for one in sorted(DECISIONS[found.kind])],
+            "mine": claim_runs and found.claimed_by_id == request.user.pk,
+            "reason_chars": REASON_CHARS,
+            "clause_chars": CLAUSE_CHARS,
+        },
+    )
+
+
+@require_safe
+@needs("market:read")
+def shop(request: HttpRequest) -> HttpResponse:
+    actor = actor_of(request)
+    return render(
+        request,
+        "web/market.html",
+        {
+            "listings": [(one, one.owner_id == actor.person_id) for one in market.shop()[:SHOP]],
+            "licences": selectors.licence_rows(actor),
+            "offerable": selectors.offerable(actor),
+            "mine": selectors.my_listings(actor),
+            "currencies": Currency.values,
+            "languages": LANGUAGES,
+            "title_chars": TITLE_CHARS,
+            "max_price": MAX_PRICE_MINOR,
+            "max_days": MAX_LICENCE_DAYS,
+            "max_characters": MAX_ORDER_CHARACTERS,
+        },
+    )
+
+
+def _hours(span: timedelta) -> int:
+    return int(span.total_seconds() // 3600)
+
+
+def _key_of(decision: str) -> str:
+    """The key that chooses a decision: its first letter, but x for refuse, as r is restrict's."""
+    return "x" if decision == "refuse" else decision[0]

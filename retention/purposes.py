@@ -1,0 +1,14 @@
+"""Why raw audio may be held at all, and for how long at most."""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+LIMIT: Final = timedelta(hours=72)
+"""No raw recording, and nothing derived from one, is readable longer than this after its first byte arrived."""
+
+
+class Purpose(StrEnum):
+    CHALLENGE = "challenge"
+    TRAINING = "training"
+    TRACE = "trace"

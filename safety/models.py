@@ -1,0 +1,176 @@
+"""Cases that moderators decide, reports that open them, restrictions the gate obeys, voices nobody may clone."""
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+
+from foundation.clock import now
+from foundation.identity.models import Person
+from foundation.vault.models import SealedObject
+from safety.states import CaseKind, CaseState, Decision, Effect, ProtectionState, RestrictionState, SubjectKind
+
+REASON_CHARS = 2_000
+CLAUSE_CHARS = 64
+REF_CHARS = 64
+
+
+class Case(models.Model):
+    """Something a moderator must decide: a held text, or what one or many people reported.
+
+    ``text`` is shown to moderators only. A claim is a lease: it ends at ``claimed_until`` whoever forgets it.
+    ``text_salt`` and ``decision_salt`` open the commitments to the text and the reason that stand in the log.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=16, choices=CaseKind.choices)
+    state = models.CharField(max_length=16, choices=CaseState.choices, default=CaseState.OPEN)
+    severity = models.PositiveSmallIntegerField()
+    subject_kind = models.CharField(max_length=16, choices=SubjectKind.choices)
+    subject_ref = models.CharField(max_length=REF_CHARS)
+    opened_at = models.DateTimeField(default=now)
+
+    requester = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="held_cases")
+    voice_ref = models.CharField(max_length=REF_CHARS, blank=True)
+    text = models.TextField(blank=True)
+    text_digest = models.CharField(max_length=64, blank=True)
+    text_salt = models.CharField(max_length=128, blank=True)
+    rule = models.CharField(max_length=CLAUSE_CHARS, blank=True)
+    clause = models.CharField(max_length=CLAUSE_CHARS, blank=True)
+    pack = models.CharField(max_length=140, blank=True)
+    pack_sha256 = models.CharField(max_length=64, blank=True)
+
+    claimed_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="claimed_cases")
+    first_claimed_at = models.DateTimeField(null=True)
+    claimed_until = models.DateTimeField(null=True)
+
+    decision = models.CharField(max_length=16, choices=Decision.choices, blank=True)
+    decided_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="decided_cases")
+    decided_at = models.DateTimeField(null=True)
+    decision_reason = models.CharField(max_length=REASON_CHARS, blank=True)
+    decision_salt = models.CharField(max_length=128, blank=True)
+    decision_clause = models.CharField(max_length=CLAUSE_CHARS, blank=True)
+    leaf_index = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(kind__in=CaseKind.values), name="case_kind_known"),
+            models.CheckConstraint(condition=Q(state__in=CaseState.values), name="case_state_known"),
+            models.CheckConstraint(condition=Q(subject_kind__in=SubjectKind.values), name="case_subject_known"),
+            models.CheckConstraint(condition=Q(severity__range=(1, 3)), name="case_severity_range"),
+            models.CheckConstraint(
+                condition=Q(state=CaseState.OPEN)
+                | Q(claimed_by__isnull=False, claimed_until__isnull=False, first_claimed_at__isnull=False),
+                name="case_claimed_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=Q(state=CaseState.DECIDED, decided_by__isnull=False, decided_at__isnull=False)
+                & ~Q(decision="")
+                & ~Q(decision_reason="")
+                & ~Q(decision_clause="")
+                | ~Q(state=CaseState.DECIDED) & Q(decision="", decided_by__isnull=True, decided_at__isnull=True),
+                name="case_decided_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(requester__isnull=True) | Q(decided_by__isnull=True) | ~Q(decided_by=F("requester")),
+                name="case_never_decided_by_requester",
+            ),
+            models.UniqueConstraint(
+                fields=["subject_kind", "subject_ref"],
+                condition=Q(kind=CaseKind.REPORT) & ~Q(state=CaseState.DECIDED),
+                name="case_one_open_report_per_subject",
+            ),
+            models.UniqueConstraint(
+                fields=["text_digest", "voice_ref", "requester"],
+                condition=Q(kind=CaseKind.HOLD) & ~Q(state=CaseState.DECIDED),
+                name="case_one_open_hold_per_text",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(F("severity").desc(), F("opened_at"), condition=~Q(state="decided"), name="case_queue"),
+            models.Index(fields=["text_digest", "voice_ref", "requester"], name="case_by_text"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
+
+
+class Report(models.Model):
+    """One person's report. Reports of one subject share a case while it is undecided."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="reports")
+    reporter = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="reports")
+    text = models.CharField(max_length=REASON_CHARS)
+    text_salt = models.CharField(max_length=128)
+    created_at = models.DateTimeField(default=now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["case", "reporter"], name="report_once_per_case"),
+        ]
+
+    def __str__(self) -> str:
+        return f"report {self.id}"
+
+
+class Restriction(models.Model):
+    """A moderator's decision as the gate sees it. Never deleted: lifting is a state, with its own reason."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    subject_kind = models.CharField(max_length=16, choices=SubjectKind.choices)
+    subject_ref = models.CharField(max_length=REF_CHARS)
+    effect = models.CharField(max_length=16, choices=Effect.choices)
+    state = models.CharField(max_length=16, choices=RestrictionState.choices, default=RestrictionState.ACTIVE)
+    reason = models.CharField(max_length=REASON_CHARS)
+    reason_salt = models.CharField(max_length=128)
+    clause = models.CharField(max_length=CLAUSE_CHARS)
+    case = models.ForeignKey(Case, null=True, on_delete=models.PROTECT, related_name="restrictions")
+    made_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="restrictions_made")
+    made_at = models.DateTimeField(default=now)
+    lifted_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="restrictions_lifted")
+    lifted_at = models.DateTimeField(null=True)
+    lift_reason = models.CharField(max_length=REASON_CHARS, blank=True)
+    lift_salt = models.CharField(max_length=128, blank=True)
+    leaf_index = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(subject_kind__in=SubjectKind.values), name="restriction_subject_known"),
+            models.CheckConstraint(condition=Q(effect__in=Effect.values), name="restriction_effect_known"),
+            models.CheckConstraint(
+                condition=Q(state=RestrictionState.ACTIVE, lifted_at__isnull=True, lift_reason="")
+                | Q(state=RestrictionState.LIFTED, lifted_at__isnull=False) & ~Q(lift_reason=""),
+                name="restriction_lifted_with_reason",
+            ),
+            models.UniqueConstraint(
+                fields=["subject_kind", "subject_ref", "effect"],
+                condition=Q(state=RestrictionState.ACTIVE),
+                name="restriction_once_while_active",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.effect} on {self.subject_kind} {self.subject_ref}"
+
+
+class ProtectedVoice(models.Model):
+    """A voice nobody may clone. Its embedding lies sealed in the vault; only ``label`` is readable here."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    label = models.CharField(max_length=120)
+    dimensions = models.PositiveSmallIntegerField()
+    template = models.OneToOneField(SealedObject, on_delete=models.PROTECT, related_name="+")
+    state = models.CharField(max_length=16, choices=ProtectionState.choices, default=ProtectionState.ACTIVE)
+    added_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(default=now)
+    leaf_index = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(state__in=ProtectionState.values), name="protected_state_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"protected voice {self.id}"

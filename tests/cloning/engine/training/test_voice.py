@@ -1,0 +1,129 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from cloning.engine import voicefile
+from cloning.engine.errors import TrainingFailed, TrainingRefused
+from cloning.engine.text.phones import to_phones
+from cloning.engine.training.base import Base
+from cloning.engine.training.loop import Progress
+from cloning.engine.training.prepare import Recording, prepare
+from cloning.engine.training.recipe import TrainingRecipe
+from cloning.engine.training.voice import reference, train_voice
+
+TINY = TrainingRecipe.tiny()
+
+
+def train(recordings: list[Recording], base: Base, **changes: object) -> bytes:
+    arguments: dict = {"language": "en", "recipe": TINY, "base": base, "seed": 3, "progress": lambda p: None}
+    return train_voice(recordings, **(arguments | changes))
+
+
+def test_a_minute_becomes_a_voice_that_can_be_read_back(recordings: list[Recording], base: Base) -> None:
+    told: list[Progress] = []
+    voice = voicefile.unpack(train(recordings, base, progress=told.append))
+    assert [p.stage for p in told] == ["prepare"] * 2 + ["semantic"] * 4 + ["acoustic"] * 4
+    assert [p.step for p in told if p.stage == "acoustic"] == [1, 2, 3, 4]
+    assert all(math.isfinite(p.loss) and p.seconds_left >= 0 for p in told)
+    assert voice.training["utterances"] == 5
+    assert voice.reference is not None
+    assert voice.reference.codes.numel() == 0
+    assert voice.content is None
+    trained = voice.build_semantic()
+    assert not torch.equal(trained.ar_predict_layer.weight, base.build_semantic(3).ar_predict_layer.weight)
+
+
+def test_an_official_voice_keeps_a_prompt_that_was_said(recordings: list[Recording], base: Base) -> None:
+    material = prepare(
+        recordings, language="en", config=base.config, encoder=base.build_content(), codebook=base.codebook
+    )
+    kept = reference(base.build_acoustic(1).eval(), material, "v2")
+    place = [to_phones(str(r.transcript), "en").ids for r in recordings].index(kept.phones.tolist())
+    assert torch.equal(kept.codes, material.items[place].codes)
+
+
+def test_the_codebook_is_not_moved(recordings: list[Recording], base: Base) -> None:
+    voice = voicefile.unpack(train(recordings, base))
+    assert torch.equal(voice.build_acoustic().quantizer.book.embed, base.codebook.half().float())
+
+
+def test_one_seed_is_one_voice(recordings: list[Recording], base: Base) -> None:
+    state = torch.random.get_rng_state()
+    first = train(recordings, base)
+    torch.manual_seed(99)
+    assert train(recordings, base) == first
+    assert train(recordings, base, seed=4) != first
+    torch.random.set_rng_state(state)
+    train(recordings, base)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_a_resumed_training_ends_in_the_same_voice(recordings: list[Recording], base: Base) -> None:
+    kept: list[bytes] = []
+    whole = train(recordings, base, checkpoint=kept.append)
+    assert len(kept) == 2
+    for state in kept:
+        assert train(recordings, base, resume=state) == whole
+
+
+def test_stopping_leaves_a_checkpoint_to_continue_from(recordings: list[Recording], base: Base) -> None:
+    kept: list[bytes] = []
+    steps: list[Progress] = []
+    with pytest.raises(TrainingFailed) as caught:
+        train(
+            recordings, base, progress=steps.append, checkpoint=kept.append,
+            should_stop=lambda: steps[-1].stage == "acoustic" and steps[-1].step == 3,
+        )  # fmt: skip
+    assert caught.value.code == "stopped"
+    assert train(recordings, base, resume=kept[-1]) == train(recordings, base)
+
+
+def test_a_foreign_or_damaged_checkpoint_is_refused(recordings: list[Recording], base: Base) -> None:
+    kept: list[bytes] = []
+    train(recordings, base, checkpoint=kept.append)
+    cases = [
+        (kept[0], {"seed": 4}),
+        (kept[0], {"recipe": dataclasses.replace(TINY, bfloat16=True)}),
+        (kept[0][: len(kept[0]) // 2], {}),
+        (b"", {}),
+        (b"\xff" * 64, {}),
+        (b"\x80\x04K\x01.", {}),
+    ]
+    for state, changes in cases:
+        with pytest.raises(TrainingRefused) as caught:
+            train(recordings, base, resume=state, **changes)
+        assert caught.value.code == "bad_checkpoint"
+
+
+def test_training_that_never_is_finite_fails(recordings: list[Recording], base: Base) -> None:
+    broken = dataclasses.replace(TINY, most_skipped=2)
+    with torch.random.fork_rng():
+        weights = dict(base.build_semantic(1).state_dict())
+    weights["ar_predict_layer.weight"] = torch.full_like(weights["ar_predict_layer.weight"], math.nan)
+    with pytest.raises(TrainingFailed) as caught:
+        train(recordings, dataclasses.replace(base, semantic=weights), recipe=broken)
+    assert caught.value.code == "not_finite"
+
+
+def test_critics_take_part_from_their_step_on(recordings: list[Recording], base: Base) -> None:
+    plain = voicefile.unpack(train(recordings, base))
+    recipe = dataclasses.replace(TINY, acoustic=dataclasses.replace(TINY.acoustic, adversarial_from=3))
+    kept: list[bytes] = []
+    judged = voicefile.unpack(train(recordings, base, recipe=recipe, checkpoint=kept.append))
+    assert any(not torch.equal(judged.acoustic[k], plain.acoustic[k]) for k in plain.acoustic)
+    assert train(recordings, base, recipe=recipe, resume=kept[-1]) == voicefile.pack(judged)
+
+
+def test_losses_fall_when_trained_longer(recordings: list[Recording], base: Base) -> None:
+    told: list[Progress] = []
+    recipe = dataclasses.replace(
+        TINY,
+        semantic=dataclasses.replace(TINY.semantic, steps=40, learning_rate=3e-3),
+        acoustic=dataclasses.replace(TINY.acoustic, steps=25, learning_rate=3e-3),
+    )
+    train(recordings, base, recipe=recipe, progress=told.append)
+    for stage, share in (("semantic", 0.85), ("acoustic", 0.6)):
+        losses = [p.loss for p in told if p.stage == stage]
+        assert sum(losses[-4:]) < share * sum(losses[:4])

@@ -1,0 +1,100 @@
+"""Fixtures that every room's tests share."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.client import Api
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def keys() -> None:
+    """The platform's key files, made once for the run."""
+    from django.core.management import call_command
+
+    call_command("make_keys", verbosity=0)
+
+
+@pytest.fixture(autouse=True)
+def clock_at_rest() -> Iterator[None]:
+    """A test that moves the rehearsal clock must not move it for the next one."""
+    from pathlib import Path
+
+    from django.conf import settings
+
+    yield
+    (Path(settings.VOUCH_VAR) / "rehearsal-clock").unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tables_can_be_emptied() -> Iterator[None]:
+    """Tests that really commit are cleaned up by TRUNCATE, which the log refuses: its triggers sleep for that alone."""
+    from django.db import transaction
+    from django.db.backends.postgresql.operations import DatabaseOperations
+
+    flush = DatabaseOperations.execute_sql_flush
+
+    def flush_with_log(self: Any, sql_list: list[str]) -> None:
+        with transaction.atomic():
+            tables = _guarded()
+            for table in tables:
+                _alter(table, "DISABLE")
+            flush(self, sql_list)
+            for table in tables:
+                _alter(table, "ENABLE")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DatabaseOperations, "execute_sql_flush", flush_with_log)
+        yield
+
+
+def _guarded() -> list[str]:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        # 32: the trigger fires on TRUNCATE (pg_trigger.tgtype)
+        cursor.execute(
+            "SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger WHERE NOT tgisinternal AND tgtype & 32 > 0"
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _alter(table: str, verb: str) -> None:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {connection.ops.quote_name(table)} {verb} TRIGGER USER")
+
+
+@pytest.fixture
+def person(db: None) -> Callable[..., Any]:
+    """``person(role="member")`` → a saved Person."""
+    from foundation.identity.models import Person
+
+    def make(role: str = "member", **fields: Any) -> Any:
+        number = next(_numbers)
+        made = Person(email=f"p{number}@example.org", display_name=f"Person {number}", role=role, **fields)
+        made.set_unusable_password()
+        made.save()
+        return made
+
+    return make
+
+
+@pytest.fixture
+def api(db: None) -> Callable[..., Api]:
+    """``api(person, scopes=None)`` → a client with a key of that person; ``api(None)`` is anonymous."""
+    from foundation.identity import services
+    from foundation.identity.actors import Actor
+
+    def make(person: Any, scopes: Any = None) -> Api:
+        if person is None:
+            return Api(None)
+        _, key = services.issue_api_key(actor=Actor.system("test"), person=person, name="test", scopes=scopes)
+        return Api(key)
+
+    return make

@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from soxr import resample
+
+from consent.biometrics import speaker
+from consent.biometrics.audio import AudioError
+from consent.biometrics.evidence import Verdict
+
+RATE = 16_000
+
+
+def sweep() -> np.ndarray:
+    """1.5 s that need no recording: what the reference figures below were taken from."""
+    t = np.arange(24_000) / RATE
+    swell = 0.1 * np.sin(2 * np.pi * (200 + 300 * t) * t) * (1 + np.sin(2 * np.pi * 4 * t))
+    return (swell + 0.03 * np.sin(2 * np.pi * 1_730 * t)).astype(np.float32)
+
+
+def test_the_front_end_equals_librosas() -> None:
+    """librosa 0.11 ``feature.melspectrogram`` with Resemblyzer's settings, frame 50, every sixth band."""
+    mels = speaker.mel_power(sweep()).numpy()
+    assert mels.shape == (151, 40)
+    np.testing.assert_allclose(mels[50, [6, 12]], [1.4521957635879517, 1.4569359e-07], rtol=2e-2, atol=1e-9)
+    assert mels[50, 6] == pytest.approx(1.4521957635879517, rel=1e-5)
+
+
+def test_the_embedding_equals_resemblyzers() -> None:
+    """The first 16 of 256 numbers from Resemblyzer 0.1.4 itself."""
+    embedding = speaker.embed_partials(sweep())
+    reference = [0, 0, 0, 0, 0, 0, 0, 0, 0.07647, 0.03837, 0.03066, 0.00708, 0, 0.1073, 0.15488, 0]
+    np.testing.assert_allclose(embedding[:16], reference, atol=2e-5)
+    assert float(np.linalg.norm(embedding)) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def enrolled(say, sentences) -> list[np.ndarray]:
+    return [speaker.embed(say(text), RATE) for text in sentences[:2]]
+
+
+def test_the_same_voice_passes_with_other_words(enrolled, say, sentences) -> None:
+    found = speaker.verify(enrolled, say(sentences[2]), RATE)
+    assert found.verdict is Verdict.PASS
+    assert found.value > found.threshold > 0.5
+    assert found.details["cosine"] > found.details["threshold_cosine"]
+
+
+@pytest.mark.parametrize("voice", ["rms", "awb", "kal16"])
+def test_another_voice_is_refused(enrolled, say, sentences, voice: str) -> None:
+    found = speaker.verify(enrolled, say(sentences[2], voice), RATE)
+    assert (found.verdict, found.reason) == (Verdict.REFUSE, "different_speaker")
+    assert found.value < 0.05
+
+
+def test_less_than_three_seconds_decide_nothing(enrolled, say) -> None:
+    for voice in ("slt", "rms"):
+        found = speaker.verify(enrolled, say("hello there", voice), RATE)
+        assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, "too_little_speech")
+
+
+def test_neither_level_nor_rate_matters(enrolled, say, sentences) -> None:
+    wave = say(sentences[2])
+    straight = speaker.embed(wave, RATE)
+    assert float(straight @ speaker.embed(np.asarray(resample(wave, RATE, 44_100)), 44_100)) > 0.97
+    assert float(straight @ speaker.embed(wave * np.float32(0.25), RATE)) > 0.99
+
+
+@given(st.floats(-1, 1), st.floats(-1, 1), st.floats(0, 100))
+def test_probability_rises_with_the_cosine_and_claims_no_more_than_was_measured(a: float, b: float, net: float) -> None:
+    low, high = sorted((a, b))
+    assert 0.0009 < speaker.probability(low, net) <= speaker.probability(high, net) < 0.9991
+
+
+@given(st.floats(3, 20), st.floats(3, 20))
+def test_longer_speech_asks_for_a_higher_cosine(a: float, b: float) -> None:
+    short, long = sorted((a, b))
+    assert speaker.threshold_cosine(short) <= speaker.threshold_cosine(long)
+    assert speaker.threshold_cosine(3.0) == pytest.approx(0.767)
+    assert speaker.threshold_cosine(5.0) == pytest.approx(0.779)
+    assert speaker.threshold_cosine(99.0) == pytest.approx(0.801)
+
+
+def test_the_threshold_is_on_the_same_side_of_even_odds_at_every_length() -> None:
+    for net in (3.0, 4.0, 5.0, 7.0, 10.0, 30.0):
+        assert 0.5 < speaker.probability(speaker.threshold_cosine(net), net) < 0.95
+
+
+def test_windows_name_the_seconds_of_somebody_else(enrolled, say, sentences) -> None:
+    mine = np.concatenate([say(sentences[0]), say(sentences[1])])
+    theirs = np.concatenate([say(text, "rms") for text in sentences])
+    mixed = np.concatenate([mine, theirs])
+    assert speaker.verify_windows(enrolled, mine, RATE).verdict is Verdict.PASS
+    found = speaker.verify_windows(enrolled, mixed, RATE)
+    assert found.verdict is Verdict.REFUSE
+    assert found.reason in ("several_speakers", "different_speaker")
+    start, end = found.details["others"][0][0], found.details["others"][-1][1]
+    assert start == pytest.approx(mine.size / RATE, abs=3.5)
+    assert end == pytest.approx(mixed.size / RATE, abs=1.5)
+
+
+def test_windows_of_a_stranger_are_refused_as_a_stranger(enrolled, say, sentences) -> None:
+    theirs = np.concatenate([say(text, "awb") for text in sentences])
+    assert speaker.verify_windows(enrolled, theirs, RATE).reason == "different_speaker"
+
+
+def test_training_speech_too_short_for_a_window_is_inconclusive(enrolled, say) -> None:
+    assert speaker.windows(say("hello"), RATE) == []
+    assert speaker.verify_windows(enrolled, say("hello"), RATE).verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("bad", [[], [np.zeros(256)], [np.ones(255)], [np.full(256, np.nan)]])
+def test_broken_enrolment_is_an_error(bad: list[np.ndarray], say, sentences) -> None:
+    with pytest.raises(ValueError, match="enrolment"):
+        speaker.verify(bad, say(sentences[0]), RATE)
+
+
+def test_silence_has_no_speaker() -> None:
+    with pytest.raises(AudioError) as refusal:
+        speaker.embed(np.zeros(32_000, np.float32), RATE)
+    assert refusal.value.code == "no_speech"

@@ -1,0 +1,190 @@
+import json
+import threading
+from itertools import pairwise
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from foundation.audit import checkpoints, events, log, merkle, receipts, tree
+from foundation.audit.errors import BadEvent, NoSuchLeaf, NotInTransaction, UnknownKind
+from foundation.audit.models import Checkpoint, Leaf, Node
+from foundation.audit.verify import verify_receipt
+from foundation.clock import now
+from foundation.identity.actors import Actor
+from foundation.keys import public_key
+
+ACTOR = Actor.system("test")
+THREADS, EACH = 10, 20
+
+
+def add(number: int = 0, **data: object) -> Leaf:
+    with transaction.atomic():
+        return log.append(kind="clock.moved", subject=f"clock:{number}", actor=ACTOR, data=dict(data))
+
+
+@pytest.mark.django_db
+def test_a_leaf_says_who_did_what_when() -> None:
+    before = now()
+    leaf = add(1, step=3)
+    body = json.loads(bytes(leaf.body))
+    assert body == {
+        "v": 1, "kind": "clock.moved", "subject": "clock:1", "actor": "system:test", "rehearsal": False,
+        "at": body["at"], "data": {"step": 3},
+    }  # fmt: skip
+    assert before.isoformat(timespec="microseconds") <= body["at"] <= now().isoformat(timespec="microseconds")
+    assert leaf.leaf_hash == merkle.leaf_hash(leaf.body)
+
+
+@pytest.mark.django_db
+def test_indices_have_no_gaps_also_after_a_rollback() -> None:
+    first = add().index
+    with transaction.atomic():
+        log.append(kind="clock.moved", subject="clock:lost", actor=ACTOR, data={})
+        transaction.set_rollback(True)
+    assert add().index == first + 1
+
+
+@pytest.mark.django_db
+def test_the_stored_tree_has_the_root_of_its_leaves_at_every_size() -> None:
+    frontier = merkle.Frontier()
+    for leaf in Leaf.objects.order_by("index"):
+        frontier.append(bytes(leaf.leaf_hash))
+    for number in range(35):
+        frontier.append(bytes(add(number).leaf_hash))
+        assert tree.root(tree.size()) == frontier.root()
+
+
+@pytest.mark.django_db
+def test_append_and_proof_cost_few_queries_in_a_larger_log(django_assert_max_num_queries) -> None:  # type: ignore[no-untyped-def]
+    for number in range(40):
+        add(number)
+    with transaction.atomic(), django_assert_max_num_queries(6):
+        log.append(kind="clock.moved", subject="clock:x", actor=ACTOR, data={})
+    with django_assert_max_num_queries(2):
+        tree.inclusion_proof(7, 41)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("kind", "subject", "data", "error"),
+    [
+        ("consent.forged", "a", {}, UnknownKind),
+        ("clock.moved", "", {}, BadEvent),
+        ("clock.moved", "x" * 201, {}, BadEvent),
+        ("clock.moved", "a", {"x": object()}, BadEvent),
+        ("clock.moved", "a", {"x": float("nan")}, BadEvent),
+        ("clock.moved", "a", {"x": "y" * log.MAX_DATA}, BadEvent),
+        ("clock.moved", "a", {"who": "write to ada@example.org now"}, BadEvent),
+        ("person.registered", "a", {}, BadEvent),
+        ("person.registered", "a", {"role": 3}, BadEvent),
+    ],
+)
+def test_what_does_not_belong_in_the_log_is_refused(kind: str, subject: str, data: dict, error: type) -> None:  # type: ignore[type-arg]
+    size = tree.size()
+    with pytest.raises(error), transaction.atomic():
+        log.append(kind=kind, subject=subject, actor=ACTOR, data=data)
+    assert tree.size() == size
+
+
+@pytest.mark.django_db
+def test_a_policy_pack_is_no_address() -> None:
+    add(0, pack="core@1.2.0", mark="@home")
+
+
+def test_every_kind_of_event_has_a_version() -> None:
+    assert all(event.version >= 1 for event in events.EVENTS.values())
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", [Leaf, Node, Checkpoint])
+@pytest.mark.parametrize("statement", ["DELETE FROM {}", "TRUNCATE {}", "UPDATE {} SET {} = NULL WHERE false"])
+def test_the_database_refuses_to_change_the_past(model: type, statement: str) -> None:
+    table, column = model._meta.db_table, {Leaf: "body", Node: "hash", Checkpoint: "root"}[model]  # type: ignore[attr-defined,index]
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement.format(table, column))
+
+
+@pytest.mark.django_db
+def test_an_unchanged_log_is_signed_once() -> None:
+    add()
+    first = checkpoints.make()
+    assert checkpoints.make().pk == first.pk
+    add()
+    assert checkpoints.make().size == first.size + 1
+
+
+@pytest.mark.django_db
+def test_a_receipt_verifies_and_one_for_a_missing_leaf_is_refused() -> None:
+    leaf = add(5, step=1)
+    for number in range(6):
+        add(number)
+    verified = verify_receipt(json.loads(json.dumps(receipts.receipt(leaf.index))), public_key("log"))
+    assert (verified.index, verified.subject, verified.data) == (leaf.index, "clock:5", {"step": 1})
+    with pytest.raises(NoSuchLeaf):
+        receipts.receipt(leaf.index + 100)
+
+
+@pytest.mark.usefixtures("transactional_db")
+def test_outside_a_transaction_nothing_is_appended() -> None:
+    with pytest.raises(NotInTransaction):
+        log.append(kind="clock.moved", subject="clock:0", actor=ACTOR, data={})
+    assert tree.size() == 0
+
+
+@pytest.mark.usefixtures("transactional_db")
+def test_an_uncommitted_leaf_is_never_signed() -> None:
+    with transaction.atomic():
+        leaf = log.append(kind="clock.moved", subject="clock:0", actor=ACTOR, data={})
+        with pytest.raises(RuntimeError):
+            receipts.receipt(leaf.index)
+        transaction.set_rollback(True)
+    assert not Checkpoint.objects.exists()
+    assert tree.size() == 0
+
+
+@pytest.mark.usefixtures("transactional_db")
+def test_two_hundred_concurrent_appends_lose_none_and_keep_their_order() -> None:
+    found: list[list[int]] = [[] for _ in range(THREADS)]
+    gaps: list[tuple[int, int]] = []
+    done = threading.Event()
+
+    def write(number: int) -> None:
+        try:
+            for count in range(EACH):
+                found[number].append(add(number, count=count).index)
+        finally:
+            connection.close()
+
+    def watch() -> None:
+        """A reader never sees a hole: whatever is committed is a beginning of the log."""
+        try:
+            while not done.is_set():
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT count(*), coalesce(max(index), -1) FROM audit_leaf")
+                    count, last = cursor.fetchone()
+                if count != last + 1:
+                    gaps.append((count, last))
+                done.wait(0.005)
+        finally:
+            connection.close()
+
+    watcher = threading.Thread(target=watch)
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(THREADS)]
+    watcher.start()
+    for thread in writers:
+        thread.start()
+    for thread in writers:
+        thread.join()
+    done.set()
+    watcher.join()
+
+    assert sorted(index for indices in found for index in indices) == list(range(THREADS * EACH))
+    assert all(earlier < later for indices in found for earlier, later in pairwise(indices))
+    assert gaps == []
+    frontier = merkle.Frontier()
+    for leaf in Leaf.objects.order_by("index"):
+        assert bytes(leaf.leaf_hash) == merkle.leaf_hash(bytes(leaf.body))
+        frontier.append(bytes(leaf.leaf_hash))
+    assert tree.root(THREADS * EACH) == frontier.root()
+    moments = [json.loads(bytes(body))["data"]["count"] for body in Leaf.objects.values_list("body", flat=True)]
+    assert sorted(moments) == sorted(list(range(EACH)) * THREADS)

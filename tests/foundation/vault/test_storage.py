@@ -1,0 +1,55 @@
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from foundation.vault.errors import ObjectMissing, VaultMisuse
+from foundation.vault.storage import FileStorage, location_of
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FileStorage:
+    return FileStorage(tmp_path / "storage")
+
+
+def files(store: FileStorage) -> list[Path]:
+    return [path for path in store.folder.rglob("*") if path.is_file()]
+
+
+def test_a_file_comes_back_and_is_private(store: FileStorage) -> None:
+    location = location_of(uuid4())
+    written = store.write(location, [b"one", b"two"])
+    assert b"".join(store.read(location)) == b"onetwo"
+    assert written.size == 6
+    assert (store.folder / location).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_stream_that_breaks_leaves_nothing(store: FileStorage) -> None:
+    def breaking() -> Iterator[bytes]:
+        yield b"one"
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        store.write(location_of(uuid4()), breaking())
+    assert files(store) == []
+
+
+def test_deleting_twice_is_fine_and_reading_afterwards_is_refused(store: FileStorage) -> None:
+    location = location_of(uuid4())
+    store.write(location, [b"x"])
+    store.delete(location)
+    store.delete(location)
+    store.delete(location_of(uuid4()))
+    assert not store.exists(location)
+    with pytest.raises(ObjectMissing):
+        store.read(location)
+
+
+@pytest.mark.parametrize(
+    "location", ["../../etc/passwd", "/etc/passwd", "ab/" + "g" * 32 + ".sealed", "", "ab", "a\x00"]
+)
+def test_only_our_own_names_reach_the_file_system(store: FileStorage, location: str) -> None:
+    for act in (store.read, store.delete, store.exists):
+        with pytest.raises(VaultMisuse):
+            act(location)

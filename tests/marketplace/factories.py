@@ -1,0 +1,104 @@
+"""Voices under a consent, as the rooms below leave them, without the ceremony and the engine that make real ones."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from cloning.models import Job, Output, SpeechRequest, Usage, Voice
+from consent.models import Challenge, Consent, Licence
+from foundation.clock import now
+from foundation.identity.actors import Actor
+from foundation.identity.models import Person
+from foundation.vault import services as vault
+from foundation.vault.models import SealedObject, VaultKey
+
+SYSTEM = Actor.system("test")
+USES = {"own_use": True, "licence_to_others": True}
+
+
+def sealed(owner_ref: str) -> tuple[VaultKey, SealedObject]:
+    key = vault.create_key(kind="template", owner_ref=owner_ref, actor=SYSTEM)
+    thing = vault.store(key=key, kind="template", owner_ref=owner_ref, data=b"x", not_after=None, actor=SYSTEM)
+    return key, thing
+
+
+def consent_of(person: Person, **fields: Any) -> Consent:
+    moment = now()
+    challenge = Challenge.objects.create(person=person, words=["one"], state="expired", expires_at=moment)
+    key, template = sealed(f"consent:{challenge.id}")
+    values: dict[str, Any] = {
+        "uses": USES,
+        "languages": ["en"],
+        "territory": "world",
+        "valid_until": moment + timedelta(days=100),
+        "text_version": "en-1",
+        "text_sha256": "0" * 64,
+        "biometric_release": "biometric-en-1",
+        "biometric_sha256": "0" * 64,
+        "evidence": [],
+        "statement": {},
+        "template_key": key,
+        "template": template,
+        "rehearsal": False,
+        "leaf_index": 0,
+    }
+    return Consent.objects.create(person=person, challenge=challenge, **{**values, **fields})
+
+
+def ready_voice(owner: Person, *, voice_state: str = "ready", rehearsal: bool = False, **consent: Any) -> Voice:
+    ground = consent_of(owner, rehearsal=rehearsal, **consent)
+    key, weights = sealed(f"voice:{ground.id}")
+    return Voice.objects.create(
+        owner=owner,
+        consent=ground,
+        name="A voice",
+        language="en",
+        state=voice_state,
+        training_digest="0" * 64,
+        key=key,
+        weights=weights,
+        rehearsal=rehearsal,
+        ready_at=now(),
+        destroyed_at=now() if voice_state == "destroyed" else None,
+    )
+
+
+def speech_of(
+    voice: Voice, requester: Person, *, characters: int = 20, case: UUID | None = None, **fields: Any
+) -> SpeechRequest:
+    job = Job.objects.create(kind="speak", voice=voice, requester=requester, **fields)
+    return SpeechRequest.objects.create(
+        job=job,
+        voice=voice,
+        requester=requester,
+        text="x" * characters,
+        text_digest="0" * 64,
+        characters=characters,
+        language="en",
+        seed=1,
+        container="wav",
+        case_ref=case,
+    )
+
+
+def used(voice: Voice, requester: Person, *, characters: int, licence: Licence | None = None, mark: int = 1) -> Usage:
+    request = speech_of(voice, requester, characters=characters, state="succeeded")
+    _, thing = sealed(f"output:{request.id}")
+    output = Output.objects.create(
+        request=request,
+        voice=voice,
+        licence=licence,
+        requester=requester,
+        sealed=thing,
+        media_type="audio/wav",
+        sha256="0" * 64,
+        seconds=1.5,
+        label_seconds=0.5,
+        mark_payload=mark,
+        provenance={},
+        leaf_index=0,
+        rehearsal=voice.rehearsal,
+    )
+    return Usage.objects.create(
+        output=output, licence=licence, consent=voice.consent, characters=characters, seconds=1.5
+    )

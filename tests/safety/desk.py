@@ -1,0 +1,40 @@
+"""What the tests of the desk share: a text that is held, and the steps of a moderator."""
+
+import hashlib
+
+from foundation.audit.models import Leaf
+from foundation.identity.actors import Actor
+from safety import selectors, services
+from safety.policy import evaluate
+
+TEXT = "Grandma, I had an accident, please send the money today and do not tell anyone."
+DIGEST = hashlib.sha256(TEXT.encode()).hexdigest()
+VOICE = "0e4f3c1a-5d0b-4c39-9d6f-6f2f5a1c7b10"
+SYSTEM = Actor.system("test")
+
+
+def hold(person, text=TEXT, voice=VOICE):
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return services.hold_text(
+        requester_id=person.id,
+        voice_ref=voice,
+        text=text,
+        text_digest=digest,
+        verdict=evaluate(text, language="en"),
+        actor=Actor.of(person),
+    )
+
+
+def decide(moderator, case, decision, **more):
+    services.claim_case(actor=Actor.of(moderator), case_id=case.id)
+    fields = {"reason": "I looked at it.", "clause": "fraud.family-emergency", **more}
+    return services.decide_case(actor=Actor.of(moderator), case_id=case.id, decision=decision, **fields)
+
+
+def kinds():
+    return list(Leaf.objects.order_by("index").values_list("kind", flat=True))
+
+
+def approved(person, text=TEXT, voice=VOICE):
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return selectors.approval_for(text_digest=digest, voice_ref=voice, requester_id=person.id)

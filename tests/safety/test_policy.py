@@ -1,0 +1,77 @@
+"""One function, one verdict."""
+
+import pytest
+
+from safety.errors import TextTooLong
+from safety.policy import MAX_TEXT_CHARS, UNCOVERED_RULE, evaluate, live_pack
+
+HELD = "Grandma, I had an accident, please send the money today and do not tell anyone."
+FINE = "The weather is lovely this morning and the train leaves at nine."
+
+
+def test_an_ordinary_text_is_allowed_and_names_the_pack():
+    verdict = evaluate(FINE, language="en")
+    assert (verdict.outcome, verdict.rule, verdict.clause) == ("allow", "", "")
+    assert (verdict.pack, verdict.pack_sha256) == ("core@1", live_pack().sha256)
+
+
+def test_the_family_emergency_is_held_with_its_rule_and_clause():
+    verdict = evaluate(HELD, language="en")
+    assert (verdict.outcome, verdict.rule, verdict.clause) == (
+        "hold",
+        "family.emergency-money",
+        "fraud.family-emergency",
+    )
+
+
+@pytest.mark.parametrize("language", ["en", "zh", "en-GB", "zh_CN"])
+def test_the_language_label_opens_no_door(language):
+    assert evaluate(HELD, language=language).outcome == "hold"
+    assert evaluate("奶奶，我出了车祸，赶快给我转账。", language=language).outcome == "hold"
+
+
+def test_the_worst_matching_rule_is_the_verdict():
+    both = HELD + " And then an erotic story about a schoolgirl."
+    assert evaluate(both, language="en").outcome == "refuse"
+    assert evaluate(both, language="en").clause == "harm.minors"
+
+
+@pytest.mark.parametrize(
+    ("text", "language"), [("Guten Morgen zusammen.", "de"), ("おはようございます", "ja"), ("สวัสดีตอนเช้า", "en")]
+)
+def test_what_no_rule_can_read_is_held(text, language):
+    verdict = evaluate(text, language=language)
+    assert (verdict.outcome, verdict.rule) == ("hold", UNCOVERED_RULE)
+
+
+def test_every_example_of_the_pack_gets_its_verdict():
+    for rule in live_pack().rules:
+        for sentence in rule.examples.match:
+            assert evaluate(sentence, language="en").outcome in (rule.outcome, "refuse"), sentence
+        for sentence in rule.examples.clean:
+            assert evaluate(sentence, language="en").outcome == "allow", sentence
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The bank of the river was quiet, and my mother read a letter about money and luck.",
+        "Please send the report today; the meeting is at ten.",
+        "Our grandmother had an accident with the cake, and everybody laughed.",
+        "She works at the hospital as an officer of the guard.",
+        "The detective closed his notebook and looked at the sea.",
+        "今天天气很好，我们去公园散步，然后回家吃饭。",
+        "老师给同学们讲了一个有趣的故事。",
+        "我的爸爸是一名警察，他每天都很忙。",
+        "请在下午三点之前把报告发到我的邮箱。",
+        "I am the captain of this little boat, and the wind is my queen.",
+    ],
+)
+def test_innocent_sentences_with_suspicious_words_are_allowed(text):
+    language = "en" if text.isascii() else "zh"
+    assert evaluate(text, language=language).outcome == "allow"
+
+
+def test_a_text_over_the_bound_is_refused_unread():
+    with pytest.raises(TextTooLong):
+        evaluate("a" * (MAX_TEXT_CHARS + 1), language="en")

@@ -1,0 +1,236 @@
+"""Each page: who may open it, what it must never contain, and what it shows of whom."""
+
+import hashlib
+import re
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from foundation.clock import now
+from foundation.identity.actors import Actor
+from retention import custody
+from retention.purposes import Purpose
+from safety import services as safety
+from safety.policy import evaluate
+from tests.marketplace.factories import consent_of, ready_voice
+
+pytestmark = pytest.mark.django_db
+TEXT = "Grandma, I had an accident, please send the money today and do not tell anyone. <script>alert(1)</script>"
+PUBLIC = ["/", "/sign-in", "/sign-up", "/trace", "/log"]
+MEMBERS = ["/consent", "/market"]
+NOWHERE = "0e4f3c1a-5d0b-4c39-9d6f-6f2f5a1c7b10"
+"""An id that nothing has."""
+
+
+@pytest.fixture
+def sign_in():
+    def make(someone):
+        client = Client()
+        client.force_login(someone)
+        return client
+
+    return make
+
+
+@pytest.fixture
+def held_case(person):
+    customer = person()
+    voice = ready_voice(person(), rehearsal=True)
+    return safety.hold_text(
+        requester_id=customer.id,
+        voice_ref=str(voice.id),
+        text=TEXT,
+        text_digest=hashlib.sha256(TEXT.encode()).hexdigest(),
+        verdict=evaluate(TEXT, language="en"),
+        actor=Actor.of(customer),
+    )
+
+
+def licence_for(voice, holder):
+    from consent.models import Licence
+
+    return Licence.objects.create(
+        consent=voice.consent,
+        licensee=holder,
+        scope={"languages": ["en"]},
+        characters_cap=500,
+        characters_used=20,
+        valid_until=now() + timedelta(days=10),
+        rehearsal=voice.rehearsal,
+        leaf_index=0,
+    )
+
+
+def all_pages(person, held_case, sign_in):
+    """Every page of the console, as somebody who may open it: (path, answer)."""
+    owner, moderator, auditor = person(), person("moderator"), person("auditor")
+    voice = ready_voice(owner, rehearsal=True)
+    for path in PUBLIC:
+        yield path, Client().get(path)
+    for path in ["/", *MEMBERS, f"/voices/{voice.id}", "/log"]:
+        yield path, sign_in(owner).get(path)
+    for path in ["/", "/desk", f"/desk/{held_case.id}"]:
+        yield path, sign_in(moderator).get(path)
+    for path in ["/", "/log", "/market"]:
+        yield path, sign_in(auditor).get(path)
+    yield "/", sign_in(person("operator")).get("/")
+
+
+def test_every_page_opens_with_a_strict_policy_the_banner_and_nothing_inline(person, held_case, sign_in):
+    for path, answer in all_pages(person, held_case, sign_in):
+        body = answer.content.decode()
+        assert answer.status_code == 200, path
+        policy = answer["Content-Security-Policy"]
+        assert "script-src 'self'" in policy, path
+        assert "unsafe" not in policy, path
+        assert "Rehearsal." in body, path
+        assert not re.search(r"<script(?![^>]*\ssrc=)", body), f"inline script on {path}"
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", body), f"inline style or handler on {path}"
+        assert re.search(r'<html lang="en">', body), path
+        assert "no-store" in answer["Cache-Control"], path
+
+
+def test_every_input_has_a_label(person, held_case, sign_in):
+    for path, answer in all_pages(person, held_case, sign_in):
+        body = answer.content.decode()
+        labelled = set(re.findall(r'<label[^>]*\bfor="([^"]+)"', body))
+        wrapped = "".join(re.findall(r"<label(?![^>]*\bfor=).*?</label>", body, re.DOTALL))
+        for tag in re.findall(r"<(?:input|select|textarea)\b[^>]*>", body):
+            identity = re.search(r'\bid="([^"]+)"', tag)
+            known = 'type="hidden"' in tag or tag in wrapped or (identity and identity[1] in labelled)
+            assert known, f"{tag} on {path}"
+
+
+def test_outside_a_rehearsal_there_is_no_banner(settings):
+    settings.REHEARSAL = False
+    assert "Rehearsal." not in Client().get("/").content.decode()
+
+
+@pytest.mark.parametrize("path", [*MEMBERS, "/desk", f"/desk/{NOWHERE}", f"/voices/{NOWHERE}"])
+def test_nobody_signed_in_is_sent_to_sign_in_and_back(path):
+    answer = Client().get(path)
+    assert answer.status_code == 302
+    assert answer["Location"] == f"/sign-in?next={path}"
+
+
+@pytest.mark.parametrize(
+    ("role", "path"),
+    [
+        ("member", "/desk"),
+        ("auditor", "/desk"),
+        ("operator", "/desk"),
+        ("auditor", "/consent"),
+        ("operator", "/consent"),
+        ("operator", "/market"),
+        ("auditor", f"/voices/{NOWHERE}"),
+    ],
+)
+def test_the_wrong_role_gets_a_page_that_says_so(person, sign_in, role, path):
+    answer = sign_in(person(role)).get(path)
+    assert answer.status_code == 403
+    assert "another role" in answer.content.decode()
+
+
+def test_a_member_cannot_read_a_held_case(person, sign_in, held_case):
+    answer = sign_in(person()).get(f"/desk/{held_case.id}")
+    assert answer.status_code == 403
+    assert "Grandma" not in answer.content.decode()
+
+
+def test_an_unknown_page_and_another_persons_voice_look_the_same(person, sign_in):
+    stranger = sign_in(person())
+    theirs = ready_voice(person(), rehearsal=True)
+    unknown, foreign = stranger.get(f"/voices/{NOWHERE}"), stranger.get(f"/voices/{theirs.id}")
+    assert (unknown.status_code, foreign.status_code) == (404, 404)
+    assert "A voice" not in foreign.content.decode()
+    assert stranger.get("/nothing-here").status_code == 404
+
+
+def test_who_holds_a_licence_may_open_the_voice(person, sign_in):
+    customer, voice = person(), ready_voice(person(), rehearsal=True)
+    licence_for(voice, customer)
+    answer = sign_in(customer).get(f"/voices/{voice.id}")
+    assert answer.status_code == 200
+    assert "Under your licence" in answer.content.decode()
+
+
+def test_the_dashboard_shows_ones_own_things_and_nobody_elses(person, sign_in):
+    owner, other = person(), person()
+    voice, foreign = ready_voice(owner, rehearsal=True), ready_voice(other, rehearsal=True)
+    licence_for(voice, other)
+    item = custody.receive(
+        stream=[b"sound"], purpose=Purpose.TRAINING, subject=owner, actor=Actor.of(owner), max_bytes=100
+    )
+    body = sign_in(owner).get("/").content.decode()
+    assert f"/voices/{voice.id}" in body
+    assert str(foreign.id) not in body
+    assert f"/api/v1/consents/{voice.consent_id}/receipt" in body
+    assert str(foreign.consent_id) not in body
+    seconds = int(re.search(r'data-seconds-left="(\d+)"', body)[1])
+    assert 0 < seconds <= (item.deadline - item.received_at).total_seconds()
+    assert "1 licence under it ends" in body
+    assert "480 of 500 characters left" in body
+
+
+def test_a_recording_past_its_deadline_is_not_shown_as_held(person, sign_in):
+    owner = person()
+    custody.receive(
+        stream=[b"sound"],
+        purpose=Purpose.TRAINING,
+        subject=owner,
+        actor=Actor.of(owner),
+        max_bytes=100,
+        deadline=now() + timedelta(seconds=30),
+    )
+    from foundation import clock
+
+    clock.move_forward(timedelta(seconds=31))
+    assert "data-seconds-left" not in sign_in(owner).get("/").content.decode()
+
+
+def test_a_withdrawn_consent_offers_no_withdrawal(person, sign_in):
+    owner = person()
+    consent_of(owner, state="withdrawn", ended_at=now(), ended_leaf=0, rehearsal=True)
+    body = sign_in(owner).get("/").content.decode()
+    assert "Withdrawn" in body
+    assert "data-withdraw=" not in body
+
+
+def test_only_an_auditor_sees_bodies_of_the_log(person, sign_in, held_case):
+    member, auditor = sign_in(person()).get("/log"), sign_in(person("auditor")).get("/log")
+    assert "case." in auditor.content.decode()
+    assert "case." not in member.content.decode()
+    assert re.search(r"<code>[0-9a-f]{64}</code>", member.content.decode())
+    assert "Leaf hash" not in Client().get("/log").content.decode()
+
+
+def test_a_held_text_is_shown_as_text_never_as_markup(person, sign_in, held_case):
+    body = sign_in(person("moderator")).get(f"/desk/{held_case.id}").content.decode()
+    assert "Grandma" in body
+    assert "&lt;script&gt;alert(1)" in body
+    assert "<script>alert" not in body
+    assert "<fieldset disabled>" in body
+
+
+def test_the_desk_lists_what_waits_without_its_text(person, sign_in, held_case):
+    body = sign_in(person("moderator")).get("/desk").content.decode()
+    assert f"/desk/{held_case.id}" in body
+    assert "Grandma" not in body
+
+
+def test_the_menu_follows_the_role(person, sign_in):
+    desk = f'href="{reverse("web:desk")}"'
+    assert desk in sign_in(person("moderator")).get("/").content.decode()
+    for role in ("member", "auditor", "operator"):
+        assert desk not in sign_in(person(role)).get("/").content.decode()
+
+
+def test_an_owner_can_offer_only_a_voice_whose_consent_allows_it(person, sign_in):
+    owner = person()
+    yes = ready_voice(owner, rehearsal=True)
+    no = ready_voice(owner, rehearsal=True, uses={"own_use": True})
+    body = sign_in(owner).get("/market").content.decode()
+    assert f'<option value="{yes.id}">' in body
+    assert f'<option value="{no.id}">' not in body

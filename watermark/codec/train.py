@@ -1,0 +1,262 @@
+"""Training the soft detector, offline: ``python -m watermark.codec.train --help``.
+
+Speech is marked with fresh keys, put through what befalls a recording (codecs, telephone, noise, music, rooms), and
+the network learns which chips were raised. Speech comes from the demo's Flite voices, at many pitches and speeds, and
+from noise in the shape of speech, for the product's own voices are not always clean; no living person's recording is
+used. One voice is held out and judges the result. Keys are drawn here and used nowhere else, as the bound requires.
+Only this module needs torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from watermark.codec import grid, soft
+from watermark.codec.codeword import codewords
+from watermark.codec.embed import mark_signal
+from watermark.codec.grid import CHIPS, HOP, HOPS_PER_CHIP, RATE, Wave
+
+TRAIN_VOICES = ("slt", "rms", "kal16")
+HELD_OUT_VOICE = "awb"
+#: Range of gain changes in dB: above what is used, so that the network has something to learn from.
+STRENGTHS = (1.3, 2.6)
+#: Versions of every marked clip, each with another degradation.
+VERSIONS = 4
+#: Hops of a training piece: 6.1 s.
+PIECE = 768
+#: Examples a step, and the learning rate at both ends of a linear fall.
+BATCH = 16
+LEARNING_RATE = (2e-3, 2e-5)
+
+WORDS = (
+    "river morning seven paper window gentle market orange bridge listen quiet doctor summer village "
+    "carry twenty music garden simple travel answer winter harbor yellow people evening story finger "
+    "change silver mountain voice letter kitchen forty measure little thousand purple shadow journey "
+    "breakfast island question several clever brother forest machine holiday weather picture nothing "
+    "always between against under where which those she sharp church joke usual "
+)
+
+
+def speech(voice: str, count: int, rng: np.random.Generator) -> list[Wave]:
+    """``count`` clips of 2 to 7 s at 32 kHz by one Flite voice, one in three turned to shaped or added noise."""
+    from demo.flite.speaker import speak
+
+    clips = []
+    for index in range(count):
+        text = " ".join(rng.choice(WORDS.split(), size=int(rng.integers(5, 17)))) + "."
+        wave, rate = speak(
+            text, voice=voice, f0_shift=float(rng.uniform(0.75, 1.4)), stretch=float(rng.uniform(0.8, 1.25))
+        )
+        clip = grid.resampled(wave, rate, RATE)
+        clip = clip * np.float32(0.5 / np.abs(clip).max())
+        if index % 3 == 0:
+            clip = _noisy(clip, rng)
+        start = int(rng.integers(0, max(1, len(clip) - PIECE * HOP)))
+        clips.append(clip[start : start + PIECE * HOP])
+    return clips
+
+
+def _noisy(clip: Wave, rng: np.random.Generator) -> Wave:
+    """Speech whispered (noise in its spectral shape) or buried in white noise at 8 to 20 dB."""
+    if rng.random() < 0.5:
+        shape = np.abs(grid.spectra(clip, pad=grid.WINDOW))
+        noise = grid.spectra(rng.standard_normal(len(clip)).astype(np.float32), pad=grid.WINDOW)
+        out = grid.overlap_add((noise * shape).astype(np.complex64), pad=grid.WINDOW, length=len(clip))
+    else:
+        out = _mixed(clip, rng.standard_normal(len(clip)), rng.uniform(8, 20))
+    return np.asarray(out * (0.5 / np.abs(out).max()), np.float32)
+
+
+def _mixed(clip: Wave, other: NDArray[np.float64], decibels: float) -> Wave:
+    gain = np.sqrt(np.mean(clip**2) / np.mean(other**2)) * 10 ** (-decibels / 20)
+    return np.asarray(clip + gain * other, np.float32)
+
+
+def transcoded(
+    clip: Wave, *, codec: str, form: str, bit_rate: int, rate: int, voip: bool = False, late: int = 0
+) -> Wave:
+    """``clip`` (32 kHz) through an encoder and back; ``late`` samples that the container leaves in front are cut."""
+    buffer = io.BytesIO()
+    sound = np.clip(grid.resampled(clip, RATE, rate), -1, 1)
+    with av.open(buffer, "w", format=form) as target:
+        options = {"application": "voip"} if voip else {}
+        stream = target.add_stream(codec, rate=rate, options=options)
+        if not isinstance(stream, av.AudioStream):
+            raise TypeError(f"{codec} is no sound encoder")
+        stream.codec_context.layout = "mono"
+        stream.bit_rate = bit_rate
+        frame = av.AudioFrame.from_ndarray((sound * 32767).astype(np.int16)[None], format="s16", layout="mono")
+        frame.sample_rate = rate
+        target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
+    buffer.seek(0)
+    with av.open(buffer, "r") as source:
+        resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)
+        parts = [part.to_ndarray()[0] for frame in source.decode(audio=0) for part in resampler.resample(frame)]
+    return np.asarray(np.concatenate(parts), np.float32)[late:]
+
+
+def _telephone(clip: Wave, rng: np.random.Generator) -> Wave:
+    narrow = grid.resampled(clip, RATE, 8_000)
+    companded = np.sign(narrow) * np.log1p(255 * np.abs(narrow)) / np.log(256)
+    steps = np.round(companded * 127) / 127
+    back = np.sign(steps) * np.expm1(np.abs(steps) * np.log(256)) / 255
+    return grid.resampled(back.astype(np.float32), 8_000, RATE)
+
+
+def _pink(clip: Wave, rng: np.random.Generator) -> Wave:
+    spectrum = np.fft.rfft(rng.standard_normal(len(clip)))
+    spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 1))
+    return _mixed(clip, np.fft.irfft(spectrum, n=len(clip)), rng.uniform(12, 25))
+
+
+def _music(clip: Wave, rng: np.random.Generator) -> Wave:
+    at = np.arange(len(clip)) / RATE
+    bed = np.zeros(len(clip))
+    for chord in range(int(at[-1] / 1.5) + 1):
+        since = at - 1.5 * chord
+        envelope = np.where(since >= 0, np.exp(-1.5 * np.maximum(since, 0)), 0)
+        for note in 220 * 2 ** (rng.choice(12, size=3, replace=False) / 12):
+            for harmonic in range(1, 8):
+                bed += envelope * harmonic**-1.2 * np.sin(2 * np.pi * note * harmonic * at + rng.uniform(0, 6.28))
+    return _mixed(clip, bed, rng.uniform(8, 18))
+
+
+def _room(clip: Wave, rng: np.random.Generator) -> Wave:
+    length = int(rng.uniform(0.2, 0.5) * RATE)
+    tail = rng.standard_normal(length) * 10 ** (-3 * np.arange(length) / length)
+    tail[: RATE // 500] = 0
+    tail *= 10 ** (-rng.uniform(1, 6) / 20) / np.sqrt((tail**2).sum())
+    tail[0] = 1
+    return np.convolve(clip, tail)[: len(clip)].astype(np.float32)
+
+
+Degradation = Callable[[Wave, np.random.Generator], Wave]
+
+DEGRADATIONS: dict[str, Degradation] = {
+    "none": lambda clip, rng: clip,
+    "opus 20k": lambda clip, rng: transcoded(clip, codec="libopus", form="ogg", bit_rate=20_000, rate=48_000),
+    "opus 14k": lambda clip, rng: transcoded(
+        clip, codec="libopus", form="ogg", bit_rate=14_000, rate=16_000, voip=True
+    ),
+    "mp3 40k": lambda clip, rng: transcoded(clip, codec="libmp3lame", form="mp3", bit_rate=40_000, rate=24_000),
+    "aac 28k": lambda clip, rng: transcoded(clip, codec="aac", form="mp4", bit_rate=28_000, rate=RATE, late=1_024),
+    "telephone": _telephone,
+    "pink": _pink,
+    "music": _music,
+    "room": _room,
+}
+
+#: Planes (PLANES, PIECE, BANDS), signs (PIECE, BANDS) at each hop, and weight (PIECE,): 1 where a chip is centred.
+Example = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+
+
+def examples(clips: list[Wave], rng: np.random.Generator) -> list[Example]:
+    """Marked and degraded pieces with what should be read from them."""
+    made = []
+    for clip in clips:
+        code = codewords(rng.bytes(32), [int(rng.integers(1, 1 << 48))])[0]
+        marked = clip + mark_signal(clip, code, float(rng.uniform(*STRENGTHS)))
+        for name in rng.choice(list(DEGRADATIONS), size=VERSIONS, replace=False):
+            worse = DEGRADATIONS[name](marked, rng) * np.float32(10 ** (rng.uniform(-12, 3) / 20))
+            shift = int(rng.integers(0, HOP * HOPS_PER_CHIP))
+            worse = np.clip(worse, -1, 1)[shift : len(marked)]
+            # The delay of every codec above has been taken off, so signs and sound stay aligned.
+            made.append(_example(worse, code, shift))
+    return made
+
+
+def _example(wave: Wave, code: NDArray[np.float32], shift: int) -> Example:
+    seen = soft.planes(soft.log_energies(wave))
+    size = HOP * HOPS_PER_CHIP
+    chips = np.arange(1, (len(wave) + shift) // size)
+    hops = np.round((chips * size + size / 2 - shift) / HOP).astype(int)
+    inside = (hops >= 0) & (hops < min(seen.shape[1], PIECE))
+    wanted, weight = np.zeros((PIECE, grid.BANDS), np.float32), np.zeros(PIECE, np.float32)
+    wanted[hops[inside]] = code[chips[inside] % CHIPS]
+    weight[hops[inside]] = 1
+    out = np.zeros((soft.PLANES, PIECE, grid.BANDS), np.float32)
+    length = min(seen.shape[1], PIECE)
+    out[:, :length] = seen[:, :length]
+    return out, wanted, weight
+
+
+def train(made: list[Example], judge: list[Example], *, minutes: float, seed: int) -> dict[str, NDArray[np.float32]]:
+    """Fit for ``minutes`` and return the tensors. Writes a line an epoch to stderr."""
+    import torch
+    from torch.nn import functional
+
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    side = ((soft.KERNEL[0] - 1) // 2 * soft.DILATION, soft.KERNEL[1] // 2)
+    model = torch.nn.Sequential()
+    model.add_module(
+        "conv1", torch.nn.Conv2d(soft.PLANES, soft.CHANNELS, soft.KERNEL, dilation=(soft.DILATION, 1), padding=side)
+    )
+    model.add_module("relu1", torch.nn.ReLU())
+    model.add_module("conv2", torch.nn.Conv2d(soft.CHANNELS, soft.CHANNELS, 1))
+    model.add_module("relu2", torch.nn.ReLU())
+    model.add_module("conv3", torch.nn.Conv2d(soft.CHANNELS, 1, 1))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE[0])
+
+    def loss_of(batch: list[Example]) -> torch.Tensor:
+        seen, wanted, weight = (torch.from_numpy(np.stack(part)) for part in zip(*batch, strict=True))
+        out = model(seen)[:, 0]
+        loss = functional.softplus(-out * wanted).mean(dim=2)
+        return (loss * weight).sum() / weight.sum()
+
+    began, epoch = time.monotonic(), 0
+    share = 0.0
+    while share < 1:
+        order, total = rng.permutation(len(made)), 0.0
+        steps = range(0, len(order) - BATCH + 1, BATCH)
+        for start in steps:
+            share = min(1.0, (time.monotonic() - began) / (60 * minutes))
+            for group in optimiser.param_groups:
+                group["lr"] = LEARNING_RATE[0] + (LEARNING_RATE[1] - LEARNING_RATE[0]) * share
+            optimiser.zero_grad()
+            loss = loss_of([made[index] for index in order[start : start + BATCH]])
+            loss.backward()
+            optimiser.step()
+            total += float(loss.detach())
+        with torch.no_grad():
+            judged = float(np.mean([float(loss_of(judge[i : i + BATCH])) for i in range(0, len(judge), BATCH)]))
+        epoch += 1
+        sys.stderr.write(f"epoch {epoch}: loss {total / len(steps):.4f}, held-out voice {judged:.4f}\n")
+    return {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+
+
+def main() -> None:
+    """Make the speech, train, and write the weights with a note of how they were made."""
+    from safetensors.numpy import save_file
+
+    parser = argparse.ArgumentParser(description="Train the soft detector of the watermark.")
+    parser.add_argument("--out", type=Path, default=soft.WEIGHTS)
+    parser.add_argument("--clips", type=int, default=40, help="clips a training voice")
+    parser.add_argument("--minutes", type=float, default=3.0, help="time for fitting")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    rng = np.random.default_rng(arguments.seed)
+    made = examples([clip for voice in TRAIN_VOICES for clip in speech(voice, arguments.clips, rng)], rng)
+    judge = examples(speech(HELD_OUT_VOICE, max(4, arguments.clips // 4), rng), rng)
+    sys.stderr.write(f"{len(made)} examples, {len(judge)} of the held-out voice\n")
+    tensors = train(made, judge, minutes=arguments.minutes, seed=arguments.seed)
+    note = {"clips": arguments.clips, "minutes": arguments.minutes, "seed": arguments.seed, "voices": TRAIN_VOICES}
+    save_file(tensors, arguments.out, metadata={"made": json.dumps(note)})
+    sys.stderr.write(f"{arguments.out}: sha256 {hashlib.sha256(arguments.out.read_bytes()).hexdigest()}\n")
+
+
+if __name__ == "__main__":
+    main()

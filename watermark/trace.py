@@ -1,0 +1,42 @@
+"""From a found recording to the outputs whose marks are in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from watermark import selectors
+from watermark.codec import grid
+from watermark.codec.codeword import check_key
+from watermark.codec.detect import Detector
+from watermark.labels.audible import detect_rhythm, load_profile
+
+
+@dataclass(frozen=True)
+class TraceHit:
+    """An output found between two times (seconds), the score, and the bound on this answer being wrong."""
+
+    output_ref: str
+    start_s: float
+    end_s: float
+    score: float
+    false_positive_bound: float
+
+
+def trace(wave: object, rate: int, *, key: bytes) -> list[TraceHit]:
+    """The outputs whose marks are in ``wave`` (float mono (samples,)), best first; empty when there are none.
+
+    A rhythm label in front is left out of the search: its pure tones say nothing and would drown the mark. Raises
+    UnmarkableAudio, BadKey.
+    """
+    detector = Detector(check_key(key))
+    sound = grid.checked_wave(wave, rate, rates=grid.ACCEPTED_RATES)
+    rhythm = detect_rhythm(sound, rate, load_profile())
+    skipped = round(rhythm.end_s * rate) if rhythm else 0
+    matches = detector.search(sound[skipped:], rate, selectors.issued_payloads())
+    refs = selectors.output_refs_for(match.payload for match in matches)
+    shift = skipped / rate
+    return [
+        TraceHit(refs[match.payload], match.start_s + shift, match.end_s + shift, match.score,
+                 match.false_positive_bound)
+        for match in matches
+    ]  # fmt: skip
