@@ -17,7 +17,7 @@ from cloning.models import CONTAINERS, LANGUAGES, MAX_NAME, MAX_SEED, MAX_TEXT, 
 from cloning.states import TraceState
 from foundation.audit import receipts
 from foundation.vault import services as vault
-from vouch.api.core import ApiView, stream_body
+from vouch.api.core import ApiView, checked, stream_body
 
 TRACES_PER_MINUTE = 20
 """Tracing is open to everybody and costs a worker seconds: a person listening never needs more."""
@@ -151,7 +151,7 @@ class Voices(ApiView):
 
     @extend_schema(request=NewVoice, responses={202: VoiceView}, summary="Train a voice from a consent's recordings")
     def post(self, request: Request) -> Response:
-        fields = _checked(NewVoice, request.data)
+        fields = checked(NewVoice, request.data)
         voice = services.request_voice(actor=self.actor, consent_id=fields.pop("consent"), **fields)
         return Response(VoiceView(voice).data, status=202)
 
@@ -190,7 +190,7 @@ class Speech(ApiView):
 
     @extend_schema(request=NewSpeech, responses={202: SpeechView}, summary="Have a text spoken: queued, or held")
     def post(self, request: Request) -> Response:
-        fields = _checked(NewSpeech, request.data)
+        fields = checked(NewSpeech, request.data)
         asked: SpeechRequest = services.request_speech(actor=self.actor, voice_id=fields.pop("voice"), **fields)
         return Response(SpeechView(asked).data, status=202)
 
@@ -268,12 +268,6 @@ class TraceItem(ApiView):
                 "error_detail": job.error_detail,
             }
         )
-
-
-def _checked(serializer: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
-    fields = serializer(data=data)
-    fields.is_valid(raise_exception=True)
-    return dict(fields.validated_data)
 
 
 urlpatterns = [

@@ -14,7 +14,7 @@ from foundation.errors import NotAllowed
 from marketplace import selectors, services
 from marketplace.models import MAX_LICENCE_DAYS, MAX_ORDER_CHARACTERS, MAX_PRICE_MINOR, TITLE_CHARS, Listing, Order
 from marketplace.states import Currency
-from vouch.api.core import ApiView
+from vouch.api.core import ApiView, checked
 
 PAGE = 100
 """Listings in one answer."""
@@ -112,7 +112,7 @@ class Listings(ApiView):
 
     @extend_schema(request=NewListing, responses={201: ListingView}, summary="Offer licences of a voice of mine")
     def post(self, request: Request) -> Response:
-        fields = _checked(NewListing, request.data)
+        fields = checked(NewListing, request.data)
         made: Listing = services.create_listing(actor=self.actor, voice_id=fields.pop("voice"), **fields)
         return Response(ListingView(made).data, status=201)
 
@@ -141,7 +141,7 @@ class Orders(ApiView):
         request=NewOrder, responses={201: OrderView}, summary="Order a licence; a free one is granted at once"
     )
     def post(self, request: Request) -> Response:
-        fields = _checked(NewOrder, request.data)
+        fields = checked(NewOrder, request.data)
         order: Order = services.place_order(
             actor=self.actor, listing_id=fields["listing"], characters=fields["characters"]
         )
@@ -169,7 +169,7 @@ class PayOrder(ApiView):
 
     @extend_schema(request=Payment, responses=OrderView, summary="Operators: the money of an order arrived")
     def post(self, request: Request, order_id: UUID) -> Response:
-        fields = _checked(Payment, request.data)
+        fields = checked(Payment, request.data)
         return Response(OrderView(services.record_payment(actor=self.actor, order_id=order_id, **fields)).data)
 
 
@@ -190,16 +190,10 @@ class Statements(ApiView):
         summary="What my voices were used for, and what they earned",
     )
     def get(self, request: Request) -> Response:
-        fields = _checked(Period, request.query_params)
+        fields = checked(Period, request.query_params)
         if self.actor.person_id is None:
             raise NotAllowed("Only a person has statements.")
         return Response(StatementView(selectors.statement(owner_id=self.actor.person_id, **fields)).data)
-
-
-def _checked(serializer: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
-    fields = serializer(data=data)
-    fields.is_valid(raise_exception=True)
-    return dict(fields.validated_data)
 
 
 urlpatterns = [

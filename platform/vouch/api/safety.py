@@ -17,7 +17,7 @@ from safety import selectors, services
 from safety.errors import CaseDecided
 from safety.models import CLAUSE_CHARS, REASON_CHARS, REF_CHARS, Case, Report, Restriction
 from safety.states import CaseState, Decision, Effect, RestrictionState, SubjectKind
-from vouch.api.core import ApiView
+from vouch.api.core import ApiView, checked
 
 PAGE = 100
 """Cases and restrictions in one answer. The desk works from the top of the queue; more would only be scrolled past."""
@@ -125,7 +125,7 @@ class Reports(ApiView):
 
     @extend_schema(request=NewReport, responses={201: ReportView}, summary="Report a person, voice, output or text")
     def post(self, request: Request) -> Response:
-        fields = _checked(NewReport, request.data)
+        fields = checked(NewReport, request.data)
         made: Report = services.report(actor=self.actor, **fields)
         return Response(ReportView(made).data, status=201)
 
@@ -139,7 +139,7 @@ class Cases(ApiView):
         summary="The moderators' queue: worst first, then oldest",
     )
     def get(self, request: Request) -> Response:
-        wanted = _checked(StateFilter, request.query_params)
+        wanted = checked(StateFilter, request.query_params)
         return Response(CaseRow(selectors.queue(actor=self.actor, **wanted)[:PAGE], many=True).data)
 
 
@@ -169,7 +169,7 @@ class DecideCase(ApiView):
 
     @extend_schema(request=NewDecision, responses=CaseView, summary="Decide a claimed case, once")
     def post(self, request: Request, case_id: UUID) -> Response:
-        fields = _checked(NewDecision, request.data)
+        fields = checked(NewDecision, request.data)
         found = selectors.case(actor=self.actor, case_id=case_id)
         try:
             services.decide_case(actor=self.actor, case_id=case_id, interested=_stakes_of(found), **fields)
@@ -191,13 +191,13 @@ class Restrictions(ApiView):
         summary="Restrictions, newest first",
     )
     def get(self, request: Request) -> Response:
-        wanted = _checked(RestrictionFilter, request.query_params)
+        wanted = checked(RestrictionFilter, request.query_params)
         found = selectors.restrictions(actor=self.actor, **wanted)[:PAGE]
         return Response(RestrictionView(found, many=True).data)
 
     @extend_schema(request=NewRestriction, responses={201: RestrictionView}, summary="Restrict a subject at once")
     def post(self, request: Request) -> Response:
-        made: Restriction = services.restrict(actor=self.actor, **_checked(NewRestriction, request.data))
+        made: Restriction = services.restrict(actor=self.actor, **checked(NewRestriction, request.data))
         return Response(RestrictionView(made).data, status=201)
 
 
@@ -206,7 +206,7 @@ class LiftRestriction(ApiView):
 
     @extend_schema(request=Lifting, responses=RestrictionView, summary="Lift a restriction")
     def post(self, request: Request, restriction_id: UUID) -> Response:
-        fields = _checked(Lifting, request.data)
+        fields = checked(Lifting, request.data)
         found = selectors.restriction(actor=self.actor, restriction_id=restriction_id)
         stakes = _stakes(found.subject_kind, found.subject_ref)
         lifted = services.lift(actor=self.actor, restriction_id=restriction_id, interested=stakes, **fields)
@@ -230,12 +230,6 @@ def _stakes(subject_kind: str, subject_ref: str, voice_ref: str = "") -> Collect
 
 def _stakes_of(case: Case) -> Collection[UUID]:
     return _stakes(case.subject_kind, case.subject_ref, case.voice_ref)
-
-
-def _checked(serializer: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
-    fields = serializer(data=data)
-    fields.is_valid(raise_exception=True)
-    return dict(fields.validated_data)
 
 
 urlpatterns = [

@@ -1,7 +1,7 @@
 """``/api/v1/``: one module per room, the schema, and a page that shows it."""
 
 from django.urls import path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from vouch.api import cloning, consent, custody, identity, log, marketplace, safety
 
@@ -14,5 +14,5 @@ urlpatterns = [
     *marketplace.urlpatterns,
     *log.urlpatterns,
     path("schema", SpectacularAPIView.as_view(), name="schema"),
-    path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
 ]

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from foundation.errors import NotSignedIn
@@ -78,3 +79,10 @@ class ApiView(APIView):
             for name, value in vars(handler).items():
                 setattr(post, name, value)
             cls.post = post  # type: ignore[attr-defined]
+
+
+def checked(serializer: type[Serializer[Any]], data: Any) -> dict[str, Any]:
+    """The fields of ``data`` as the serializer reads them. Raises DRF's ValidationError (422 ``invalid_fields``)."""
+    fields = serializer(data=data)
+    fields.is_valid(raise_exception=True)
+    return dict(fields.validated_data)
