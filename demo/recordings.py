@@ -13,9 +13,14 @@ LEVEL = 0.4
 """Peak of the speech, about -8 dBFS."""
 
 
-def say(text: str, *, voice: str, seed: int = 0, lead: float = 0.4, tail: float = 0.4) -> tuple[np.ndarray, int]:
-    """``text`` spoken in a quiet room: float32 mono in -1..1 and its rate. The same arguments give the same sound."""
-    speech, rate = speak(text, voice=voice)
+def say(
+    text: str, *, voice: str, seed: int = 0, stretch: float = 1.0, lead: float = 0.4, tail: float = 0.4
+) -> tuple[np.ndarray, int]:
+    """``text`` spoken in a quiet room: float32 mono in -1..1 and its rate; ``stretch`` above 1 is slower.
+
+    The same arguments give the same sound.
+    """
+    speech, rate = speak(text, voice=voice, stretch=stretch)
     speech = speech / max(1e-6, float(np.abs(speech).max())) * LEVEL
     wave = np.concatenate([np.zeros(int(lead * rate)), speech, np.zeros(int(tail * rate))])
     noise = np.random.default_rng(seed).standard_normal(wave.size) * 10 ** (ROOM_DBFS / 20)

@@ -149,7 +149,8 @@ def test_a_protected_voice_is_refused_without_saying_whose(person: Any) -> None:
 
     embedding = speaker.embed(script(), RATE)
     protect(actor=Actor.of(person("moderator")), embedding=[float(x) for x in embedding], label="A Public Figure")
-    challenge = next(one for one in (answer(person()) for _ in range(3)) if one.examination.reason != "words_unclear")
+    misread = {"words_unclear", "wrong_words", "too_little_speech"}
+    challenge = next(one for one in (answer(person()) for _ in range(4)) if one.examination.reason not in misread)
     assert challenge.examination.reason == "protected_voice"
     assert "Public Figure" not in str(challenge.examination.evidence)
 
