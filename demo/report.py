@@ -57,6 +57,10 @@ class Report:
             sys.stdout.write(f"\r    {text:<74}")
             sys.stdout.flush()
 
+    def remark(self, text: str) -> None:
+        """Something a step needed that its outcome does not show."""
+        print(f"       {text}", flush=True)
+
     def summary(self) -> None:
         width = max(len(step.name) for step in self.steps)
         print(f"\n{'step':<{width}}  {'seconds':>7}  outcome")
