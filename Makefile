@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := 0.13.9
 
-.PHONY: help demo serve test test-all lint types schema clean
+.PHONY: help demo serve test test-all lint types schema bench clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
@@ -26,6 +26,10 @@ test: $(VENV)/ready ## the whole suite on real PostgreSQL, Redis, Celery and (wh
 
 test-all: $(VENV)/ready ## the suite and the long tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+bench: $(VENV)/ready ## speed and memory of the engine beside plain paths, to var/bench.json (about ten minutes)
+	@mkdir -p var
+	$(BIN)/python -m cloning.engine.bench --json var/bench.json
 
 lint: $(VENV)/ready ## ruff, import contracts, no platform/__init__.py, migrations and API schema up to date
 	@test ! -e platform/__init__.py || { echo "platform/__init__.py would shadow Python's own module 'platform': remove it."; exit 1; }

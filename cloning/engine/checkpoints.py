@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import pickle
+import threading
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor
 
 from cloning.engine.acoustic.generator import AcousticModel
-from cloning.engine.config import AcousticConfig, AudioConfig, SemanticConfig, official
+from cloning.engine.config import V1_SYMBOLS, AcousticConfig, AudioConfig, SemanticConfig, official
 from cloning.engine.errors import CheckpointError, ConfigError
 from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.weights import fill, first_difference, not_finite, outline
@@ -36,12 +37,13 @@ MOST_DEPTH = 6
 
 #: A zip starts with these two bytes; Pro and LoRA writers replace them by a version number.
 ZIP_MAGIC = b"PK"
-#: Version numbers this engine builds; None: decided by content (early v2 writers).
-HEADERS: dict[bytes, str | None] = {ZIP_MAGIC: None, b"01": "v2", b"05": "v2Pro", b"06": "v2ProPlus"}
+#: Version numbers this engine builds. None: the content decides, as it does in the official reader for v1 and v2.
+HEADERS: dict[bytes, str | None] = {ZIP_MAGIC: None, b"00": None, b"01": None, b"05": "v2Pro", b"06": "v2ProPlus"}
 #: Version numbers of formats known but not built here.
-OTHER_HEADERS = {b"00": "v1", b"02": "v3", b"03": "v3 LoRA", b"04": "v4 LoRA"}
-V1_SYMBOLS = 322
+OTHER_HEADERS = {b"02": "v3", b"03": "v3 LoRA", b"04": "v4 LoRA"}
 PRO_PLUS_FIRST_KERNEL = 20
+#: The only code rate there is; the official reader sets it whatever the file says.
+FRAME_RATE = "25hz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,10 @@ class LoadedAcoustic:
     audio: AudioConfig
     model: AcousticModel
     info: str
+
+
+#: torch's list of allowed names belongs to the whole process: one reader at a time may add to it.
+_READING = threading.Lock()
 
 
 class HParams:
@@ -103,7 +109,7 @@ def load_semantic(data: bytes) -> LoadedSemantic:
     except ConfigError as error:
         raise CheckpointError("bad_config", error.message) from error
     found = {}
-    for name, value in _weights(content).items():
+    for name, value in _weights(content, len(data)).items():
         if not name.startswith("model."):
             raise CheckpointError("wrong_weights", f"{name[:120]} is not a part of an S1 model")
         found[name.removeprefix("model.")] = value
@@ -112,18 +118,16 @@ def load_semantic(data: bytes) -> LoadedSemantic:
 
 
 def load_acoustic(data: bytes) -> LoadedAcoustic:
-    """Bytes of an official v2, v2Pro or v2ProPlus S2 `.pth` -> model. Raises CheckpointError."""
+    """Bytes of an official v1, v2, v2Pro or v2ProPlus S2 `.pth` -> model. Raises CheckpointError."""
     content, header = _read(data, MOST_ACOUSTIC_BYTES)
-    found = _weights(content)
+    found = _weights(content, len(data))
     whole = _plain(content.get("config"), MOST_DEPTH)
     raw = _section(whole, "model")
     version = _version(header, found, raw)
     base = official(version)
     try:
         config, audio = _acoustic_config(base.acoustic, raw), _audio_config(base.audio, _section(whole, "data"))
-        dataclasses.replace(
-            base, acoustic=config, audio=audio, semantic=dataclasses.replace(base.semantic, phonemes=config.phonemes)
-        )
+        dataclasses.replace(base, acoustic=config, audio=audio)
     except ConfigError as error:
         raise CheckpointError("bad_config", error.message) from error
     posterior = any(name.startswith("enc_q.") for name in found)
@@ -153,7 +157,7 @@ def _read(data: bytes, most: int) -> tuple[Mapping[str, Any], str | None]:
         raise CheckpointError("not_official", "the zip is compressed, overlapping or has too many members")
     file.seek(0)
     try:
-        with torch.serialization.safe_globals([(HParams, "utils.HParams")]):
+        with _READING, torch.serialization.safe_globals([(HParams, "utils.HParams")]):
             content = torch.load(file, map_location="cpu", weights_only=True)
     except CheckpointError:
         raise
@@ -168,13 +172,16 @@ def _read(data: bytes, most: int) -> tuple[Mapping[str, Any], str | None]:
     return content, HEADERS[header]
 
 
-def _weights(content: Mapping[str, Any]) -> dict[str, Tensor]:
+def _weights(content: Mapping[str, Any], stored: int) -> dict[str, Tensor]:
     weights = content.get("weight")
     if not isinstance(weights, Mapping) or not weights:
         raise CheckpointError("not_official", "the file has no `weight` dictionary")
     for name, value in weights.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise CheckpointError("not_official", "`weight` holds something that is not a named tensor")
+    # A tensor may claim more elements than it stores (strides of 0): what would grow in memory is not a weight file.
+    if sum(value.numel() * value.element_size() for value in weights.values()) > stored:
+        raise CheckpointError("not_official", "the tensors claim more memory than the file holds")
     return dict(weights)
 
 
@@ -231,13 +238,11 @@ def _version(header: str | None, found: Mapping[str, Tensor], raw: Mapping[str, 
     """The header wins; without one the weights tell. Versions that are not built here are refused by name."""
     if any(name.startswith("cfm.") for name in found):
         raise CheckpointError("unsupported_version", "this is a v3 or v4 file, which is not built here")
-    table = found.get("enc_p.text_embedding.weight")
-    if table is not None and table.dim() == 2 and table.shape[0] == V1_SYMBOLS:
-        raise CheckpointError("unsupported_version", "this is a v1 file, which is not built here")
     if header is not None:
         return header
     if "sv_emb.weight" not in found:
-        return "v2"
+        table = found.get("enc_p.text_embedding.weight")
+        return "v1" if table is not None and table.dim() == 2 and table.shape[0] == V1_SYMBOLS else "v2"
     kernels = _row(raw, "upsample_kernel_sizes")
     return "v2ProPlus" if kernels[:1] == (PRO_PLUS_FIRST_KERNEL,) else "v2Pro"
 
@@ -252,7 +257,7 @@ def _acoustic_config(base: AcousticConfig, raw: Mapping[str, Any]) -> AcousticCo
     resblock = raw.get("resblock")
     if resblock not in ("1", "2") or not (isinstance(dropout, int | float) and 0 <= dropout < 1):
         raise CheckpointError("bad_config", "`resblock` or `p_dropout` is missing or unknown")
-    if raw.get("semantic_frame_rate") != "25hz":
+    if raw.get("semantic_frame_rate", FRAME_RATE) != FRAME_RATE:
         raise CheckpointError("unsupported_version", "only models with 25 codes a second are built here")
     config = dataclasses.replace(
         base,

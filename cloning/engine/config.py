@@ -2,7 +2,7 @@
 
 Every number is bounded, because a configuration may come out of a file somebody else wrote: an oversized or
 contradictory description is refused (`ConfigError`) before anything is allocated.
-Presets: `official("v2" | "v2Pro" | "v2ProPlus")` have the sizes of the published GPT-SoVITS models (MIT, commit
+Presets: `official("v1" | "v2" | "v2Pro" | "v2ProPlus")` have the sizes of the published GPT-SoVITS models (MIT, commit
 48b1a01), `starter()` the project's own small base, `tiny()` the smallest thing that still has every part (tests).
 """
 
@@ -17,13 +17,16 @@ from typing import Any, Literal
 from cloning.engine.bounded import build, check_values, must, plain, within
 from cloning.engine.errors import ConfigError
 
-#: Rows of the v2 symbol table (text/symbols): index 0..731.
+#: Rows of the two symbol tables (text/symbols). S1 of v1 has room for more rows than the table has symbols.
+V1_SYMBOLS = 322
+V1_SEMANTIC_ROWS = 512
 V2_SYMBOLS = 732
 #: Codes of the semantic codebook in every official version.
 OFFICIAL_CODES = 1024
 #: Length of the ERes2NetV2 speaker vector that the Pro versions read.
 PRO_SPEAKER_DIM = 20480
-#: Linear bins the official v2 style encoder reads (of 1025): everything below 11 kHz.
+#: Linear bins the official style encoder reads: v1 all of them, the others everything below 11 kHz.
+V1_STYLE_BINS = 1025
 V2_STYLE_BINS = 704
 
 
@@ -210,7 +213,7 @@ class AcousticConfig:
 class EngineConfig:
     """Everything needed to build one voice's models."""
 
-    version: Literal["v2", "v2Pro", "v2ProPlus", "starter"]
+    version: Literal["v1", "v2", "v2Pro", "v2ProPlus", "starter"]
     audio: AudioConfig
     content: ContentConfig
     semantic: SemanticConfig
@@ -222,7 +225,7 @@ class EngineConfig:
         a, s = self.acoustic, self.semantic
         must(math.prod(a.upsample_rates) == self.audio.hop, "the decoder's upsample rates must multiply to the hop")
         must(a.codes == s.codes, "S1 and S2 must share the codebook size")
-        must(a.phonemes == s.phonemes, "S1 and S2 must share the symbol table")
+        must(a.phonemes <= s.phonemes, "S1 must know every symbol that S2 knows")
         must(a.content_dim == self.content.dim, "S2 must read the content encoder's frames")
         expected = self.audio.n_mels if a.style_input == "log_mel" else self.audio.bins
         exact = a.style_input == "log_mel"
@@ -246,28 +249,35 @@ class EngineConfig:
 
 def official(version: str) -> EngineConfig:
     """The published GPT-SoVITS sizes. Raises ConfigError for a version this engine does not build."""
-    if version not in ("v2", "v2Pro", "v2ProPlus"):
-        raise ConfigError("unsupported_version", f"no official model {version!r} here; known: v2, v2Pro, v2ProPlus")
-    pro = version != "v2"
+    if version not in ("v1", "v2", "v2Pro", "v2ProPlus"):
+        raise ConfigError("unsupported_version", f"no official model {version!r} here; known: v1, v2, v2Pro, v2ProPlus")
+    first = version == "v1"
+    pro = version in ("v2Pro", "v2ProPlus")
     plus = version == "v2ProPlus"
     return EngineConfig(
         version=typing.cast(Any, version),
         audio=AudioConfig(sample_rate=32000, n_fft=2048, win=2048, hop=640, n_mels=128, fmin=0.0, fmax=16000.0),
         content=ContentConfig(kind="hubert", dim=768),
         semantic=SemanticConfig(
-            codes=OFFICIAL_CODES, phonemes=V2_SYMBOLS, width=512, heads=16, layers=24, bert_dim=1024, dropout=0.1
+            codes=OFFICIAL_CODES,
+            phonemes=V1_SEMANTIC_ROWS if first else V2_SYMBOLS,
+            width=512,
+            heads=16,
+            layers=24,
+            bert_dim=1024,
+            dropout=0.1,
         ),
         acoustic=AcousticConfig(
             content_dim=768,
             codes=OFFICIAL_CODES,
-            phonemes=V2_SYMBOLS,
+            phonemes=V1_SYMBOLS if first else V2_SYMBOLS,
             hidden=192,
             filter=768,
             latent=192,
             style=1024 if pro else 512,
             code_layout="repeat",
             style_input="magnitude",
-            style_bins=V2_STYLE_BINS,
+            style_bins=V1_STYLE_BINS if first else V2_STYLE_BINS,
             posterior_input="magnitude",
             speaker_dim=PRO_SPEAKER_DIM if pro else 0,
             upsample_initial=768 if plus else 512,

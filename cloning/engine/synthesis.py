@@ -18,12 +18,14 @@ import torch
 from torch import Tensor
 
 from cloning.engine import text as frontend
+from cloning.engine.acoustic import fast
 from cloning.engine.acoustic.generator import LEAST_SPEED, MOST_SPEED, AcousticModel
 from cloning.engine.acoustic.layers import fold_weight_norm
 from cloning.engine.config import EngineConfig
 from cloning.engine.errors import EngineError, SynthesisFailed, TextError, VoiceFileError
 from cloning.engine.semantic.model import Text2Semantic
-from cloning.engine.semantic.sampling import Decoded, Sampling, code_bound, decode
+from cloning.engine.semantic.runner import Runner
+from cloning.engine.semantic.sampling import Decoded, Sampling, code_bound, decode, prepare
 from cloning.engine.voicefile import Reference, Voice
 
 #: Official default. Own starter codes repeat legitimately at 25 Hz, and any penalty makes that base stumble (measured).
@@ -149,9 +151,14 @@ class _Speaker:
         self, config: EngineConfig, semantic: Text2Semantic, acoustic: AcousticModel, reference: Reference, device: str
     ) -> None:
         self.config = config
-        self.semantic = semantic.to(device)
-        fold_weight_norm(acoustic)
-        self.acoustic = acoustic.to(device)
+        if device == "cpu":
+            # Rounding apart the same as the modules themselves, at about twice the speed.
+            self.semantic: Text2Semantic | Runner = prepare(semantic)
+            self.acoustic = fast.prepare(acoustic)
+        else:
+            self.semantic = semantic.to(device)
+            fold_weight_norm(acoustic)
+            self.acoustic = acoustic.to(device)
         self.device = device
         self.prompt_phones = reference.phones.to(device)
         self.prompt_codes = reference.codes.to(device)
@@ -222,14 +229,19 @@ class _Speaker:
 
 def check_audible(pcm: npt.NDArray[np.float32], rate: int) -> None:
     """Raise SynthesisFailed unless every sample is finite and at least a tenth of a second is louder than -50 dBFS."""
-    if not np.isfinite(pcm).all():
-        raise SynthesisFailed("not_finite", "the voice gave values that are not sound")
+    check_finite(pcm)
     frame = max(1, round(FRAME_SECONDS * rate))
     frames = pcm[: len(pcm) // frame * frame].reshape(-1, frame)
     # The spread within a frame, not its size: a constant offset is not sound.
     audible = int((frames.std(axis=1) > AUDIBLE).sum())
     if audible * FRAME_SECONDS < LEAST_AUDIBLE_SECONDS:
         raise SynthesisFailed("silence", "the voice gave silence for a part of the text")
+
+
+def check_finite(pcm: npt.NDArray[np.float32]) -> None:
+    """Raise SynthesisFailed for NaN and infinity."""
+    if not np.isfinite(pcm).all():
+        raise SynthesisFailed("not_finite", "the voice gave values that are not sound")
 
 
 def _fragments(request: SpeechRequest, config: EngineConfig) -> list[list[int]]:
@@ -252,7 +264,9 @@ def _fragments(request: SpeechRequest, config: EngineConfig) -> list[list[int]]:
     if not fragments:
         raise TextError("empty_text", "there is nothing to say")
     if config.semantic.bert_dim and request.language == "zh":
-        raise TextError("unsupported_language", "Chinese with this model needs BERT features, which are not built here")
+        raise TextError(
+            "unsupported_language", "Chinese with this model needs BERT features, which a voice file does not bring"
+        )
     return fragments
 
 

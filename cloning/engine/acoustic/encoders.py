@@ -72,11 +72,22 @@ class PriorEncoder(nn.Module):
 
         F' = F at speed 1, else int(F / speed) + 1: speech is sped up in the latent frames, so pitch does not move.
         """
+        hidden, mask = self.hidden(frames, frame_lengths, phones, phone_lengths, style)
+        return self.distribution(hidden, mask, speed)
+
+    def hidden(
+        self, frames: Tensor, frame_lengths: Tensor, phones: Tensor, phone_lengths: Tensor, style: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The first half of `forward`: hidden frames B x hidden x F at speed 1, and their mask B x 1 x F."""
         mask = length_mask(frame_lengths, frames.shape[2])
         hidden = self.encoder_ssl(self.ssl_proj(frames * mask) * mask, mask)
         text_mask = length_mask(phone_lengths, phones.shape[1])
         text = self.encoder_text(self.text_embedding(phones).transpose(1, 2) * text_mask, text_mask)
-        hidden = self.encoder2(self.mrte(hidden, mask, text, text_mask, style) * mask, mask)
+        return self.encoder2(self.mrte(hidden, mask, text, text_mask, style) * mask, mask), mask
+
+    def distribution(self, hidden: Tensor, mask: Tensor, speed: float = 1.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The second half: hidden frames -> hidden, mean, log deviation and mask at `speed`, as `forward` gives
+        them."""
         if speed != 1.0:
             width = int(hidden.shape[-1] / speed) + 1
             hidden = F.interpolate(hidden, size=width, mode="linear")

@@ -1,7 +1,7 @@
 """S2 as a whole: semantic codes, phones and a voice's style to sound (a conditional VAE with a flow and a HiFi-GAN
 decoder).
 
-Structure and parameter names are those of the official v2 and v2Pro state dicts (GPT-SoVITS, MIT), so official files
+Structure and parameter names are those of the official v1, v2 and Pro state dicts (GPT-SoVITS, MIT), so official files
 load without translation; the code is our own. Every random draw comes from the caller's `torch.Generator` or is handed
 in. Shapes: B items, X phones, T codes, F = T * frames_per_code frames, N = F * hop samples, G = config.style.
 """
@@ -25,6 +25,8 @@ from cloning.engine.config import AcousticConfig, AudioConfig
 
 #: Slowest and fastest speech that `decode` accepts; the official interface offers 0.6 to 1.65.
 LEAST_SPEED, MOST_SPEED = 0.5, 2.0
+#: Largest noise scale; 1 is the prior's full spread.
+MOST_NOISE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,10 @@ class AcousticModel(nn.Module):
 
     def code_frames(self, codes: Tensor) -> Tensor:
         """Codes B x T -> B x content_dim x F."""
-        vectors = self.quantizer.decode(codes)
+        return self.lay_out(self.quantizer.decode(codes))
+
+    def lay_out(self, vectors: Tensor) -> Tensor:
+        """Codebook entries, one for each code, B x code_dim x T -> content frames B x content_dim x F."""
         span = self.config.frames_per_code
         if self.config.code_layout == "repeat":
             return vectors.repeat_interleave(span, dim=2)
@@ -145,17 +150,19 @@ class AcousticModel(nn.Module):
         speaker: Tensor | None = None,
         noise: Tensor | None = None,
         starts: Tensor | None = None,
+        frames: Tensor | None = None,
     ) -> TrainingPass:
         """One training pass over a right-padded batch.
 
         codes B x T, spec B x bins x F with F = T * frames_per_code, lengths B in frames and phones, phones B x X.
         A segment of `config.segment_frames` frames is decoded to sound for each item, at random from `generator` (CPU)
         unless `starts` B is given; `noise` B x latent x F replaces the posterior's draw. F must be at least one
-        segment. The utterance is its own style reference, as in the official recipe.
+        segment. The utterance is its own style reference, as in the official recipe. `frames` B x content_dim x F
+        stands for the codes' own (training of the codes, which needs a gradient).
         """
         if self.enc_q is None:
             raise ValueError("this model was built without a posterior encoder and cannot be trained")
-        frames = self.code_frames(codes)
+        frames = self.code_frames(codes) if frames is None else frames
         if frames.shape[2] != spec.shape[2]:
             raise ValueError(f"{codes.shape[1]} codes do not cover {spec.shape[2]} frames")
         mask = length_mask(spec_lengths, spec.shape[2])
@@ -202,24 +209,50 @@ class AcousticModel(nn.Module):
         (int(F / speed) + 1) * hop. The latent noise comes from `generator` (CPU, so that one seed is one result on
         every device) unless `noise` is given. Raises ValueError outside the bounds.
         """
-        if not (LEAST_SPEED <= speed <= MOST_SPEED and 0.0 <= noise_scale <= 2.0):
-            raise ValueError("speed or noise_scale out of range")
+        check_settings(speed, noise_scale)
         if noise is None and generator is None and noise_scale > 0:
             raise ValueError("a generator is needed: there is no hidden random state")
+        hidden, mask = self.prior_hidden(codes, phones, style)
+        mean, log_deviation, mask = self.prior(hidden, mask, speed)
+        if noise_scale > 0 and noise is None:
+            noise = torch.randn(mean.shape, generator=generator).to(mean)
+        return self.render(mean, log_deviation, mask, style, noise=noise, noise_scale=noise_scale)
+
+    def prior_hidden(self, codes: Tensor, phones: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+        """codes 1 x T, phones 1 x X, style 1 x G x 1 -> hidden frames 1 x hidden x F, mask 1 x 1 x F."""
         frames = self.code_frames(codes)
         lengths = torch.tensor([frames.shape[2]], device=codes.device)
         phone_lengths = torch.tensor([phones.shape[1]], device=codes.device)
-        _, mean, log_deviation, mask = self.enc_p(
-            frames, lengths, phones, phone_lengths, self.prior_style(style), speed
-        )
+        return self.enc_p.hidden(frames, lengths, phones, phone_lengths, self.prior_style(style))
+
+    def prior(self, hidden: Tensor, mask: Tensor, speed: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
+        """Hidden frames -> mean and log deviation 1 x latent x F' of the latent at `speed`, mask 1 x 1 x F'."""
+        _, mean, log_deviation, mask = self.enc_p.distribution(hidden, mask, speed)
+        return mean, log_deviation, mask
+
+    def render(
+        self,
+        mean: Tensor,
+        log_deviation: Tensor,
+        mask: Tensor,
+        style: Tensor,
+        *,
+        noise: Tensor | None = None,
+        noise_scale: float = 0.5,
+    ) -> Tensor:
+        """The latent that `noise` (1 x latent x F', standard normal) picks from the prior -> wave 1 x 1 x F' * hop."""
         z_prior = mean
-        if noise_scale > 0:
-            if noise is None:
-                noise = torch.randn(mean.shape, generator=generator).to(mean)
+        if noise_scale > 0 and noise is not None:
             z_prior = mean + noise * torch.exp(log_deviation) * noise_scale
         z = self.flow(z_prior, mask, style, reverse=True)
         wave: Tensor = self.dec(z * mask, style)
         return wave
+
+
+def check_settings(speed: float, noise_scale: float) -> None:
+    """Raises ValueError for a speed or noise scale that no decode accepts."""
+    if not (LEAST_SPEED <= speed <= MOST_SPEED and 0.0 <= noise_scale <= MOST_NOISE):
+        raise ValueError("speed or noise_scale out of range")
 
 
 def slice_segments(x: Tensor, starts: Tensor, length: int) -> Tensor:

@@ -21,6 +21,11 @@ POWER_FLOOR = 1e-8
 #: Smallest mel magnitude before the logarithm (the official value).
 MEL_FLOOR = 1e-5
 
+#: Mels of v3 (24 kHz, read by BigVGAN) and v4 (32 kHz); everything between silence and full scale lies in MEL_RANGE.
+V3_MEL = AudioConfig(sample_rate=24_000, n_fft=1024, win=1024, hop=256, n_mels=100, fmin=0.0, fmax=12_000.0)
+V4_MEL = AudioConfig(sample_rate=32_000, n_fft=1280, win=1280, hop=320, n_mels=100, fmin=0.0, fmax=16_000.0)
+MEL_RANGE = (-12.0, 2.0)
+
 _BREAK_HZ = 1000.0
 _HZ_PER_MEL = 200.0 / 3
 _LOG_STEP = math.log(6.4) / 27
@@ -80,3 +85,15 @@ def log_mel(spectrum: Tensor, audio: AudioConfig) -> Tensor:
     """Linear magnitudes (B, bins, T) to natural-log mels (B, n_mels, T)."""
     filters = mel_filters(audio.sample_rate, audio.n_fft, audio.n_mels, audio.fmin, audio.fmax)
     return torch.log(torch.clamp(filters.to(spectrum.device) @ spectrum, min=MEL_FLOOR))
+
+
+def to_unit(mels: Tensor) -> Tensor:
+    """Log mels of any shape, MEL_RANGE to -1..1, as the flow matching of v3 and v4 takes them."""
+    low, high = MEL_RANGE
+    return (mels - low) / (high - low) * 2 - 1
+
+
+def from_unit(mels: Tensor) -> Tensor:
+    """The inverse of `to_unit`."""
+    low, high = MEL_RANGE
+    return (mels + 1) / 2 * (high - low) + low

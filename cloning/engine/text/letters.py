@@ -22,7 +22,7 @@ _SOUNDS = str.split(
     "EH2 ER0 ER1 ER2 EY0 EY1 EY2 F G HH IH0 IH1 IH2 IY0 IY1 IY2 JH K L M N NG OW0 OW1 OW2 OY0 OY1 OY2 P R S SH T TH "
     "UH0 UH1 UH2 UW UW0 UW1 UW2 V W Y Z ZH"
 )
-#: The table of symbols has no unstressed-unmarked UW.
+#: The table of symbols has no UW without a stress.
 _SAME = {"UW": "UW1"}
 #: Sounds of one word at most; longer words are read in parts.
 _MOST_SOUNDS = 20
@@ -51,23 +51,29 @@ def _step(x: np.ndarray, h: np.ndarray, side: str) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=4096)
-def sound_out(word: str) -> tuple[str, ...]:
-    """Phones (ARPAbet with stress) of a word of letters a..z. A word longer than 16 letters is read in parts."""
-    if len(word) > _MOST_LETTERS:
+def sound_out(word: str, *, compat: bool = False) -> tuple[str, ...]:
+    """Phones (ARPAbet with stress) of a word of letters a..z. A word longer than 16 letters is read in parts.
+
+    `compat`: the network's own answer, as upstream takes it: a word of any length at once and so cut after 20 sounds,
+    with the stressless UW and the marks (`<pad> <unk> <s>`) that it may give among the sounds.
+    """
+    if len(word) > _MOST_LETTERS and not compat:
         middle = len(word) // 2
         return sound_out(word[:middle]) + sound_out(word[middle:])
     w = _weights()
     hidden = np.zeros(w["enc_w_hh"].shape[1], dtype=np.float32)
-    for letter in [*word, "</s>"]:
+    for letter in (*word, "</s>"):
         row = _LETTERS.index(letter) if letter in _LETTERS else 1
         hidden = _step(w["enc_emb"][row], hidden, "enc")
     sounds: list[str] = []
     last = _START
-    while len(sounds) < _MOST_SOUNDS:
+    for _ in range(_MOST_SOUNDS):
         hidden = _step(w["dec_emb"][last], hidden, "dec")
         last = int((w["fc_w"] @ hidden + w["fc_b"]).argmax())
         if last == _STOP:
             break
-        if last > _STOP:
+        if compat:
+            sounds.append(_SOUNDS[last])
+        elif last > _STOP:
             sounds.append(_SAME.get(_SOUNDS[last], _SOUNDS[last]))
     return tuple(sounds)

@@ -1,117 +1,138 @@
 """Mandarin: characters to initials and finals with tones, as the official models read them.
 
-Words by jieba, readings and tone sandhi by pypinyin. A syllable is two symbols: its initial (for syllables without one
-a doubled capital such as `AA`) and its final with the tone 1..5. Latin words are read as English. Honest limits:
-polyphonic characters by dictionary only, no erhua, plain number reading.
+Words by jieba, readings by pypinyin or a mounted polyphone model, tone sandhi and erhua by upstream's rules
+(`chinese2.py`; `chinese.py` for v1 models). A syllable is two symbols: its initial (for syllables without one a doubled
+capital such as `AA`) and its final with the tone 1..5.
 """
 
 from __future__ import annotations
 
-import functools
 import re
-import warnings
+from collections.abc import Mapping, Sequence
 
 from cloning.engine.errors import TextError
-from cloning.engine.text import english
-from cloning.engine.text.mandarin_numbers import write_out
-from cloning.engine.text.symbols import INDEX, UNKNOWN
+from cloning.engine.text import mandarin_sandhi
+from cloning.engine.text.chinese_normalise import sentences
+from cloning.engine.text.chinese_overrides import latin, override
+from cloning.engine.text.mandarin_syllables import initial_final, syllables
+from cloning.engine.text.mandarin_words import words
+from cloning.engine.text.polyphones import Polyphones
+from cloning.engine.text.reading import Reading
+from cloning.engine.text.symbols import UNKNOWN
 
-_MARKS = str.maketrans(
-    {
-        "，": ",", "、": ",", "；": ",", ";": ",", "：": ",", ":": ",", "。": ".", "！": "!", "？": "?",
-        "～": "…", "~": "…",
-        "—": ",", "–": ",", "“": None, "”": None, "‘": None, "《": None, "》": None, "「": None, "」": None,
-        '"': None, "（": ",", "）": ",", "(": ",", ")": ",", "【": ",", "】": ",", "·": ",",
-        "\n": ".", "\r": ".", "’": "'",
-    }
-)  # fmt: skip
+_MARKS = {
+    "：": ",", "；": ",", "，": ",", "。": ".", "！": "!", "？": "?", "\n": ".", "·": ",", "、": ",", "$": ".",
+    "/": ",", "—": "-", "~": "…", "～": "…",
+}  # fmt: skip
+_UPSTREAM_MARKS = str.maketrans(_MARKS)
+_OUR_MARKS = str.maketrans({**_MARKS, "—": ",", "–": ",", ";": ",", ":": ",", "\r": ".", "’": "'"})
+_HUMS = str.maketrans({"嗯": "恩", "呣": "母"})
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f〇"
-_TOKEN = re.compile(rf"[{_HAN}]+|[A-Za-z]+(?:'[A-Za-z]+)*|[.,!?…]")
-#: A syllable by rule: initial, medial and final letters, tone.
-_SYLLABLE = re.compile(r"(zh|ch|sh|[bpmfdtnlgkhjqxrzcsyw])?([a-zê]+)([1-5])")
-#: Finals that sound different after y.
-_AFTER_Y = {"u": "v", "uan": "van", "ue": "ve", "un": "vn", "e": "E", "an": "En"}
-#: Interjections without a vowel are said as a short "en".
-_HUMMED = {"n", "ng", "m", "hm", "hng"}
+_LATIN = r"[A-Za-z]+(?:'[A-Za-z]+)*"
+#: Signs for a long and a longer silence, and the symbols they become.
+_SILENCES = {"￥": "SP2", "^": "SP3"}
+#: They wait as private characters while the text is normalised: nothing else can look like them.
+_WAITING = {"\ue000": "SP2", "\ue001": "SP3"}
+_SPOKEN_AS_MARK = "!?…,." + "-"
+_UPSTREAM_KEEPS = re.compile(rf"[^\u4e00-\u9fa5{_SPOKEN_AS_MARK}]+")
+_OUR_KEEPS = re.compile(rf"[^{_HAN}A-Za-z' {''.join(_WAITING)}{_SPOKEN_AS_MARK}]+")
+#: Spaces and apostrophes that do not stand between Latin letters.
+_STRAY = re.compile(r"(?<![A-Za-z])[ ']+|[ ']+(?![A-Za-z])")
+_RUN = re.compile(rf"[{_HAN}]+[{_SPOKEN_AS_MARK}]?|{_LATIN}|[{''.join(_WAITING)}{_SPOKEN_AS_MARK}]")
 
 
-@functools.lru_cache(maxsize=1)
-def _tokenizer() -> object:
-    with warnings.catch_warnings():
-        # Old escapes in its sources and its use of pkg_resources warn on Python 3.11; neither concerns us.
-        warnings.simplefilter("ignore")
-        import jieba
+def normalise(text: str, *, compat: bool = False) -> str:
+    """Text as it is read: simplified characters and the marks `! ? … , . -`, never two in a row.
 
-    class Tokenizer(jieba.Tokenizer):  # type: ignore[misc]
-        """jieba without its cache: that is read from a guessable name in the shared temporary folder."""
-
-        def initialize(self, dictionary: str | None = None) -> None:
-            with self.lock:
-                if not self.initialized:  # type: ignore[has-type]
-                    self.FREQ, self.total = self.gen_pfdict(self.get_dict_file())
-                    self.initialized = True
-
-    return Tokenizer()
-
-
-def read(text: str) -> tuple[str, list[tuple[str, list[str]]]]:
-    """Checked text to (text as it is read, [(character, word or mark, symbols)]).
-
-    Raises TextError `unsupported_characters` for letters that are neither Han nor Latin.
+    `compat`: as upstream's text_normalize, which drops Latin letters. Else Latin words stay.
+    Raises TextError `unsupported_characters` for letters that are neither Han nor Latin (not with `compat`).
     """
-    text = write_out(text.replace("嗯", "恩").replace("呣", "母")).translate(_MARKS)
-    words: list[tuple[str, list[str]]] = []
-    for character in text:
+    return _normalise(text, compat=compat).translate({ord(sign): "," for sign in _WAITING})
+
+
+def _normalise(text: str, *, compat: bool) -> str:
+    # Three dots are one mark; the order matters, for the single dots are marks too.
+    marked = "".join(
+        sentence.translate(_HUMS).replace("...", "…").translate(_UPSTREAM_MARKS if compat else _OUR_MARKS)
+        for sentence in sentences(text, compat=compat)
+    )
+    if compat:
+        marks = re.escape(_SPOKEN_AS_MARK)
+        return re.sub(f"([{marks}])[{marks}]+", r"\1", _UPSTREAM_KEEPS.sub("", marked))
+    for character in marked:
         if character.isalpha() and not re.match(rf"[{_HAN}A-Za-z]", character):
             raise TextError("unsupported_characters", f"{character!r} cannot be read as Mandarin")
-    for token in _TOKEN.findall(text.replace("...", "…")):
-        if token[0] in ".,!?…":
-            if not words or words[-1][0] not in ".,!?…":
-                words.append((token, [token]))
-        elif token[0].isascii():
-            words.append((token, english.pronounce(token)))
-        else:
-            words += _han(token)
-    return "".join(word + " " * word.isascii() * word.isalpha() for word, _ in words).strip(), words
+    marks = f"[{re.escape(_SPOKEN_AS_MARK)}{''.join(_WAITING)}]"
+    return re.sub(f"{marks}{marks}+", _one_mark, _STRAY.sub("", _OUR_KEEPS.sub("", marked)))
 
 
-def _han(run: str) -> list[tuple[str, list[str]]]:
-    from pypinyin import Style, lazy_pinyin
-
-    pieces = list(_tokenizer().cut(run))  # type: ignore[attr-defined]
-    syllables = lazy_pinyin(pieces, style=Style.TONE3, neutral_tone_with_five=True, tone_sandhi=True, v_to_u=False)
-    if len(syllables) != len(run):
-        # pypinyin returns unknown characters joined; read one by one instead, so that places stay right.
-        syllables = [lazy_pinyin(c, style=Style.TONE3, neutral_tone_with_five=True)[0] for c in run]
-    return [(character, initial_final(syllable)) for character, syllable in zip(run, syllables, strict=True)]
+def _one_mark(match: re.Match[str]) -> str:
+    """Of several marks the first, but a silence that was asked for wins."""
+    return next((sign for sign in match[0] if sign in _WAITING), match[0][0])
 
 
-def initial_final(syllable: str) -> list[str]:
-    """Pinyin with a tone digit to two symbols: "zhong1" -> zh ong1, "yuan2" -> y van2, "an4" -> AA an4, "si1" -> s i01.
+def read(
+    text: str,
+    *,
+    version: str = "v2",
+    compat: bool = False,
+    overrides: Mapping[str, Sequence[str]] | None = None,
+    polyphones: Polyphones | None = None,
+) -> Reading:
+    """Checked text to its reading, one entry for each character or mark; a Latin word is one entry.
 
-    A syllable outside the table gives [UNK]: it is kept as a sound nobody knows, not dropped.
+    `version`: "v1" leaves erhua out, as upstream does for v1 models. `compat`: upstream's reading in every detail:
+    Latin words are dropped, and with a silence sign (￥ = SP2, ^ = SP3) all commas become that silence. Else Latin
+    words are read as English, and only the sign itself is silent (￥ before a figure is money).
+    `overrides`: words of 1..n characters to their symbols, two a character, or to as many pinyin syllables.
+    `polyphones`: a mounted model that chooses readings by context; without it they come from the dictionary.
+    Raises TextError `unsupported_characters` (not with `compat`), `bad_override`.
     """
-    match = _SYLLABLE.fullmatch(syllable.replace("ü", "v"))
-    if match is None or match[1] is None:
-        if match and match[2] in _HUMMED:
-            return ["EE", f"en{match[3]}"]
-        return _checked(match[2][0].upper() * 2, match[2].replace("ê", "e"), match[3]) if match else [UNKNOWN]
-    initial, final, tone = match.groups()
-    if initial + final in _HUMMED:
-        return ["EE", f"en{tone}"]
-    if initial in ("z", "c", "s") and final == "i":
-        final = "i0"
-    elif initial in ("zh", "ch", "sh", "r") and final == "i":
-        final = "ir"
-    elif initial == "y":
-        final = _AFTER_Y.get(final, final)
-    elif initial in ("j", "q", "x") and final.startswith("u"):
-        final = "v" + final[1:]
-    elif initial in ("l", "n") and final == "ue":
-        final = "ve"
-    return _checked(initial, final, tone)
+    silence = None
+    if compat:
+        # Upstream looks for the first sign only.
+        sign = next((sign for sign in _SILENCES if sign in text), None)
+        if sign is not None:
+            text, silence = text.replace(sign, ","), _SILENCES[sign]
+    else:
+        text = re.sub(f"[{''.join(_WAITING)}]", "", text)
+        text = re.sub(r"￥(?![0-9０-９])", "\ue000", text).replace("^", "\ue001")
+    normalised = _normalise(text, compat=compat)
+    spoken: list[tuple[str, list[str]]] = []
+    for token in _RUN.findall(normalised):
+        if token in _WAITING:
+            spoken.append((",", [_WAITING[token]]))
+        elif re.match("[A-Za-z]", token):
+            spoken.append((token, _english(token, version, overrides)))
+        else:
+            spoken += override(_han(token, version, polyphones, compat=compat), overrides)
+    if silence is not None:
+        spoken = [(word, [silence if symbol == "," else symbol for symbol in symbols]) for word, symbols in spoken]
+    return Reading(normalised.translate({ord(sign): "," for sign in _WAITING}), spoken)
 
 
-def _checked(initial: str, final: str, tone: str) -> list[str]:
-    pair = [initial, final + tone]
-    return pair if all(symbol in INDEX for symbol in pair) else [UNKNOWN]
+def _english(word: str, version: str, overrides: Mapping[str, Sequence[str]] | None) -> list[str]:
+    from cloning.engine.text import english
+
+    return english.read(word, version=version, overrides=latin(overrides)).symbols
+
+
+def _han(run: str, version: str, polyphones: Polyphones | None, *, compat: bool) -> list[tuple[str, list[str]]]:
+    """Characters up to their mark, and the mark."""
+    chosen = polyphones.readings(run) if polyphones else None
+    spoken: list[tuple[str, list[str]]] = []
+    for word in words(run):
+        if chosen is None or polyphones is None:
+            names, tones = syllables(word.text)
+        else:
+            names, tones = polyphones.corrected(word.text, chosen[len(spoken) : len(spoken) + len(word.text)])
+        mandarin_sandhi.apply(word, tones, compat=compat)
+        if version != "v1":
+            mandarin_sandhi.erhua(word, names, tones)
+        for character, name, tone in zip(word.text, names, tones, strict=True):
+            if tone:
+                symbols = initial_final(f"{name}{tone}")
+            else:
+                symbols = [character] if character in _SPOKEN_AS_MARK else [UNKNOWN]
+            spoken.append((character, symbols))
+    return spoken

@@ -18,7 +18,7 @@ from cloning.engine.errors import ConfigError
 from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.weights import bare
 
-PRESETS = {"v2": official("v2"), "v2Pro": official("v2Pro"), "v2ProPlus": official("v2ProPlus")}
+PRESETS = {"v1": official("v1"), "v2": official("v2"), "v2Pro": official("v2Pro"), "v2ProPlus": official("v2ProPlus")}
 
 
 @pytest.mark.parametrize("config", [*PRESETS.values(), starter(), tiny()])

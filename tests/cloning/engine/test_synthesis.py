@@ -12,18 +12,15 @@ import torch
 
 from cloning.engine import say
 from cloning.engine.acoustic.generator import AcousticModel
-from cloning.engine.config import tiny
+from cloning.engine.config import EngineConfig, tiny
 from cloning.engine.errors import EngineError, SynthesisFailed, TextError, VoiceFileError
 from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.synthesis import PEAK, SpeechRequest, check_audible, synthesise
 from cloning.engine.voicefile import Reference, Voice, pack, unpack
 
 
-@pytest.fixture(scope="module")
-def voice() -> Voice:
+def loud_voice(config: EngineConfig) -> Voice:
     """Untrained, but loud: what comes out is noise that depends on every input."""
-    torch.set_num_threads(1)
-    config = tiny()
     with torch.random.fork_rng():
         torch.manual_seed(1)
         semantic = Text2Semantic(config.semantic).state_dict()
@@ -32,14 +29,19 @@ def voice() -> Voice:
         if name.startswith("dec.") and name.endswith("weight_g"):
             value.mul_(6.0)
     acoustic["dec.conv_post.weight"].mul_(6.0)
-    made = Voice(
+    return Voice(
         config=config,
         language="en",
         semantic=semantic,
         acoustic=acoustic,
         reference=Reference(torch.arange(5), torch.arange(12), torch.ones(1, 16, 1)),
     )
-    return unpack(pack(made))
+
+
+@pytest.fixture(scope="module")
+def voice() -> Voice:
+    torch.set_num_threads(1)
+    return unpack(pack(loud_voice(tiny())))
 
 
 def test_one_seed_is_one_sound(voice: Voice) -> None:

@@ -2,80 +2,96 @@
 
 from __future__ import annotations
 
-import lzma
-from pathlib import Path
+import copy
 
-import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
+from cloning.engine.acoustic.boundaries import walk
+from cloning.engine.acoustic.fast import Precision, prepare
 from cloning.engine.acoustic.generator import AcousticModel
+from cloning.engine.acoustic.streaming import StreamingDecoder
+from cloning.engine.bench.acoustic import full_size, snr_db
 from cloning.engine.checkpoints import load_acoustic
+from cloning.engine.config import official
+from tests.cloning.engine.official import arrays, needs_fixtures, unpacked
 
-FIXTURES = Path(__file__).resolve().parents[5] / "shared" / "fixtures" / "gpt_sovits"
-pytestmark = pytest.mark.skipif(not FIXTURES.is_dir(), reason="official fixtures are not on this machine")
+pytestmark = needs_fixtures
 
+VERSIONS = ["v1", "v2", "v2Pro", "v2ProPlus"]
 BETWEEN = {"atol": 1e-4, "rtol": 1e-5}
 WAVE = {"atol": 2e-5, "rtol": 0.0}
+#: Arrays that are given, not computed.
+INPUTS = {"ssl", "codes_in", "codes", "text", "refer", "refer2", "sv", "sv2", "noise", "flow_forward_in"}
 
 
-@pytest.fixture(scope="module", params=["v2", "v2Pro"])
-def case(request: pytest.FixtureRequest) -> tuple[AcousticModel, dict[str, torch.Tensor]]:
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
     torch.set_num_threads(1)
-    version = request.param
-    loaded = load_acoustic(lzma.decompress((FIXTURES / f"s2_{version}_small.pth.xz").read_bytes()))
-    assert loaded.version == version
-    with np.load(FIXTURES / f"s2_{version}_small_infer.npz", allow_pickle=False) as data:
-        return loaded.model, {key: torch.from_numpy(data[key]) for key in data.files}
 
 
-def styles(model: AcousticModel, ref: dict[str, torch.Tensor], count: int = 1) -> torch.Tensor:
-    names = ["", "2"][:count]
-    speakers = [ref[f"sv{n}"] for n in names] if "sv" in ref else None
-    return model.reference_style([ref[f"refer{n}"] for n in names], speakers)
+@pytest.fixture(scope="module", params=VERSIONS)
+def case(request: pytest.FixtureRequest) -> tuple[AcousticModel, dict[str, Tensor]]:
+    loaded = load_acoustic(unpacked(f"s2_{request.param}_small.pth.xz"))
+    assert loaded.version == request.param
+    return loaded.model, arrays(f"s2_{request.param}_small_infer.npz")
 
 
-@torch.inference_mode()
-def test_every_boundary_is_the_official_one(case: tuple[AcousticModel, dict[str, torch.Tensor]]) -> None:
-    model, ref = case
-    assert model.ssl_proj is not None
-    torch.testing.assert_close(model.ssl_proj(ref["ssl"]), ref["ssl_proj"], **BETWEEN)
-    assert torch.equal(model.encode_content(ref["ssl"])[0], ref["extract_latent_codes"][0, 0])
-    real = torch.ones(1, 1, ref["refer"].shape[2])
-    torch.testing.assert_close(model.ref_enc(ref["refer"], real), ref["ref_enc"], **BETWEEN)
-    style = styles(model, ref)
-    if "ge_after_sv_prelu" in ref:
-        torch.testing.assert_close(style, ref["ge_after_sv_prelu"], **BETWEEN)
-        torch.testing.assert_close(model.prior_style(style), ref["ge512"], **BETWEEN)
-    codes, phones = ref["codes_in"][0], ref["text"]
-    torch.testing.assert_close(model.quantizer.decode(codes), ref["quantizer_decode"], **BETWEEN)
-    frames = model.code_frames(codes)
-    mask, text_mask = torch.ones(1, 1, frames.shape[2]), torch.ones(1, 1, phones.shape[1])
-    p = model.enc_p
-    hidden = p.encoder_ssl(p.ssl_proj(frames), mask)
-    torch.testing.assert_close(hidden, ref["encoder_ssl"], **BETWEEN)
-    text = p.encoder_text(p.text_embedding(phones).transpose(1, 2), text_mask)
-    torch.testing.assert_close(text, ref["encoder_text"], **BETWEEN)
-    torch.testing.assert_close(p.mrte(hidden, mask, text, text_mask, model.prior_style(style)), ref["mrte"], **BETWEEN)
-    lengths = torch.tensor([frames.shape[2]]), torch.tensor([phones.shape[1]])
-    x, mean, deviation, _ = p(frames, lengths[0], phones, lengths[1], model.prior_style(style))
-    torch.testing.assert_close(x, ref["enc_p_x"], **BETWEEN)
-    torch.testing.assert_close(mean, ref["m_p"], **BETWEEN)
-    torch.testing.assert_close(deviation, ref["logs_p"], **BETWEEN)
-    z = model.flow(mean, mask, style, reverse=True)
-    torch.testing.assert_close(z, ref["flow_reverse"], **BETWEEN)
-    torch.testing.assert_close(model.flow(ref["flow_forward_in"], mask, style), ref["flow_forward"], **BETWEEN)
-    torch.testing.assert_close(model.dec(z, style), ref["dec_wave"], **WAVE)
+def compare(name: str, got: Tensor, wanted: Tensor) -> None:
+    if not wanted.is_floating_point():
+        assert torch.equal(got, wanted), name
+        return
+    wave = "wave" in name or name.startswith("decode_")
+    torch.testing.assert_close(got, wanted, **(WAVE if wave else BETWEEN), msg=lambda text: f"{name}: {text}")
 
 
-@torch.inference_mode()
-def test_whole_decode_is_the_official_wave(case: tuple[AcousticModel, dict[str, torch.Tensor]]) -> None:
-    model, ref = case
-    codes, phones, style = ref["codes_in"][0], ref["text"], styles(model, ref)
-    for name, speed in (("", 1.0), ("_speed0.8", 0.8), ("_speed1.3", 1.3)):
-        wave = model.decode(codes, phones, style, noise_scale=0.0, speed=speed)
-        torch.testing.assert_close(wave, ref[f"decode_ns0{name}"], **WAVE)
-    two = model.decode(codes, phones, styles(model, ref, 2), noise_scale=0.0)
-    torch.testing.assert_close(two, ref["decode_ns0_tworefs"], **WAVE)
-    noisy = model.decode(codes, phones, style, noise_scale=0.5, noise=ref["noise"])
-    torch.testing.assert_close(noisy, ref["decode_ns05_noise"], **WAVE)
+def test_every_boundary_is_the_official_one(case: tuple[AcousticModel, dict[str, Tensor]]) -> None:
+    model, wanted = case
+    seen = []
+    for name, got in walk(model, wanted):
+        compare(name, got, wanted[name])
+        seen.append(name)
+    assert set(seen) == set(wanted) - INPUTS
+    assert len(seen) == len(set(seen))
+
+
+def test_prepared_float32_passes_at_the_same_tolerance(case: tuple[AcousticModel, dict[str, Tensor]]) -> None:
+    model, wanted = case
+    for name, got in walk(prepare(copy.deepcopy(model)), wanted):
+        compare(name, got, wanted[name])
+
+
+@pytest.mark.parametrize(("precision", "least"), [("bfloat16", 29), ("int8", 20)])
+def test_low_precision_waves_stay_close(
+    case: tuple[AcousticModel, dict[str, Tensor]], precision: Precision, least: float
+) -> None:
+    model, wanted = case
+    for name, got in walk(prepare(copy.deepcopy(model), precision), wanted):
+        if "wave" in name or name.startswith("decode_"):
+            assert got.dtype == torch.float32
+            assert snr_db(wanted[name], got) > least, name
+        else:
+            compare(name, got, wanted[name])
+
+
+@pytest.mark.parametrize("version", ["v2", "v2Pro", "v2ProPlus"])
+def test_full_size(version: str) -> None:
+    wanted = arrays(f"full_s2_{version}.npz")
+    model = full_size(official(version))
+    for name, got in walk(model, wanted):
+        compare(name, got, wanted[name])
+    for name, got in walk(prepare(model), wanted):
+        compare(name, got, wanted[name])
+
+
+def test_the_streaming_decoder_gives_the_official_pieces(case: tuple[AcousticModel, dict[str, Tensor]]) -> None:
+    model, wanted = case
+    speakers = [wanted["sv"]] if "sv" in wanted else None
+    style = model.reference_style([wanted["refer"]], speakers)
+    decoder = StreamingDecoder(model, wanted["text"], style, noise_scale=0.0, compat=True)
+    codes = wanted["codes_in"][0]
+    for name, part in (("stream1", codes[:, :12]), ("stream2", codes[:, 12:])):
+        piece = decoder.feed(part)
+        compare(f"{name}_wave", piece.wave, wanted[f"{name}_wave"])
+        compare(f"{name}_latent", piece.latent, wanted[f"{name}_latent"])

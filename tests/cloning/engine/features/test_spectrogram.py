@@ -7,7 +7,16 @@ import torch
 
 from cloning.engine.config import official, starter
 from cloning.engine.features import audio as sound
-from cloning.engine.features.spectrogram import linear, log_mel, magnitude, mel_filters
+from cloning.engine.features.spectrogram import (
+    V3_MEL,
+    V4_MEL,
+    from_unit,
+    linear,
+    log_mel,
+    magnitude,
+    mel_filters,
+    to_unit,
+)
 
 FIXTURES = Path(__file__).parents[5] / "shared" / "fixtures" / "gpt_sovits"
 needs_fixtures = pytest.mark.skipif(not FIXTURES.is_dir(), reason="official fixtures are not here")
@@ -77,3 +86,20 @@ def test_slicer_equals_the_official_one() -> None:
             a["threshold"], a["min_length"], a["min_interval"], a["hop_size"], a["max_sil_kept"]
         )
         assert sound.slices(wave, 32000, settings) == [(start, end) for start, end, _ in case["chunks"]]
+
+
+@needs_fixtures
+def test_equals_the_official_mels_of_v3_and_v4() -> None:
+    with np.load(FIXTURES / "mel.npz", allow_pickle=False) as z:
+        third = torch.tensor(z["wav24k"])
+        fourth = torch.tensor(z["wav32k"])
+        assert np.allclose(log_mel(linear(third, V3_MEL), V3_MEL).numpy(), z["mel_v3"], atol=1e-4, rtol=1e-5)
+        mel = log_mel(linear(fourth, V4_MEL), V4_MEL)
+        assert np.allclose(mel.numpy(), z["mel_v4"], atol=1e-4, rtol=1e-5)
+        assert np.allclose(to_unit(mel).numpy(), z["mel_v4_normed"], atol=1e-4, rtol=1e-5)
+
+
+def test_unit_range_and_back() -> None:
+    mels = torch.tensor([-12.0, -5.0, 2.0])
+    assert to_unit(mels).tolist() == [-1.0, 0.0, 1.0]
+    assert torch.equal(from_unit(to_unit(mels)), mels)

@@ -1,8 +1,13 @@
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from cloning.engine.errors import TextError
 from cloning.engine.text import to_phones
-from cloning.engine.text.english_numbers import cardinal, ordinal, write_out, year
+from cloning.engine.text.english import lexicon, pronounce, read
+from cloning.engine.text.english_lexicon import more, names, upstream
 from cloning.engine.text.letters import sound_out
+from cloning.engine.text.symbols import INDEX
 
 
 @pytest.mark.parametrize(
@@ -22,52 +27,78 @@ def test_reads_as_the_official_front_end(text: str, expected: str) -> None:
     assert to_phones(text, "en").symbols == expected.split()
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("On Jan 20, 1984, it cost $6483.59.",
-         "On Jan twenty , nineteen eighty-four , it cost six thousand four hundred eighty-three dollars and fifty-nine "
-         "cents."),
-        ("1,000,000 dogs", "one million dogs"),
-        ("10.05%", "ten point zero five percent"),
-        ("It is -13 at 3:05", "It is minus thirteen at three oh five"),
-        ("the 21st, 12th and 30th", "the twenty-first, twelfth and thirtieth"),
-        ("Dr. Smith vs. Mr. Jones", "doctor Smith versus mister Jones"),
-        ("e.g. this & that", "for example this and that"),
-        ("2009-12-03", "December third, two thousand nine"),
-        ("the 1950s", "the nineteen fifties"),
-        ("1 km, 22km", "one kilometer, twenty-two kilometers"),
-        ("$1 and £2.50", "one dollar and two pounds and fifty pence"),
-        ("$3 million", "three million dollars"),
-        ("call 007", "call zero zero seven"),
-        ("a@b.com", "a at b dot com"),
-    ],
-)  # fmt: skip
-def test_figures_and_abbreviations_become_words(text: str, expected: str) -> None:
-    assert write_out(text).replace(" ,", ",").replace(" .", ".") == expected.replace(" ,", ",")
-
-
-def test_number_names() -> None:
-    assert cardinal(0) == "zero"
-    assert cardinal(10**14 + 1) == "one hundred trillion one"
-    assert [ordinal(n) for n in (1, 2, 3, 5, 8, 9, 12, 20, 41, 100)] == (
-        ["first", "second", "third", "fifth", "eighth", "ninth", "twelfth", "twentieth", "forty-first", "one hundredth"]
-    )
-    assert [year(n) for n in (1900, 1905, 2000, 2026)] == [
-        "nineteen hundred", "nineteen oh five", "two thousand", "twenty twenty-six",
-    ]  # fmt: skip
+def test_dictionaries_hold_known_symbols_only() -> None:
+    for table in (upstream(), names(), more()):
+        assert all(symbol in INDEX for phones in table.values() for symbol in phones.split())
+    assert len(upstream()) > 125_000
+    assert len(names()) > 19_000
+    assert not set(more()) & set(upstream())
 
 
 def test_words_no_dictionary_has_are_sounded_out() -> None:
     # "quizzically", "xylophonists" as the official front end's network gives them.
     assert sound_out("xylophonists") == ("Z", "AY1", "L", "AH0", "F", "AH0", "N", "AH0", "S", "T", "S")
     assert len(sound_out("antidisestablishmentarianismologically")) > 20
+    assert len(sound_out("antidisestablishmentarianismologically", compat=True)) <= 20
+
+
+def test_compounds_names_and_newer_words_have_their_own_sound() -> None:
+    assert pronounce("touchscreenmaker") == pronounce("touchscreen") + pronounce("maker")
+    assert lexicon("nikolay") is not None
+    assert pronounce("covid") == ["K", "OW1", "V", "IH0", "D"]
 
 
 def test_acronyms_are_spelled_and_shouting_is_not() -> None:
     assert to_phones("The FBI and the HTML.", "en").symbols[2:8] == ["EH1", "F", "B", "IY1", "AY1", "AH0"]
-    assert to_phones("STOP THE CAR NOW", "en").symbols[:4] == ["S", "T", "AA1", "P"]
+    assert to_phones("STOP THE CAR AT 5", "en").symbols[:6] == ["S", "T", "AA1", "P", "DH", "AH0"]
+    assert to_phones("I said NO to the US.", "en").symbols[4:6] == ["N", "OW1"]
+    assert to_phones("I said NO to the US.", "en").symbols[-5:] == ["Y", "UW1", "EH1", "S", "."]
+    assert to_phones("Vitamin A, and a cat", "en").symbols[7:9] == ["EY1", ","]
 
 
 def test_unknown_plurals_follow_their_last_sound() -> None:
     assert to_phones("one two three bass's", "en").symbols[-5:] == ["B", "EY1", "S", "IH0", "Z"]
+    assert pronounce("chatbot's")[-1] == "S"
+    assert pronounce("vlogs")[-1] == "Z"
+
+
+def test_pauses_are_kept() -> None:
+    reading = read("Wait; no — stop (really): “now”…")
+    assert reading.normalised == "Wait, no, stop, really, now…"
+    assert [symbol for symbol in reading.symbols if symbol in ",…"] == [",", ",", ",", ",", "…"]
+
+
+def test_letters_of_other_scripts_are_refused_by_default_only() -> None:
+    with pytest.raises(TextError) as refusal:
+        read("Привет")
+    assert refusal.value.code == "unsupported_characters"
+    assert read("Привет", compat=True).symbols == []
+
+
+@pytest.mark.parametrize("compat", [False, True])
+def test_overrides_win(compat: bool) -> None:
+    overrides = {"vouch": ("V", "UW1", "SH"), "gpt-4": ["F", "AO1", "R"], "new york": ["N", "Y"]}
+    reading = read("Vouch, GPT-4 and New York: vouch's vouchers.", compat=compat, overrides=overrides)
+    given = [symbols for word, symbols in reading.words if word.lower() in (*overrides, "vouch's")]
+    assert given == [["V", "UW1", "SH"], ["F", "AO1", "R"], ["N", "Y"], ["V", "UW1", "SH", "IH0", "Z"]]
+    assert ["V", "AW1", "CH", "ER0", "Z"] in [symbols for _, symbols in reading.words]
+    assert reading.normalised.startswith("Vouch, GPT-4 and New York")
+
+
+@pytest.mark.parametrize("overrides", [{"a": []}, {"a": ["QQ"]}, {" ": ["AH0"]}])
+def test_unusable_overrides_are_refused(overrides: dict[str, list[str]]) -> None:
+    with pytest.raises(TextError) as refusal:
+        read("a", overrides=overrides)
+    assert refusal.value.code == "bad_override"
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(alphabet=st.characters(codec="latin-1"), max_size=60), st.booleans())
+def test_any_latin_text_is_read(text: str, compat: bool) -> None:
+    try:
+        reading = read(text, compat=compat)
+    except TextError:
+        # Letters such as the Greek mu.
+        assert not compat
+        return
+    assert all(symbol in INDEX for symbol in reading.symbols)

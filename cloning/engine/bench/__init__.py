@@ -1,0 +1,1 @@
+"""Speed and memory, each figure beside a plain reference path that ran in the same process."""

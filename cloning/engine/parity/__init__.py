@@ -1,0 +1,1 @@
+"""Comparison with the official implementation: stored inputs and outputs, number for number."""

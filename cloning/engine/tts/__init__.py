@@ -1,0 +1,1 @@
+"""Text to speech as a service: one request object, a pool of voices, streams."""

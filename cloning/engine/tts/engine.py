@@ -1,0 +1,188 @@
+"""Text to speech as a service: any number of requests at once, each with its own voice and its own randomness.
+
+    engine = Engine(models=Path("pretrained_models"))
+    speech = engine.speak(source(Path("voices/anna")), TtsRequest(text="Hello.", text_lang="en", seed=7))
+
+Nothing is global: a request sees its voice, its seed and nothing else, so the same request gives the same samples
+alone or in a crowd, today or tomorrow (on one machine with one number of threads).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cloning.engine.features.mounted import Mounted
+from cloning.engine.synthesis import ATTEMPTS
+from cloning.engine.tts.batching import to_batch
+from cloning.engine.tts.encode import encoded, encoded_stream
+from cloning.engine.tts.job import Job, prepare
+from cloning.engine.tts.join import Wave, laid_out, restored, to_int16
+from cloning.engine.tts.packets import streamed
+from cloning.engine.tts.pool import PoolReport, VoicePool
+from cloning.engine.tts.references import References
+from cloning.engine.tts.request import TtsRequest
+from cloning.engine.tts.speaker import Said, Speaker
+from cloning.engine.tts.voice import LoadedVoice, Precision, VoiceSource
+
+if TYPE_CHECKING:
+    from cloning.engine.text.polyphones import Polyphones
+
+#: Memory for voices when nobody says otherwise: about ten unrelated v2 voices in single precision.
+BUDGET = 4 * 2**30
+#: Modes of the text front end that may read Mandarin.
+MANDARIN = frozenset({"zh", "all_zh", "auto"})
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """`pcm`: float32 mono, at most 1 in size; `rate` in Hz; `seconds` its length; `seed`: gives the same again.
+
+    `doubtful`: sentences whose codes never looked complete. `notes`: what the text had to do without
+    ("bert_missing", "polyphones_built_in").
+    """
+
+    pcm: Wave
+    rate: int
+    seconds: float
+    seed: int
+    doubtful: int
+    notes: tuple[str, ...]
+
+
+class Engine:
+    """Voices, models and remembered references. Thread-safe; every method may be called by many threads at once."""
+
+    def __init__(
+        self,
+        *,
+        models: Path | Mounted | None = None,
+        budget: int = BUDGET,
+        attempts: int = ATTEMPTS,
+        precision: Precision | None = None,
+    ) -> None:
+        """models: folder of a deployment with HuBERT, BERT and the speaker encoder, None when there is none.
+
+        budget: bytes for loaded voices. attempts: how often a sentence is drawn until its codes look complete.
+        precision: None = single precision, which gives upstream's codes.
+        """
+        self.models = Mounted(models) if isinstance(models, Path) else models
+        self.references = References()
+        self._pool: VoicePool[LoadedVoice] = VoicePool(budget)
+        self._attempts = attempts
+        self._precision = precision or Precision()
+
+    def speak(
+        self, voice: VoiceSource, request: TtsRequest, *, progress: Callable[[float], None] | None = None
+    ) -> Speech:
+        """The whole text at once, whatever the request's streaming mode.
+
+        progress(share) is called with growing shares, at last 1.0; what it raises stops the work. Raises EngineError:
+        of text, references, voice files and checkpoints, SynthesisFailed, NoRoom.
+        """
+        request, report = request.seeded(), progress or _ignore
+        with self._lease(voice) as loaded:
+            job = self._prepared(loaded, request)
+            order = to_batch(
+                [len(sentence.normalised) for sentence in job.sentences],
+                request.batch_size,
+                request.batch_threshold,
+                bucket=request.split_bucket and request.speed_factor == 1.0,
+            )
+            speaker = Speaker(job, attempts=self._attempts)
+            batches: list[list[Said]] = []
+            done = 0
+            for indices in order:
+
+                def within(share: float, done: int = done, count: int = len(indices)) -> None:
+                    report((done + share * count) / len(job.sentences) * 0.99)
+
+                batches.append(speaker.say(indices, within))
+                done += len(indices)
+        fragments = restored([[said.wave for said in row] for row in batches], order)
+        pcm = laid_out(fragments, loaded.audio.sample_rate, request.fragment_interval, compat=job.compat)
+        report(1.0)
+        return Speech(
+            pcm=pcm,
+            rate=loaded.audio.sample_rate,
+            seconds=len(pcm) / loaded.audio.sample_rate,
+            seed=request.seed,
+            doubtful=sum(not said.complete for row in batches for said in row),
+            notes=job.notes,
+        )
+
+    def stream(self, voice: VoiceSource, request: TtsRequest) -> Iterator[Wave]:
+        """The sound in packets of float32 samples, one after the other; nothing happens before the first is asked for.
+
+        By the request's streaming mode: 0 one packet, 1 one for each sentence (with the pause before it), 2 and 3 many
+        for each sentence. Close the iterator to stop early: the voice is given back then. Raises as `speak`.
+        """
+        with closing(self._stream(voice, request.seeded())) as stream:
+            for _, packet in stream:
+                yield packet
+
+    def encoded(self, voice: VoiceSource, request: TtsRequest) -> Iterator[bytes]:
+        """The sound as pieces of one file of the request's media type: one piece for mode 0, else as `stream`."""
+        request, compat = request.seeded(), request.compat == "upstream"
+        if not request.streaming_mode:
+            speech = self.speak(voice, request)
+            yield encoded(to_int16(speech.pcm, compat=compat), speech.rate, request.media_type)
+            return
+        with closing(self._stream(voice, request)) as stream:
+            rate, first = next(stream)
+            packets = (to_int16(packet, compat=compat) for packet in chain([first], (wave for _, wave in stream)))
+            yield from encoded_stream(packets, rate, request.media_type)
+
+    def rate(self, voice: VoiceSource) -> int:
+        """Sample rate of the voice in Hz; loads it if need be."""
+        with self._lease(voice) as loaded:
+            return loaded.audio.sample_rate
+
+    def report(self) -> PoolReport:
+        """Measured memory of the loaded voices, and how many are in use."""
+        return self._pool.report()
+
+    def forget(self, voice: VoiceSource) -> bool:
+        """Drop a voice that is not in use, and everything remembered of references. False when it is in use."""
+        self.references.remembered.clear()
+        return self._pool.drop(voice.key())
+
+    def _lease(self, voice: VoiceSource) -> AbstractContextManager[LoadedVoice]:
+        def load() -> LoadedVoice:
+            loaded = voice.load()
+            loaded.precision = self._precision
+            return loaded
+
+        return self._pool.lease(voice.key(), load)
+
+    def _prepared(self, voice: LoadedVoice, request: TtsRequest) -> Job:
+        models = self.models
+        prosody = models.prosody if models is not None and models.has("prosody") else None
+        return prepare(voice, request, self.references, models, prosody, self._polyphones(request))
+
+    def _polyphones(self, request: TtsRequest) -> Polyphones | None:
+        """The large model for Mandarin readings, only where it is mounted and the request can hold Mandarin."""
+        models = self.models
+        if models is None or not (models.has("polyphones") and models.has("prosody")):
+            return None
+        return models.polyphones() if MANDARIN & {request.text_lang, request.prompt_lang} else None
+
+    def _stream(self, voice: VoiceSource, request: TtsRequest) -> Generator[tuple[int, Wave], None, None]:
+        if not request.streaming_mode:
+            speech = self.speak(voice, request)
+            yield speech.rate, speech.pcm
+            return
+        with self._lease(voice) as loaded:
+            job = self._prepared(loaded, request)
+            rate = loaded.audio.sample_rate
+            speaker = Speaker(job, attempts=self._attempts)
+            for packet in streamed(speaker):
+                yield rate, packet
+
+
+def _ignore(_: float) -> None:
+    """Nobody asked for progress."""
