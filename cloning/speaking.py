@@ -58,10 +58,10 @@ def speak(run: Run) -> None:
 def _synthesise(data: bytes, request: SpeechRequest, report: Reporter) -> Speech:
     import torch
 
-    from cloning.engine import synthesis, voicefile
+    from cloning.engine import bases, synthesis, voicefile
 
     torch.set_num_threads(settings.VOUCH_TRAINING_THREADS)
-    voice = voicefile.unpack(data)
+    voice = voicefile.unpack(data, base=bases.shipped)
     wanted = synthesis.SpeechRequest(text=request.text, language=request.language, seed=request.seed)
     return synthesis.synthesise(voice, wanted, progress=lambda share: report("speaking", share * SYNTHESIS_SHARE))
 

@@ -90,7 +90,7 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 def load_semantic(data: bytes) -> LoadedSemantic:
     """Bytes of an official S1 `.ckpt` -> model. Raises CheckpointError."""
-    content, _ = _read(data, MOST_SEMANTIC_BYTES)
+    content, _ = read_content(data, MOST_SEMANTIC_BYTES)
     raw = _section(_plain(content.get("config"), MOST_DEPTH), "model")
     width = _number(raw, "embedding_dim")
     if _number(raw, "hidden_dim") != width or _number(raw, "EOS") != _number(raw, "vocab_size") - 1:
@@ -109,7 +109,7 @@ def load_semantic(data: bytes) -> LoadedSemantic:
     except ConfigError as error:
         raise CheckpointError("bad_config", error.message) from error
     found = {}
-    for name, value in _weights(content, len(data)).items():
+    for name, value in weights_of(content, len(data)).items():
         if not name.startswith("model."):
             raise CheckpointError("wrong_weights", f"{name[:120]} is not a part of an S1 model")
         found[name.removeprefix("model.")] = value
@@ -119,8 +119,8 @@ def load_semantic(data: bytes) -> LoadedSemantic:
 
 def load_acoustic(data: bytes) -> LoadedAcoustic:
     """Bytes of an official v1, v2, v2Pro or v2ProPlus S2 `.pth` -> model. Raises CheckpointError."""
-    content, header = _read(data, MOST_ACOUSTIC_BYTES)
-    found = _weights(content, len(data))
+    content, header = read_content(data, MOST_ACOUSTIC_BYTES)
+    found = weights_of(content, len(data))
     whole = _plain(content.get("config"), MOST_DEPTH)
     raw = _section(whole, "model")
     version = _version(header, found, raw)
@@ -135,8 +135,9 @@ def load_acoustic(data: bytes) -> LoadedAcoustic:
     return LoadedAcoustic(version=version, config=config, audio=audio, model=model, info=_info(content))
 
 
-def _read(data: bytes, most: int) -> tuple[Mapping[str, Any], str | None]:
-    """The unpickled top level and the version its header names."""
+def read_content(data: bytes, most: int) -> tuple[Mapping[str, Any], str | None]:
+    """The top level of a file of at most `most` bytes, nothing in it executed, and the version its header names (None:
+    the content decides). Raises CheckpointError."""
     if len(data) > most:
         raise CheckpointError("too_large", f"the file is larger than {most} bytes")
     header = data[:2]
@@ -172,7 +173,8 @@ def _read(data: bytes, most: int) -> tuple[Mapping[str, Any], str | None]:
     return content, HEADERS[header]
 
 
-def _weights(content: Mapping[str, Any], stored: int) -> dict[str, Tensor]:
+def weights_of(content: Mapping[str, Any], stored: int) -> dict[str, Tensor]:
+    """The named tensors of a file of `stored` bytes. Raises CheckpointError `not_official`."""
     weights = content.get("weight")
     if not isinstance(weights, Mapping) or not weights:
         raise CheckpointError("not_official", "the file has no `weight` dictionary")

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from cloning.engine.bases import shipped
 from cloning.engine.checkpoints import read_bounded
 from cloning.engine.errors import EngineError, VoiceFileError
 from cloning.engine.synthesis import SpeechRequest, synthesise
@@ -94,7 +95,7 @@ def _official(voice: OfficialFolder, options: argparse.Namespace, seed: int) -> 
 def _file(path: Path, options: argparse.Namespace, seed: int) -> tuple[Wave, int, tuple[str, ...]]:
     if options.reference is not None or options.prompt_text is not None or options.compat:
         raise EngineError("bad_request", "a voice file speaks like the reference it keeps, and has no quirks to keep")
-    voice = unpack(read_bounded(path, MOST_BYTES))
+    voice = unpack(read_bounded(path, MOST_BYTES), base=shipped)
     request = SpeechRequest(
         text=options.text,
         seed=seed,

@@ -4,6 +4,9 @@ It holds the weights of S1 and S2 (half precision; single where half would overf
 the voice uses it, and what is kept of the reference speech: its phones, its codes and its style vector. No recording
 and no spectrogram is kept, so nothing in the file plays back. Only safetensors is read, never pickle; every size is
 bounded and every tensor is checked against the description before a model is built.
+
+Format version 1 is a whole voice. Version 2 is what a voice adds to a base (adapters, see engine/lowrank): megabytes,
+and of no use without exactly that base.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import json
 import math
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from cloning.engine import lowrank
 from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.config import EngineConfig
 from cloning.engine.errors import ConfigError, VoiceFileError
@@ -32,6 +36,8 @@ from cloning.engine.weights import fill, first_difference, not_finite, outline
 #: What the description calls this format; the number grows when old readers could misread a new file.
 FORMAT = "vouch-voice"
 FORMAT_VERSION = 1
+#: The version of a voice that is adapters.
+ADAPTER_VERSION = 2
 #: Largest voice accepted. v2ProPlus with posterior and S1 is about 360 MB in half precision.
 MOST_BYTES = 600 * 2**20
 #: Largest safetensors header: about 2,000 tensors at 150 bytes, with the description, leaves ample room.
@@ -47,6 +53,9 @@ HALF_LIMIT = 60000.0
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})?")
 _DIGEST = re.compile(r"([0-9a-f]{64})?")
 _DTYPES = {"F16", "F32", "I64"}
+#: Entries of the description, by format version.
+_ENTRIES = {FORMAT_VERSION: {"format", "format_version", "config", "language", "base_digest", "training"}}
+_ENTRIES[ADAPTER_VERSION] = _ENTRIES[FORMAT_VERSION] | {"adapters"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +116,50 @@ class Voice:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class AdapterVoice:
+    """A voice as what it adds to a base.
+
+    `semantic`, `acoustic`: adapter tensors named and shaped as `lowrank.outline` says, any float precision. `rank`,
+    `alpha`: of the adapters. `config`: the base's, for speaking (no phone head). `base_digest`: `lowrank.base_digest`
+    of the base.
+    """
+
+    config: EngineConfig
+    language: str
+    rank: int
+    alpha: float
+    semantic: Mapping[str, Tensor]
+    acoustic: Mapping[str, Tensor]
+    reference: Reference
+    base_digest: str
+    training: Mapping[str, int | float | str] = field(default_factory=dict)
+
+    def on(self, base: Voice) -> Voice:
+        """The whole voice: the base with the adapters added in, adapted weights in float32.
+
+        Reads every weight of the base once to see that it is the right one. Raises VoiceFileError `wrong_base`.
+        """
+        lean = base.for_speaking()
+        if lean.config != self.config or lowrank.base_digest(lean.semantic, lean.acoustic) != self.base_digest:
+            raise VoiceFileError("wrong_base", "this voice was made on another base")
+        described = lowrank.targets(self.config)
+        scale = self.alpha / self.rank
+        return replace(
+            lean,
+            language=self.language,
+            semantic=lowrank.merged(lean.semantic, self.semantic, described["semantic"], scale),
+            acoustic=lowrank.merged(lean.acoustic, self.acoustic, described["acoustic"], scale),
+            reference=self.reference,
+            base_digest=self.base_digest,
+            training=self.training,
+        )
+
+
+#: A base, or what finds one by its digest (None: not known here).
+BaseSource = Voice | Callable[[str], Voice | None]
+
+
 def digest(data: bytes) -> str:
     """SHA-256 of a voice's bytes, hexadecimal."""
     return hashlib.sha256(data).hexdigest()
@@ -121,22 +174,113 @@ def pack(voice: Voice) -> bytes:
         for name, value in part.items():
             tensors[f"{prefix}.{name}"] = _stored(value)
     if voice.reference is not None:
-        tensors["reference.phones"] = voice.reference.phones.long().cpu().contiguous()
-        tensors["reference.codes"] = voice.reference.codes.long().cpu().contiguous()
-        tensors["reference.style"] = voice.reference.style.detach().float().cpu().contiguous()
+        tensors |= _packed_reference(voice.reference)
+    return _saved(tensors, FORMAT_VERSION, voice)
+
+
+def _packed_reference(reference: Reference) -> dict[str, Tensor]:
+    return {
+        "reference.phones": reference.phones.long().cpu().contiguous(),
+        "reference.codes": reference.codes.long().cpu().contiguous(),
+        "reference.style": reference.style.detach().float().cpu().contiguous(),
+    }
+
+
+def _saved(tensors: dict[str, Tensor], version: int, voice: Voice | AdapterVoice, **more: Any) -> bytes:
     description = {
         "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        "format_version": version,
         "config": voice.config.to_dict(),
         "language": voice.language,
         "base_digest": voice.base_digest,
         "training": dict(voice.training),
+        **more,
     }
     return save(tensors, {"voice": json.dumps(description, sort_keys=True, allow_nan=False)})
 
 
-def unpack(data: bytes) -> Voice:
-    """Bytes -> checked voice, weights still in the stored precision. Raises VoiceFileError."""
+def unpack(data: bytes, *, base: BaseSource | None = None) -> Voice:
+    """Bytes -> checked voice, weights still in the stored precision.
+
+    A voice of adapters needs its base, and comes back whole (see `AdapterVoice.on`). Raises VoiceFileError, for the
+    base: `needs_base` (none given), `unknown_base` (`base` does not find it), `wrong_base`.
+    """
+    description, parts = _read(data)
+    if description["format_version"] == ADAPTER_VERSION:
+        return _on_base(_adapter_voice(description, parts), base)
+    kept = parts["reference"]
+    voice = Voice(
+        config=_config(description),
+        language=description["language"],
+        semantic=parts["semantic"],
+        acoustic=parts["acoustic"],
+        content=parts["content"] or None,
+        reference=Reference(**kept) if kept else None,
+        base_digest=description["base_digest"],
+        training=description["training"],
+    )
+    _validate(voice)
+    return voice
+
+
+def pack_adapters(voice: AdapterVoice) -> bytes:
+    """Adapters -> bytes, in half precision; the same voice always gives the same bytes. Raises VoiceFileError."""
+    _validate_adapters(voice)
+    tensors = _packed_reference(voice.reference)
+    for prefix, part in (("semantic", voice.semantic), ("acoustic", voice.acoustic)):
+        for name, value in part.items():
+            tensors[f"{prefix}.{name}"] = _stored(value)
+    adapters = {"rank": voice.rank, "alpha": voice.alpha}
+    return _saved(tensors, ADAPTER_VERSION, voice, adapters=adapters)
+
+
+def unpack_adapters(data: bytes) -> AdapterVoice:
+    """Bytes -> checked adapters, without a base. Raises VoiceFileError, `whole_voice` for a voice of version 1."""
+    description, parts = _read(data)
+    if description["format_version"] != ADAPTER_VERSION:
+        raise VoiceFileError("whole_voice", "this voice is whole; it does not consist of adapters")
+    return _adapter_voice(description, parts)
+
+
+def _on_base(adapters: AdapterVoice, base: BaseSource | None) -> Voice:
+    if base is None:
+        raise VoiceFileError("needs_base", "this voice is what it adds to a base; the base is needed to speak with it")
+    found = base if isinstance(base, Voice) else base(adapters.base_digest)
+    if found is None:
+        raise VoiceFileError("unknown_base", "the base that this voice was made on is not known here")
+    return adapters.on(found)
+
+
+def _adapter_voice(description: dict[str, Any], parts: dict[str, dict[str, Tensor]]) -> AdapterVoice:
+    adapters = description["adapters"]
+    if not isinstance(adapters, dict) or set(adapters) != {"rank", "alpha"}:
+        raise VoiceFileError("bad_description", "the adapters are not described by rank and alpha")
+    if parts["content"] or not parts["reference"]:
+        raise VoiceFileError("wrong_weights", "a voice of adapters has a reference and no content encoder")
+    voice = AdapterVoice(
+        config=_config(description),
+        language=description["language"],
+        rank=adapters["rank"],
+        alpha=adapters["alpha"],
+        semantic=parts["semantic"],
+        acoustic=parts["acoustic"],
+        reference=Reference(**parts["reference"]),
+        base_digest=description["base_digest"],
+        training=description["training"],
+    )
+    _validate_adapters(voice)
+    return voice
+
+
+def _config(description: dict[str, Any]) -> EngineConfig:
+    try:
+        return EngineConfig.from_dict(description["config"])
+    except ConfigError as error:
+        raise VoiceFileError("bad_description", error.message) from error
+
+
+def _read(data: bytes) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
+    """Description, and tensors by part and name; neither is checked against the other yet."""
     description = _description(data)
     try:
         tensors = load(data)
@@ -151,22 +295,7 @@ def unpack(data: bytes) -> Voice:
     kept = parts["reference"]
     if kept and set(kept) != {"phones", "codes", "style"}:
         raise VoiceFileError("wrong_reference", "the reference is incomplete")
-    try:
-        config = EngineConfig.from_dict(description["config"])
-    except ConfigError as error:
-        raise VoiceFileError("bad_description", error.message) from error
-    voice = Voice(
-        config=config,
-        language=description["language"],
-        semantic=parts["semantic"],
-        acoustic=parts["acoustic"],
-        content=parts["content"] or None,
-        reference=Reference(**kept) if kept else None,
-        base_digest=description["base_digest"],
-        training=description["training"],
-    )
-    _validate(voice)
-    return voice
+    return description, parts
 
 
 def _description(data: bytes) -> dict[str, Any]:
@@ -186,21 +315,17 @@ def _description(data: bytes) -> dict[str, Any]:
         raise VoiceFileError("damaged", "the file holds numbers of a kind no voice has")
     if not isinstance(description, dict):
         raise VoiceFileError("bad_description", "the voice description is not an object")
-    wanted = {"format", "format_version", "config", "language", "base_digest", "training"}
-    if set(description) != wanted:
-        raise VoiceFileError("bad_description", "the voice description has missing or unknown entries")
-    if description["format"] != FORMAT or description["format_version"] != FORMAT_VERSION:
+    version = description.get("format_version")
+    if description.get("format") != FORMAT or type(version) is not int or version not in _ENTRIES:
         raise VoiceFileError("unsupported_version", "this voice was written in a format that is not known here")
+    if set(description) != _ENTRIES[version]:
+        raise VoiceFileError("bad_description", "the voice description has missing or unknown entries")
     return description
 
 
 def _validate(voice: Voice) -> None:
     """One rule for both directions: whatever `pack` writes, `unpack` takes, and the other way round."""
-    if not isinstance(voice.language, str) or not _LANGUAGE.fullmatch(voice.language):
-        raise VoiceFileError("bad_description", "the language is not a language code")
-    if not isinstance(voice.base_digest, str) or not _DIGEST.fullmatch(voice.base_digest):
-        raise VoiceFileError("bad_description", "the base digest is not a SHA-256")
-    _check_summary(voice.training)
+    _check_words(voice)
     config = voice.config
     posterior = _has_posterior(voice.acoustic)
     expected = [
@@ -216,14 +341,40 @@ def _validate(voice: Voice) -> None:
             raise VoiceFileError("wrong_weights", "only the built-in content encoder is carried inside a voice")
         expected.append(("content", voice.content, outline(lambda: ContentEncoder(config.content))))
     for part, tensors, names in expected:
-        difference = first_difference(names, tensors)
-        if difference is not None:
-            raise VoiceFileError("wrong_weights", f"{part}: {difference}")
-        broken = not_finite(tensors)
-        if broken is not None:
-            raise VoiceFileError("not_finite", f"{part}: {broken} holds NaN or infinity")
+        _check_tensors(part, tensors, names)
     if voice.reference is not None:
         _check_reference(voice.reference, config)
+
+
+def _validate_adapters(voice: AdapterVoice) -> None:
+    _check_words(voice)
+    rank, alpha = voice.rank, voice.alpha
+    if not voice.base_digest or voice.config.semantic.phone_classes:
+        raise VoiceFileError("bad_description", "a voice of adapters names its base and has no phone head")
+    if type(rank) is not int or not 1 <= rank <= lowrank.MOST_RANK:
+        raise VoiceFileError("bad_description", f"the rank of adapters is 1..{lowrank.MOST_RANK}")
+    if type(alpha) not in (int, float) or not 0 < alpha <= lowrank.MOST_ALPHA:
+        raise VoiceFileError("bad_description", f"the alpha of adapters is above 0 and at most {lowrank.MOST_ALPHA:g}")
+    for part, tensors in (("semantic", voice.semantic), ("acoustic", voice.acoustic)):
+        _check_tensors(part, tensors, lowrank.outline(voice.config, part, rank))
+    _check_reference(voice.reference, voice.config)
+
+
+def _check_words(voice: Voice | AdapterVoice) -> None:
+    if not isinstance(voice.language, str) or not _LANGUAGE.fullmatch(voice.language):
+        raise VoiceFileError("bad_description", "the language is not a language code")
+    if not isinstance(voice.base_digest, str) or not _DIGEST.fullmatch(voice.base_digest):
+        raise VoiceFileError("bad_description", "the base digest is not a SHA-256")
+    _check_summary(voice.training)
+
+
+def _check_tensors(part: str, tensors: Mapping[str, Tensor], names: Mapping[str, tuple[int, ...]]) -> None:
+    difference = first_difference(names, tensors)
+    if difference is not None:
+        raise VoiceFileError("wrong_weights", f"{part}: {difference}")
+    broken = not_finite(tensors)
+    if broken is not None:
+        raise VoiceFileError("not_finite", f"{part}: {broken} holds NaN or infinity")
 
 
 def _check_reference(reference: Reference, config: EngineConfig) -> None:

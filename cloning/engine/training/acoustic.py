@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -21,19 +21,23 @@ from cloning.engine.acoustic.losses import (
     multi_resolution_loss,
 )
 from cloning.engine.features.spectrogram import linear
-from cloning.engine.training.batches import CODE_STEP, PHONE_STEP, pick, stack
+from cloning.engine.training.batches import CODE_STEP, PHONE_STEP, pick, speakers, stack
+from cloning.engine.training.codes import CodeTraining
+from cloning.engine.training.groups import ACOUSTIC_TEXT, groups
 from cloning.engine.training.loop import rate_at, step_optimiser
 from cloning.engine.training.prepare import Item
 from cloning.engine.training.recipe import AcousticRecipe
 
-#: Parts that know language rather than a voice; they learn more slowly.
-TEXT_PARTS = ("enc_p.text_embedding", "enc_p.encoder_text", "enc_p.mrte", "enc_p.encoder_ssl")
 #: Gradient norm bound of the critics.
 CRITIC_CLIP = 100.0
 
 
 class AcousticStage:
-    """Trains an AcousticModel; its codebook stays as it is. Items must be at least one segment long to be used."""
+    """Trains an AcousticModel. Items must be at least one segment long to be used.
+
+    Its codebook stays as it is, unless the recipe has a `commitment`: then `content` (waves B x N -> content frames
+    B x content_dim x F) says what the codes stand for.
+    """
 
     name = "acoustic"
 
@@ -46,7 +50,11 @@ class AcousticStage:
         bfloat16: bool,
         device: str,
         seed: int,
+        critics: Mapping[str, Tensor] | None = None,
+        content: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
+        if recipe.commitment and content is None:
+            raise ValueError("codes can only be trained from content frames")
         self.model = model.to(device)
         self.recipe = recipe
         self.steps = recipe.steps
@@ -54,20 +62,15 @@ class AcousticStage:
         self.bfloat16 = bfloat16
         self.span = model.config.frames_per_code
         self.items = [item for item in items if len(item.codes) * self.span >= model.config.segment_frames]
-        text = [p for name, p in model.named_parameters() if name.startswith(TEXT_PARTS) and p.requires_grad]
-        rest = [p for name, p in model.named_parameters() if not name.startswith(TEXT_PARTS) and p.requires_grad]
+        self.content = content
+        self.codes = CodeTraining(model) if recipe.commitment else None
         self.optimiser = torch.optim.AdamW(
-            [
-                {"params": rest, "peak": recipe.learning_rate},
-                {"params": text, "peak": recipe.learning_rate * recipe.text_rate},
-            ],
+            groups(model, recipe.learning_rate, {ACOUSTIC_TEXT: recipe.text_rate}, recipe.frozen),
             lr=recipe.learning_rate, betas=recipe.betas, eps=1e-9, weight_decay=0.01,
         )  # fmt: skip
         self.critics: Discriminators | None = None
         if recipe.adversarial_from is not None:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
-                self.critics = Discriminators(model.config).to(device)
+            self.critics = build_critics(model, seed, critics).to(device)
             self.critic_optimiser = torch.optim.AdamW(
                 [{"params": list(self.critics.parameters()), "peak": recipe.critic_rate}],
                 lr=recipe.critic_rate, betas=recipe.betas, eps=1e-9,
@@ -94,19 +97,33 @@ class AcousticStage:
         waves = waves.to(self.device)
         with torch.no_grad():
             spec = linear(waves, audio)
+        lengths = (code_lengths * self.span).to(self.device)
+        speaker = speakers(items, dim=self.model.config.speaker_dim)
+        frames: Tensor | None = None
+        commitment: Tensor | float = 0.0
+        if self.codes is not None and self.content is not None:
+            with torch.no_grad():
+                heard = self.content(waves)
+            frames, commitment = self.codes(heard, code_lengths.to(self.device), generator)
         with torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.bfloat16):
             out = self.model(
-                codes.to(self.device), spec, (code_lengths * self.span).to(self.device),
-                phones.to(self.device), phone_lengths.to(self.device), generator=generator,
+                codes.to(self.device), spec, lengths, phones.to(self.device), phone_lengths.to(self.device),
+                generator=generator, frames=frames, speaker=None if speaker is None else speaker.to(self.device),
             )  # fmt: skip
         fake = out.wave.float()
         real = slice_segments(waves[:, None], out.starts * audio.hop, segment * audio.hop)
         share = rate_at(step, steps=self.steps, warm_up=self.recipe.warm_up, final=self.recipe.final)
         spectral = mel_loss(fake, real, audio)
         loss = self.recipe.mel_weight * spectral + KL_WEIGHT * kl_loss(out)
-        loss = loss + self.recipe.resolution_weight * multi_resolution_loss(fake, real)
+        loss = (
+            loss
+            + self.recipe.commitment * commitment
+            + self.recipe.resolution_weight * multi_resolution_loss(fake, real)
+        )
         if self.critics is not None and step > (self.recipe.adversarial_from or 0):
-            extra = self._adversarial(self.critics, fake, real, share)
+            for group in self.critic_optimiser.param_groups:
+                group["lr"] = group["peak"] * share
+            extra = adversarial_losses(self.critics, self.critic_optimiser, fake, real, clip=CRITIC_CLIP)
             if extra is None:
                 return None
             loss = loss + extra
@@ -114,12 +131,30 @@ class AcousticStage:
             return None
         return float(spectral.detach())
 
-    def _adversarial(self, critics: Discriminators, fake: Tensor, real: Tensor, share: float) -> Tensor | None:
-        """Train the critics on this batch, then ask them. None when their step was not finite."""
-        verdict = discriminator_loss(critics(real), critics(fake.detach()))
-        if not step_optimiser(verdict, critics, self.critic_optimiser, share=share, clip=CRITIC_CLIP):
-            return None
-        with torch.no_grad():
-            on_real = critics(real)
-        on_fake = critics(fake)
-        return adversarial_loss(on_fake) + FEATURE_WEIGHT * feature_loss(on_real, on_fake)
+
+def build_critics(model: AcousticModel, seed: int, weights: Mapping[str, Tensor] | None) -> Discriminators:
+    """The critics of a model, from a base's weights or from random ones that depend on the seed only."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        critics = Discriminators(model.config)
+    if weights is not None:
+        critics.load_state_dict({name: value.float() for name, value in weights.items()})
+    return critics.train()
+
+
+def adversarial_losses(
+    critics: Discriminators, optimiser: torch.optim.Optimizer, fake: Tensor, real: Tensor, *, clip: float
+) -> Tensor | None:
+    """Train the critics on this batch of waves (B x 1 x N each), then ask them: the generator's adversarial and feature
+    losses. None when the critics' step was not finite. Their rates are the optimiser's `lr` as set by the caller."""
+    critics.requires_grad_(True)
+    verdict = discriminator_loss(critics(real), critics(fake.detach()))
+    if not step_optimiser(verdict, critics, optimiser, share=None, clip=clip):
+        return None
+    with torch.no_grad():
+        on_real = critics(real)
+    # The generator's loss needs gradients through the critics, not of them. They stay so until the next call: the
+    # generator's backward pass may compute their insides again (memory.recompute).
+    critics.requires_grad_(False)
+    on_fake = critics(fake)
+    return adversarial_loss(on_fake) + FEATURE_WEIGHT * feature_loss(on_real, on_fake)

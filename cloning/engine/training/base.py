@@ -28,7 +28,8 @@ _STARTER = Path(__file__).parents[1] / "starter"
 class Base:
     """Weights under the models' own names. `semantic` or `acoustic` None: that model starts from random weights.
 
-    `codebook` is (codes, code_dim). `digest`: SHA-256 over the files, "" for a base that is in no file.
+    `codebook` is (codes, code_dim). `digest`: SHA-256 over the files, "" for a base that is in no file. `content` is
+    empty where the content encoder is HuBERT. `critics`: weights of S2's discriminators, None: random ones.
     """
 
     config: EngineConfig
@@ -37,6 +38,7 @@ class Base:
     semantic: Mapping[str, Tensor] | None
     acoustic: Mapping[str, Tensor] | None
     digest: str
+    critics: Mapping[str, Tensor] | None = None
 
     def build_content(self) -> ContentEncoder:
         model = ContentEncoder(self.config.content)

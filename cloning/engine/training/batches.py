@@ -38,3 +38,31 @@ def stack(rows: Sequence[Tensor], step: int, value: float = 0) -> tuple[Tensor, 
     width = -(-int(lengths.max()) // step) * step
     padded = pad_sequence(list(rows), batch_first=True, padding_value=value)
     return torch.nn.functional.pad(padded, (0, width - padded.shape[1]), value=value), lengths
+
+
+def prosody(chains: Sequence[Sequence[Item]], *, dim: int, width: int) -> Tensor | None:
+    """BERT features of rows of items laid end to end, B x dim x width, zeros where an item has none.
+
+    None when the model takes none (dim 0) or no item has any, which is the same to the model as zeros.
+    """
+    if not dim or all(item.bert is None for chain in chains for item in chain):
+        return None
+    rows = torch.zeros(len(chains), dim, width)
+    for row, chain in zip(rows, chains, strict=True):
+        start = 0
+        for item in chain:
+            end = start + len(item.phones)
+            if item.bert is not None:
+                row[:, start:end] = item.bert
+            start = end
+    return rows
+
+
+def speakers(items: Sequence[Item], *, dim: int) -> Tensor | None:
+    """Speaker vectors B x dim for a Pro model, None for every other (dim 0). Raises ValueError if one is missing."""
+    if not dim:
+        return None
+    vectors = [item.speaker_vector for item in items if item.speaker_vector is not None]
+    if len(vectors) < len(items):
+        raise ValueError("this model needs a speaker vector for every item")
+    return torch.stack(vectors)

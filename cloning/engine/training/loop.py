@@ -100,9 +100,13 @@ def run(
 
 
 def step_optimiser(
-    loss: Tensor, model: nn.Module, optimiser: torch.optim.Optimizer, *, share: float, clip: float
+    loss: Tensor, model: nn.Module, optimiser: torch.optim.Optimizer, *, share: float | None, clip: float
 ) -> bool:
-    """Backward, clip, step with the groups' `peak` rate times share. False: not finite, and nothing was changed."""
+    """Backward, clip, step with the groups' `peak` rate times share (None: with their `lr` as it is).
+
+    `clip` is the largest gradient norm let through; inf lets everything finite through. False: not finite, and nothing
+    was changed.
+    """
     optimiser.zero_grad(set_to_none=True)
     if not bool(torch.isfinite(loss.detach())):
         return False
@@ -111,8 +115,9 @@ def step_optimiser(
     if not bool(torch.isfinite(norm)):
         optimiser.zero_grad(set_to_none=True)
         return False
-    for group in optimiser.param_groups:
-        group["lr"] = group["peak"] * share
+    if share is not None:
+        for group in optimiser.param_groups:
+            group["lr"] = group["peak"] * share
     optimiser.step()
     return True
 

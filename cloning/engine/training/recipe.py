@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cloning.engine.training.adapters import AdapterRecipe
+    from cloning.engine.training.early import EarlyStop
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,12 @@ class SemanticRecipe:
     #: Gradient norm above which gradients are scaled down.
     clip: float = 1.0
     betas: tuple[float, float] = (0.9, 0.95)
+    #: Rate of the text embedding and the BERT projection relative to the rest; 0: frozen.
+    text_rate: float = 1.0
+    #: Names of further parameters that do not move, by their beginnings ("h.layers.0").
+    frozen: tuple[str, ...] = ()
+    #: Weight of the preference of each sentence to a spoiled copy of it (DPO); 0: off. Batches are half as large then.
+    preference: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -34,16 +45,38 @@ class AcousticRecipe:
     #: Content frames of one batch at most: bounds memory and step time for long utterances.
     batch_frames: int = 1600
     learning_rate: float = 3e-4
-    #: Rate of the text and code encoders relative to the rest: they know their job from the base (upstream's 0.4).
+    #: Rate of the text and code encoders relative to the rest: they know their job from the base (upstream's 0.4);
+    #: 0: frozen.
     text_rate: float = 0.4
+    #: Names of further parameters that do not move, by their beginnings ("flow.", "dec.").
+    frozen: tuple[str, ...] = ()
     mel_weight: float = 30.0
     resolution_weight: float = 10.0
     adversarial_from: int | None = None
     critic_rate: float = 2e-4
+    #: Weight of the distance between content vectors and their codes; above 0 the codes are trained as well, from the
+    #: gradient that upstream's frozen quantizer never gets. For a base only: the voices of a base share its codes.
+    commitment: float = 0.0
     warm_up: int = 5
     final: float = 0.2
     clip: float = 200.0
     betas: tuple[float, float] = (0.8, 0.99)
+
+
+@dataclass(frozen=True)
+class OfficialRecipe:
+    """What a person can set in the official fine-tune; all else is fixed in `upstream_semantic_stage` and
+    `upstream_acoustic_stage`. The defaults are the official ones, but for the batch, which follows the GPU's memory
+    there (GiB / 2)."""
+
+    semantic_epochs: int = 15
+    semantic_batch: int = 8
+    #: DPO: each sentence preferred to a copy with a repeated stretch, at half the batch.
+    preference: bool = False
+    acoustic_epochs: int = 8
+    acoustic_batch: int = 8
+    #: Rate of text embedding, text encoder and MRTE relative to the rest.
+    text_low_rate: float = 0.4
 
 
 @dataclass(frozen=True)
@@ -61,6 +94,15 @@ class TrainingRecipe:
     checkpoint_every: int = 50
     #: Steps whose loss or gradient is not finite are left out; more than this many end the training.
     most_skipped: int = 10
+    #: Gradient checkpointing (Chen et al. 2016): the insides of the large blocks are computed again in the backward
+    #: pass instead of kept. Same result, less memory, about a third more time.
+    recompute: bool = False
+    #: Set: both stages as upstream trains them (compat="upstream"); `semantic` and `acoustic` are not looked at.
+    official: OfficialRecipe | None = None
+    #: Set: low-rank adapters are trained and the base stays as it is.
+    adapters: AdapterRecipe | None = None
+    #: Set: training ends when held-out seconds stop getting better.
+    early: EarlyStop | None = None
 
     @classmethod
     def demo(cls) -> TrainingRecipe:
@@ -74,6 +116,30 @@ class TrainingRecipe:
             semantic=SemanticRecipe(steps=40),
             acoustic=AcousticRecipe(steps=800, adversarial_from=400),
             checkpoint_every=100,
+        )
+
+    @classmethod
+    def upstream(
+        cls,
+        *,
+        semantic_epochs: int = 15,
+        acoustic_epochs: int = 8,
+        batch: int = 8,
+        preference: bool = False,
+        text_low_rate: float = 0.4,
+        bfloat16: bool = False,
+    ) -> TrainingRecipe:
+        """The official fine-tune with its quirks; the official interface offers 2 to 50 epochs of S1, 1 to 25 of S2."""
+        return cls(
+            bfloat16=bfloat16,
+            official=OfficialRecipe(
+                semantic_epochs=semantic_epochs,
+                semantic_batch=batch,
+                preference=preference,
+                acoustic_epochs=acoustic_epochs,
+                acoustic_batch=batch,
+                text_low_rate=text_low_rate,
+            ),
         )
 
     @classmethod

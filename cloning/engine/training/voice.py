@@ -5,20 +5,32 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from cloning.engine.acoustic.generator import AcousticModel
+from cloning.engine.bases import as_voice
 from cloning.engine.errors import TrainingRefused
 from cloning.engine.features.spectrogram import linear
-from cloning.engine.training.acoustic import AcousticStage
+from cloning.engine.lowrank import base_digest
+from cloning.engine.semantic.model import Text2Semantic
+from cloning.engine.training.adapters import Attached, attach
 from cloning.engine.training.base import Base, starter_base
+from cloning.engine.training.doubts import MOST_COMPARED, two_speakers
+from cloning.engine.training.early import Watched, acoustic_loss, divide
+from cloning.engine.training.frugal import Frugal
+from cloning.engine.training.hearing import OfficialHearing
 from cloning.engine.training.loop import CheckpointSink, Progress, Stage, freeze, restore, run, thaw
 from cloning.engine.training.prepare import Item, Material, Recording, prepare
 from cloning.engine.training.recipe import TrainingRecipe
-from cloning.engine.training.semantic import SemanticStage
-from cloning.engine.voicefile import Reference, Voice, pack
+from cloning.engine.training.semantic import semantic_loss
+from cloning.engine.training.stages import build_stages
+from cloning.engine.voicefile import AdapterVoice, Reference, Voice, pack, pack_adapters
 
 #: The reference utterance has about this many seconds: long enough to show the voice, short enough to prompt quickly.
 REFERENCE_SECONDS = 4.0
@@ -27,6 +39,8 @@ STYLE_UTTERANCES = 12
 #: Models that read better without a prompt: the small base loses its place behind one (measured: phone error 0.83
 #: with a prompt, 0.68 without).
 UNPROMPTED = frozenset({"starter"})
+#: Models whose style vectors tell speakers apart as `doubts` expects; the others were not measured.
+HEARS_SPEAKERS = frozenset({"starter"})
 
 
 def train_voice(
@@ -41,103 +55,192 @@ def train_voice(
     resume: bytes | None = None,
     should_stop: Callable[[], bool] | None = None,
     device: str = "cpu",
+    hearing: OfficialHearing | None = None,
+    keep: Path | None = None,
 ) -> bytes:
-    """Train a voice; return the bytes of a voice file (voicefile.pack).
+    """Train a voice; return the bytes of a voice file (voicefile.pack; pack_adapters with `recipe.adapters`).
 
     base None: the shipped starter base. The same input and seed give the same bytes on the same machine with the same
-    number of threads. `checkpoint` receives a resumable state every `checkpoint_every` steps and when stopping; given
-    back as `resume=`, with the same recordings, recipe, base and seed, it continues to the same result. A checkpoint
-    holds weights trained on the voice: treat it like the voice.
-    Raises TrainingRefused (unusable material, see prepare; `bad_checkpoint`), TextError (unsupported language) and
-    TrainingFailed (`not_finite`, `stopped`).
+    number of threads, unless memory runs out on the way (see training.frugal). `checkpoint` receives a resumable state
+    every `checkpoint_every` steps and when stopping; given back as `resume=`, with the same recordings, recipe, base
+    and seed, it continues to the same result. A checkpoint holds weights trained on the voice: treat it like the voice.
+    `hearing`: the encoders that an official base needs, made for this base; `compat` in it prepares as upstream does.
+    `keep`: see prepare. The voice's `training` summary tells what was left out or looked doubtful.
+    Raises TrainingRefused (unusable material, see prepare; `no_models`, `bad_recipe`, `bad_checkpoint`, `no_items`),
+    TextError (unsupported language) and TrainingFailed (`not_finite`, `stopped`, `out_of_memory`).
     """
+    base = base or starter_base()
+    if (base.config.content.kind == "hubert") != (hearing is not None):
+        raise TrainingRefused("no_models", "an official base needs the mounted encoders, and only an official one")
     threads = torch.get_num_threads()
     torch.set_num_threads(recipe.threads)
     try:
         # Building models draws from torch's global generator; nobody else's draws may change by that.
         with torch.random.fork_rng(devices=[]):
-            return _train(
-                recordings,
-                language,
-                recipe,
-                base or starter_base(),
-                seed,
-                progress,
-                checkpoint,
-                resume,
-                should_stop,
-                device,
+            progress(Progress("prepare", 0, 1, 0.0, 0.0))
+            encoder = base.build_content() if hearing is None else hearing
+            material = prepare(
+                recordings, language=language, config=base.config, encoder=encoder, codebook=base.codebook, keep=keep
             )
+            progress(Progress("prepare", 1, 1, 0.0, 0.0))
+            run_ = _Run(material, language, recipe, base, seed, progress, device)
+            run_.train(checkpoint, resume, should_stop)
+            return run_.packed()
     finally:
         torch.set_num_threads(threads)
 
 
-def _train(
-    recordings: Sequence[Recording],
-    language: str,
-    recipe: TrainingRecipe,
-    base: Base,
-    seed: int,
-    progress: Callable[[Progress], None],
-    checkpoint: CheckpointSink | None,
-    resume: bytes | None,
-    should_stop: Callable[[], bool] | None,
-    device: str,
-) -> bytes:
-    progress(Progress("prepare", 0, 1, 0.0, 0.0))
-    material = prepare(
-        recordings, language=language, config=base.config, encoder=base.build_content(), codebook=base.codebook
-    )
-    progress(Progress("prepare", 1, 1, 0.0, 0.0))
-    semantic = base.build_semantic(seed)
-    acoustic = base.build_acoustic(seed)
-    stages: list[Stage] = [
-        SemanticStage(semantic, material.items, recipe.semantic, bfloat16=recipe.bfloat16, device=device),
-        AcousticStage(acoustic, material.items, recipe.acoustic, bfloat16=recipe.bfloat16, device=device, seed=seed),
-    ]
-    print_ = fingerprint(material, recipe, base, seed)
-    first, start = 0, 0
-    if resume is not None:
+class _Run:
+    """One training, from prepared material to bytes."""
+
+    def __init__(
+        self,
+        material: Material,
+        language: str,
+        recipe: TrainingRecipe,
+        base: Base,
+        seed: int,
+        progress: Callable[[Progress], None],
+        device: str,
+    ) -> None:
+        self.material, self.language, self.recipe, self.base, self.seed = material, language, recipe, base, seed
+        self.progress = progress
+        # Adapters belong to a base that others have too, so parts that it lacks must not depend on this seed.
+        self.semantic = base.build_semantic(0 if recipe.adapters else seed)
+        self.acoustic = base.build_acoustic(0 if recipe.adapters else seed)
+        self.notes = [*material.notes]
+        if base.config.version in HEARS_SPEAKERS and base.acoustic is not None and two_speakers(self._styles()):
+            self.notes.append("two_speakers")
+        self.adapters: list[Attached] = []
+        if recipe.adapters:
+            if recipe.official:
+                raise TrainingRefused("bad_recipe", "the official recipe trains whole models, not adapters")
+            self.adapters = [attach(m, recipe.adapters, seeds=[seed]) for m in (self.semantic, self.acoustic)]
+        items, self.held = divide(material.items, recipe.early) if recipe.early else (list(material.items), [])
+        self.stages: list[Stage] = [
+            Frugal(stage)
+            for stage in build_stages(
+                recipe, self.semantic, self.acoustic, items, config=base.config, device=device, seed=seed,
+                critics=base.critics,
+            )
+        ]  # fmt: skip
+        self.frugal: list[Frugal] = [stage for stage in self.stages if isinstance(stage, Frugal)]
+        if recipe.early and self.held:
+            rule, weight = recipe.early, recipe.acoustic.mel_weight
+            readable = [item for item in self.held if item.has_text]
+            self.stages = [
+                Watched(self.stages[0], self.semantic, rule, lambda: held_semantic_loss(self.semantic, readable)),
+                Watched(
+                    self.stages[1], self.acoustic, rule,
+                    lambda: acoustic_loss(self.acoustic, self.held, mel_weight=weight),
+                ),
+            ]  # fmt: skip
+        self.skipped = 0
+
+    def train(
+        self, checkpoint: CheckpointSink | None, resume: bytes | None, should_stop: Callable[[], bool] | None
+    ) -> None:
+        print_ = fingerprint(self.material, self.recipe, self.base, self.seed)
+        first, start = self._restored(resume, print_) if resume is not None else (0, 0)
+        for stage in self.stages[first:]:
+
+            def save_at(step: int, stage: Stage = stage, sink: CheckpointSink | None = checkpoint) -> None:
+                if sink is None:
+                    return
+                about = {
+                    "fingerprint": print_, "stage": stage.name, "step": step, "skipped": self.skipped,
+                    "halved": [frugal.halved for frugal in self.frugal],
+                }  # fmt: skip
+                sink(freeze(about, {"semantic": self.semantic} | stage.modules(), stage.optimisers()))
+
+            run(
+                stage, seed=self.seed, start=start, progress=self._told, most_skipped=self.recipe.most_skipped,
+                checkpoint_every=self.recipe.checkpoint_every, save_at=save_at if checkpoint else None,
+                should_stop=should_stop,
+            )  # fmt: skip
+            start = 0
+
+    def packed(self) -> bytes:
+        self.semantic.eval().cpu()
+        self.acoustic.eval().cpu()
+        kept = reference(self.acoustic, self.material, self.base.config.version)
+        summary: dict[str, int | float | str] = {
+            "speech_seconds": round(self.material.speech_seconds, 2),
+            "dropped_seconds": round(self.material.dropped_seconds, 2),
+            "utterances": len(self.material.items),
+            "held_out": len(self.held),
+            "semantic_steps": self.stages[0].steps,
+            "acoustic_steps": self.stages[1].steps,
+            "skipped_steps": self.skipped,
+            "batches_halved": sum(frugal.halved for frugal in self.frugal),
+            "notes": ", ".join(self.notes),
+            "seed": self.seed,
+        }
+        if self.recipe.adapters:
+            whole = as_voice(self.base)
+            adapters = AdapterVoice(
+                config=whole.config,
+                language=self.language,
+                rank=self.recipe.adapters.rank,
+                alpha=self.recipe.adapters.alpha,
+                semantic=self.adapters[0].state(),
+                acoustic=self.adapters[1].state(),
+                reference=kept,
+                base_digest=base_digest(whole.semantic, whole.acoustic),
+                training=summary,
+            )
+            return pack_adapters(adapters)
+        voice = Voice(
+            config=self.base.config,
+            language=self.language,
+            semantic=self.semantic.state_dict(),
+            acoustic=self.acoustic.state_dict(),
+            reference=kept,
+            base_digest=self.base.digest,
+            training=summary,
+        )
+        return pack(voice.for_speaking())
+
+    def _restored(self, resume: bytes, print_: str) -> tuple[int, int]:
+        """The stage's place and the step from which a checkpoint continues. Raises TrainingRefused `bad_checkpoint`."""
         about, tensors = thaw(resume)
-        names = [stage.name for stage in stages]
+        names = [stage.name for stage in self.stages]
+        counts = [about.get("step"), about.get("skipped"), *about.get("halved", [None])]
         if (
             about.get("fingerprint") != print_
             or about.get("stage") not in names
-            or not isinstance(about.get("step"), int)
+            or not all(isinstance(count, int) and count >= 0 for count in counts)
+            or len(counts) != 2 + len(self.frugal)
         ):
             raise TrainingRefused("bad_checkpoint", "the checkpoint belongs to another training")
-        first, start = names.index(about["stage"]), about["step"]
-        restore(tensors, {"semantic": semantic} | stages[first].modules(), stages[first].optimisers())
-    for stage in stages[first:]:
+        place = names.index(about["stage"])
+        restore(tensors, {"semantic": self.semantic} | self.stages[place].modules(), self.stages[place].optimisers())
+        for frugal, halved in zip(self.frugal, about["halved"], strict=True):
+            while frugal.halved < halved and frugal.halve():
+                pass
+        self.skipped = about["skipped"]
+        return place, about["step"]
 
-        def save_at(step: int, stage: Stage = stage, sink: CheckpointSink | None = checkpoint) -> None:
-            if sink is None:
-                return
-            about = {"fingerprint": print_, "stage": stage.name, "step": step}
-            sink(freeze(about, {"semantic": semantic} | stage.modules(), stage.optimisers()))
+    def _told(self, progress: Progress) -> None:
+        self.skipped += progress.loss != progress.loss
+        self.progress(progress)
 
-        run(
-            stage, seed=seed, start=start, progress=progress, most_skipped=recipe.most_skipped,
-            checkpoint_every=recipe.checkpoint_every, save_at=save_at if checkpoint else None, should_stop=should_stop,
-        )  # fmt: skip
-        start = 0
-    voice = Voice(
-        config=base.config,
-        language=language,
-        semantic=semantic.eval().cpu().state_dict(),
-        acoustic=acoustic.eval().cpu().state_dict(),
-        reference=reference(acoustic, material, base.config.version),
-        base_digest=base.digest,
-        training={
-            "speech_seconds": round(material.speech_seconds, 2),
-            "dropped_seconds": round(material.dropped_seconds, 2),
-            "utterances": len(material.items),
-            "semantic_steps": recipe.semantic.steps,
-            "acoustic_steps": recipe.acoustic.steps,
-            "seed": seed,
-        },
-    )
-    return pack(voice.for_speaking())
+    @torch.inference_mode()
+    def _styles(self) -> np.ndarray:
+        self.acoustic.eval()
+        rows = [self.acoustic.reference_style([spec])[0, :, 0] for spec in self._specs()]
+        self.acoustic.train()
+        return torch.stack(rows).numpy()
+
+    def _specs(self) -> list[Tensor]:
+        items = self.material.items
+        places = np.linspace(0, len(items) - 1, min(len(items), MOST_COMPARED)).round().astype(int)
+        return [linear(items[place].wave[None], self.base.config.audio) for place in places]
+
+
+def held_semantic_loss(model: Text2Semantic, items: Sequence[Item]) -> float:
+    """Mean held-out cross entropy of S1; inf when no text was held out."""
+    return semantic_loss(model, items)[0] if items else math.inf
 
 
 def fingerprint(material: Material, recipe: TrainingRecipe, base: Base, seed: int) -> str:
@@ -146,24 +249,27 @@ def fingerprint(material: Material, recipe: TrainingRecipe, base: Base, seed: in
     for item in material.items:
         sha.update(item.wave.numpy().tobytes())
         sha.update(item.phones.numpy().tobytes())
+        sha.update(item.codes.numpy().tobytes())
     return sha.hexdigest()
 
 
 @torch.inference_mode()
-def reference(model: AcousticModel, material: Material, version: str) -> Reference:
+def reference(model: AcousticModel, material: Material, version: str, *, prompted: bool = True) -> Reference:
     """Prompt and style: the readable utterance nearest to REFERENCE_SECONDS, and the mean style of several.
 
-    A starter voice keeps no prompt (UNPROMPTED): its timbre comes from the style alone.
+    A starter voice (UNPROMPTED), and any without `prompted`, keeps no prompt: its timbre comes from the style alone.
     """
     rate = model.audio.sample_rate
 
     def distance(item: Item) -> float:
         return abs(len(item.wave) / rate - REFERENCE_SECONDS)
 
-    ordered = sorted(material.readable, key=distance)
+    ordered = sorted(material.readable or material.items, key=distance)
     specs = [linear(item.wave[None], model.audio) for item in ordered[:STYLE_UTTERANCES]]
-    style = model.reference_style(specs).clone()
-    if version in UNPROMPTED:
+    vectors = [item.speaker_vector for item in ordered[:STYLE_UTTERANCES]]
+    speakers = [vector[None] for vector in vectors if vector is not None]
+    style = model.reference_style(specs, speakers or None).clone()
+    if version in UNPROMPTED or not prompted:
         nothing = torch.zeros(0, dtype=torch.int64)
         return Reference(phones=nothing, codes=nothing, style=style)
     return Reference(phones=ordered[0].phones, codes=ordered[0].codes, style=style)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cloning.engine.bases import shipped
 from cloning.engine.checkpoints import (
     MOST_ACOUSTIC_BYTES,
     MOST_SEMANTIC_BYTES,
@@ -76,7 +77,7 @@ class VoiceFile:
     def load(self) -> LoadedVoice:
         """Raises VoiceFileError."""
         data = _read(self.path, MOST_BYTES)
-        return from_file(unpack(data))
+        return from_file(unpack(data, base=shipped))
 
 
 def source(path: Path) -> VoiceSource:

@@ -148,8 +148,10 @@ def rewritten(packed: bytes, change: Callable[[dict[str, Any], dict[str, torch.T
     ("change", "code"),
     [
         (lambda d, t: d.update(format="other"), "unsupported_version"),
-        (lambda d, t: d.update(format_version=2), "unsupported_version"),
+        (lambda d, t: d.update(format_version=3), "unsupported_version"),
         (lambda d, t: d.update(surprise=1), "bad_description"),
+        (lambda d, t: d.update(format_version=2), "bad_description"),
+        (lambda d, t: d.update(format_version=True), "unsupported_version"),
         (lambda d, t: d.pop("training"), "bad_description"),
         (lambda d, t: d.update(language=7), "bad_description"),
         (lambda d, t: d.update(training=[1]), "bad_description"),

@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,6 +87,7 @@ def test_a_transcript_that_cannot_be_true_is_left_out(recordings: list[Recording
     material = prepared([wrong, *recordings], base)
     assert len(material.items) == 5
     assert material.dropped_seconds > 2
+    assert "transcripts_left_out" in material.notes
 
 
 def test_an_unsupported_language_is_refused_as_text(recordings: list[Recording], base: Base) -> None:
@@ -100,3 +102,28 @@ def test_silence_at_the_ends_is_trimmed() -> None:
     trimmed, seconds = trim(wave, 16000)
     assert len(trimmed) == pytest.approx(16000 * 1.4, abs=700)
     assert seconds == pytest.approx(1.0, abs=0.05)
+
+
+def test_one_second_is_no_set_and_many_seconds_are(recordings: list[Recording], base: Base) -> None:
+    second = dataclasses.replace(recordings[0], wave=recordings[0].wave[3200:19200], transcript="The quick brown")
+    assert refusal([second], base) == "too_little_speech"
+    material = prepared([second] * 14, base)
+    assert len(material.items) == 14
+    assert all(len(item.codes) >= 17 for item in material.items)
+    assert refusal([dataclasses.replace(second, wave=second.wave[:8000])] * 40, base) == "too_little_speech"
+
+
+def test_recordings_that_name_several_speakers_are_told(recordings: list[Recording], base: Base) -> None:
+    named = [dataclasses.replace(r, speaker="Ann", name=f"{i}.wav") for i, r in enumerate(recordings)]
+    assert "several_speakers" not in prepared(named, base).notes
+    mixed = prepared([dataclasses.replace(named[0], speaker="Bo"), *named[1:]], base)
+    assert "several_speakers" in mixed.notes
+    assert [item.speaker for item in mixed.items] == ["Bo"] + ["Ann"] * 4
+    assert [item.name for item in mixed.items] == [f"{i}.wav" for i in range(5)]
+
+
+def test_nothing_is_written(recordings: list[Recording], base: Base, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    prepared(recordings, base)
+    assert list(tmp_path.iterdir()) == []

@@ -5,9 +5,12 @@ import pytest
 import torch
 
 from cloning.engine import voicefile
+from cloning.engine.bases import as_voice
 from cloning.engine.errors import TrainingFailed, TrainingRefused
 from cloning.engine.text.phones import to_phones
+from cloning.engine.training.adapters import AdapterRecipe
 from cloning.engine.training.base import Base
+from cloning.engine.training.early import EarlyStop
 from cloning.engine.training.loop import Progress
 from cloning.engine.training.prepare import Recording, prepare
 from cloning.engine.training.recipe import TrainingRecipe
@@ -127,3 +130,58 @@ def test_losses_fall_when_trained_longer(recordings: list[Recording], base: Base
     for stage, share in (("semantic", 0.85), ("acoustic", 0.6)):
         losses = [p.loss for p in told if p.stage == stage]
         assert sum(losses[-4:]) < share * sum(losses[:4])
+
+
+def test_the_official_recipe_trains_a_voice(recordings: list[Recording], base: Base) -> None:
+    told: list[Progress] = []
+    recipe = TrainingRecipe.upstream(semantic_epochs=1, acoustic_epochs=1, batch=25)
+    voice = voicefile.unpack(train(recordings, base, recipe=recipe, progress=told.append))
+    assert [voice.training["semantic_steps"], voice.training["acoustic_steps"]] == [
+        len([p for p in told if p.stage == stage]) for stage in ("semantic", "acoustic")
+    ]
+    trained = voice.build_acoustic()
+    assert not torch.equal(trained.enc_p.proj.weight, base.build_acoustic(3).enc_p.proj.weight.half().float())
+
+
+def test_adapters_are_resumed_and_leave_the_base_alone(recordings: list[Recording], base: Base) -> None:
+    recipe = dataclasses.replace(TINY, adapters=AdapterRecipe(rank=2))
+    kept: list[bytes] = []
+    data = train(recordings, base, recipe=recipe, checkpoint=kept.append)
+    adapters = voicefile.unpack_adapters(data)
+    assert adapters.rank == 2
+    for state in kept:
+        assert train(recordings, base, recipe=recipe, resume=state) == data
+    whole = voicefile.unpack(data, base=as_voice(base))
+    assert whole.training["acoustic_steps"] == 4
+    assert any(not torch.equal(whole.acoustic[k].float(), as_voice(base).acoustic[k].float()) for k in whole.acoustic)
+
+
+def test_early_stopping_holds_an_utterance_out_and_resumes(recordings: list[Recording], base: Base) -> None:
+    recipe = dataclasses.replace(TINY, early=EarlyStop(share=0.2, every=1, patience=1))
+    kept: list[bytes] = []
+    data = train(recordings, base, recipe=recipe, checkpoint=kept.append)
+    assert voicefile.unpack(data).training["held_out"] == 1
+    for state in kept:
+        assert train(recordings, base, recipe=recipe, resume=state) == data
+
+
+def test_steps_that_are_not_finite_are_counted_across_a_resume(recordings: list[Recording], base: Base) -> None:
+    broken = list(recordings)
+    model = base.build_semantic
+
+    def poisoned(seed: int):  # type: ignore[no-untyped-def]
+        """S1 whose second pass gives NaN."""
+        made, passes = model(seed), iter(range(100))
+
+        def spoil(module: torch.nn.Module, inputs: object, out: torch.Tensor) -> torch.Tensor:
+            return out * math.nan if next(passes) == 1 else out
+
+        made.ar_predict_layer.register_forward_hook(spoil)
+        return made
+
+    sick = dataclasses.replace(base)
+    object.__setattr__(sick, "build_semantic", poisoned)
+    kept: list[bytes] = []
+    data = train(broken, sick, checkpoint=kept.append)
+    assert voicefile.unpack(data).training["skipped_steps"] == 1
+    assert train(broken, base, resume=kept[0]) == data

@@ -1,0 +1,185 @@
+"""`python -m cloning.engine.train --speech FOLDER_OR_LIST --out VOICE`: make a voice at a shell.
+
+FOLDER holds NAME.wav (or flac, ogg, mp3) and NAME.txt with what is said; a list has lines `path|speaker|language|text`.
+Control-C leaves a checkpoint beside the voice, from which `--resume` goes on to the same result; a second Control-C
+ends at once. The voice file appears whole or not at all. `cloning.engine.say` speaks with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from cloning.engine.checkpoints import read_bounded
+from cloning.engine.errors import EngineError, TrainingFailed, TrainingRefused
+from cloning.engine.features.mounted import Mounted
+from cloning.engine.training.adapters import AdapterRecipe
+from cloning.engine.training.base import Base
+from cloning.engine.training.hearing import OfficialHearing
+from cloning.engine.training.keep import write_whole
+from cloning.engine.training.loop import MOST_BYTES as MOST_CHECKPOINT_BYTES
+from cloning.engine.training.official_base import find_base
+from cloning.engine.training.recipe import TrainingRecipe
+from cloning.engine.training.recordings import read_recordings
+from cloning.engine.training.show import Display
+from cloning.engine.training.voice import train_voice
+from cloning.engine.training.written import official_folder, reference
+from cloning.engine.voicefile import unpack, unpack_adapters
+
+RECIPES = ("demo", "thorough", "upstream", "tiny")
+#: What is added to the voice's name for its checkpoint.
+CHECKPOINT = ".checkpoint"
+#: Where a base's folder may hold the models it needs (HuBERT, BERT, speaker encoder).
+MODELS = "models"
+#: Exit statuses: refused or failed, and stopped by Control-C.
+REFUSED, STOPPED = 1, 130
+LANGUAGES = ("en", "zh", "ja", "ko", "yue")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0 trained, 1 refused or failed (the reason is on stderr), 130 stopped by Control-C."""
+    options = _parser().parse_args(arguments)
+    display = Display(sys.stderr)
+    try:
+        _check_places(options)
+        return _train(options, display)
+    except TrainingFailed as error:
+        display.end()
+        sys.stderr.write(f"{error}\n")
+        if error.code == "stopped" and _checkpoint(options.out).is_file():
+            sys.stderr.write(f"go on with --resume; the checkpoint is {_checkpoint(options.out)}\n")
+        return STOPPED if error.code == "stopped" else REFUSED
+    except (EngineError, OSError, MemoryError) as error:
+        display.end()
+        sys.stderr.write(f"{str(error) or 'out_of_memory: the memory does not suffice'}\n")
+        return REFUSED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="cloning.engine.train", description="Train a voice.")
+    parser.add_argument("--speech", type=Path, required=True, help="folder of NAME.wav and NAME.txt, or a list file")
+    parser.add_argument("--out", type=Path, required=True, help="the voice file")
+    parser.add_argument("--base", default="starter", help="starter, or a folder of official weights (.ckpt and .pth)")
+    parser.add_argument("--recipe", choices=RECIPES, default="demo", help="tiny: a few steps, to try things out")
+    parser.add_argument("--language", choices=LANGUAGES, default="en", help="of recordings that name none")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=None, help="default: the recipe's")
+    parser.add_argument("--adapters", action="store_true", help="train adapters: a voice of megabytes on its base")
+    parser.add_argument("--models", type=Path, default=None, help=f"models folder; default: BASE/{MODELS}")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside the voice")
+    parser.add_argument("--keep", type=Path, default=None, help="also write the prepared material into this folder")
+    parser.add_argument(
+        "--official", type=Path, default=None, help="also write the voice as official weight files here"
+    )
+    return parser
+
+
+def _check_places(options: argparse.Namespace) -> None:
+    """What would only be found out after the training. Raises TrainingRefused, OSError."""
+    folder = options.out.parent
+    if options.out.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise TrainingRefused("bad_place", f"{options.out} cannot be written")
+    kept = _checkpoint(options.out).is_file()
+    if options.resume and not kept:
+        raise TrainingRefused("no_checkpoint", f"there is no checkpoint {_checkpoint(options.out)}")
+    if kept and not options.resume:
+        raise TrainingRefused("checkpoint_there", f"{_checkpoint(options.out)}: go on with --resume, or delete it")
+    if not 0 <= options.seed < 2**63 or (options.threads is not None and not 1 <= options.threads <= 256):
+        raise TrainingRefused("bad_request", "the seed must be 0 to 2^63 - 1, and the threads 1 to 256")
+
+
+def _train(options: argparse.Namespace, display: Display) -> int:
+    resume = read_bounded(_checkpoint(options.out), MOST_CHECKPOINT_BYTES) if options.resume else None
+    base = find_base(options.base)
+    recordings = read_recordings(options.speech)
+    hearing = _hearing(options, base)
+    if options.official and (hearing is None or options.adapters):
+        raise TrainingRefused("bad_request", "official files are written of official bases, without --adapters")
+    if options.official:
+        reference(recordings)  # its absence would only be noticed after the training
+
+    def save(data: bytes) -> None:
+        try:
+            write_whole(_checkpoint(options.out), data)
+        except (TrainingRefused, OSError) as error:
+            # The training is worth more than its checkpoint, and the one before is still there.
+            display.note(f"no checkpoint was written: {error}")
+
+    with _interrupts() as stopped:
+        voice = train_voice(
+            recordings, language=options.language, recipe=_recipe(options), base=base, seed=options.seed,
+            progress=display, checkpoint=save, resume=resume, should_stop=lambda: bool(stopped),
+            device=options.device, hearing=hearing, keep=options.keep,
+        )  # fmt: skip
+    display.end()
+    write_whole(options.out, voice)
+    if options.official:
+        official_folder(options.official, voice, recordings, language=options.language)
+    _checkpoint(options.out).unlink(missing_ok=True)
+    trained = unpack_adapters(voice).training if options.adapters else unpack(voice).training
+    _tell(options.out, len(voice), trained, len(recordings))
+    return 0
+
+
+def _hearing(options: argparse.Namespace, base: Base) -> OfficialHearing | None:
+    if base.config.content.kind != "hubert":
+        return None
+    models = options.models if options.models is not None else Path(options.base) / MODELS
+    if not models.is_dir():
+        raise TrainingRefused("no_models", "an official base needs a models folder; name it with --models")
+    return OfficialHearing(base, Mounted(models), compat=options.recipe == "upstream")
+
+
+def _recipe(options: argparse.Namespace) -> TrainingRecipe:
+    recipe: TrainingRecipe = getattr(TrainingRecipe, options.recipe)()
+    if options.threads is not None:
+        recipe = dataclasses.replace(recipe, threads=options.threads)
+    return dataclasses.replace(recipe, adapters=AdapterRecipe()) if options.adapters else recipe
+
+
+def _checkpoint(out: Path) -> Path:
+    return out.with_name(out.name + CHECKPOINT)
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """The first SIGINT or SIGTERM is noted in the list; the next one has its usual effect."""
+    seen: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        for each, usual in before.items():
+            signal.signal(each, usual)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield seen
+    finally:
+        for each, usual in before.items():
+            signal.signal(each, usual)
+
+
+def _tell(out: Path, size: int, training: Mapping[str, int | float | str], given: int) -> None:
+    sys.stdout.write(
+        f"{out}: {size / 1e6:.1f} MB, from {training['speech_seconds']:g} s of speech in "
+        f"{training['utterances']} pieces of {given} recordings; {training['dropped_seconds']:g} s left out\n"
+    )
+    for name in filter(None, str(training["notes"]).split(", ")):
+        sys.stderr.write(f"note: {name}\n")
+    for name in ("skipped_steps", "batches_halved"):
+        if training[name]:
+            sys.stderr.write(f"note: {name} {training[name]}\n")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

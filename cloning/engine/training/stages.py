@@ -1,0 +1,58 @@
+"""The two stages that a recipe asks for, in order."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from cloning.engine.acoustic.generator import AcousticModel
+from cloning.engine.config import EngineConfig
+from cloning.engine.semantic.model import Text2Semantic
+from cloning.engine.training.acoustic import AcousticStage
+from cloning.engine.training.loop import Stage
+from cloning.engine.training.memory import recompute
+from cloning.engine.training.prepare import Item
+from cloning.engine.training.recipe import TrainingRecipe
+from cloning.engine.training.semantic import SemanticStage
+from cloning.engine.training.upstream_acoustic_stage import UpstreamAcousticStage
+from cloning.engine.training.upstream_semantic_stage import UpstreamSemanticStage
+
+
+def build_stages(
+    recipe: TrainingRecipe,
+    semantic: Text2Semantic,
+    acoustic: AcousticModel,
+    items: Sequence[Item],
+    *,
+    config: EngineConfig,
+    device: str,
+    seed: int,
+    critics: Mapping[str, Tensor] | None = None,
+) -> list[Stage]:
+    """S1's stage and S2's, on models in training mode (with their adapters, if any, already attached).
+
+    `critics`: weights that S2's critics start from; None: random ones from the seed. How many steps a recipe comes to
+    is the stages' `steps`. Raises TrainingRefused `no_items` when the official filters leave nothing.
+    """
+    narrow = recipe.bfloat16
+    stages: list[Stage]
+    if recipe.official is not None:
+        rules = recipe.official
+        stages = [
+            UpstreamSemanticStage(semantic, items, rules, code_rate=config.code_rate, bfloat16=narrow, device=device),
+            UpstreamAcousticStage(acoustic, items, rules, bfloat16=narrow, device=device, seed=seed, critics=critics),
+        ]
+    else:
+        faster = recipe.adapters.rate if recipe.adapters else 1.0
+        first = dataclasses.replace(recipe.semantic, learning_rate=recipe.semantic.learning_rate * faster)
+        second = dataclasses.replace(recipe.acoustic, learning_rate=recipe.acoustic.learning_rate * faster)
+        stages = [
+            SemanticStage(semantic, items, first, bfloat16=narrow, device=device),
+            AcousticStage(acoustic, items, second, bfloat16=narrow, device=device, seed=seed, critics=critics),
+        ]
+    if recipe.recompute:
+        for module in {id(m): m for stage in stages for m in stage.modules().values()}.values():
+            recompute(module)
+    return stages

@@ -1,0 +1,63 @@
+"""A trained voice as a folder of official weight files, which `say`, the service and other tools of the family read.
+
+Unlike a voice file the folder holds a recording, because those tools speak like a reference that they hear anew.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import soundfile
+
+from cloning.engine.errors import TrainingRefused
+from cloning.engine.export import export_acoustic, export_semantic
+from cloning.engine.features import audio
+from cloning.engine.features.reference_audio import ENCODER_RATE, PROMPT_SAMPLES
+from cloning.engine.training.keep import with_room, write_whole
+from cloning.engine.training.prepare import Recording
+from cloning.engine.training.voice import REFERENCE_SECONDS
+from cloning.engine.voicefile import unpack
+
+#: What the files are called; `tts.official` reads such a folder.
+SEMANTIC, ACOUSTIC, REFERENCE, DESCRIPTION = "s1.ckpt", "s2.pth", "reference.wav", "voice.json"
+
+
+def official_folder(folder: Path, voice: bytes, recordings: Sequence[Recording], *, language: str) -> None:
+    """Write S1, S2, a reference of 3 to 10 s and the voice's description; only the owner may read them.
+
+    Raises TrainingRefused `no_reference` (no recording of that length with a text) before anything is written,
+    `disk_full`; CheckpointError for a voice that has no official form; OSError.
+    """
+    made = unpack(voice)
+    prompt = reference(recordings)
+    info = f"trained {made.training['semantic_steps']} + {made.training['acoustic_steps']} steps"
+    sound = io.BytesIO()
+    soundfile.write(sound, audio.mono(prompt.wave), prompt.rate, format="WAV", subtype="PCM_16")
+    described = {
+        "version": made.config.version,
+        "language": language,
+        "reference": REFERENCE,
+        "prompt_text": prompt.transcript,
+        "prompt_lang": prompt.language or language,
+    }
+    files = {
+        SEMANTIC: export_semantic(made.config, made.semantic, info=info),
+        ACOUSTIC: export_acoustic(made.config, made.acoustic, info=info),
+        REFERENCE: sound.getvalue(),
+        DESCRIPTION: json.dumps(described, ensure_ascii=False, indent=1).encode(),
+    }
+    with_room(lambda: folder.mkdir(parents=True, exist_ok=True))
+    for name, data in files.items():
+        write_whole(folder / name, data)
+
+
+def reference(recordings: Sequence[Recording]) -> Recording:
+    """The recording with a text whose length is nearest to REFERENCE_SECONDS. Raises TrainingRefused `no_reference`."""
+    least, most = (samples / ENCODER_RATE for samples in PROMPT_SAMPLES)
+    fitting = [r for r in recordings if r.transcript and least <= len(r.wave) / r.rate <= most]
+    if not fitting:
+        raise TrainingRefused("no_reference", f"no recording of {least:g} to {most:g} s came with its text")
+    return min(fitting, key=lambda r: abs(len(r.wave) / r.rate - REFERENCE_SECONDS))
