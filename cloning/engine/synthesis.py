@@ -23,10 +23,11 @@ from cloning.engine.acoustic.generator import LEAST_SPEED, MOST_SPEED, AcousticM
 from cloning.engine.acoustic.layers import fold_weight_norm
 from cloning.engine.config import EngineConfig
 from cloning.engine.errors import EngineError, SynthesisFailed, TextError, VoiceFileError
+from cloning.engine.reference import Reference
 from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.semantic.runner import Runner
 from cloning.engine.semantic.sampling import Decoded, Sampling, code_bound, decode, prepare
-from cloning.engine.voicefile import Reference, Voice
+from cloning.engine.voicefile import Voice
 
 #: Official default. Own starter codes repeat legitimately at 25 Hz, and any penalty makes that base stumble (measured).
 OFFICIAL_PENALTY = 1.35

@@ -20,7 +20,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -30,6 +29,7 @@ from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.config import EngineConfig
 from cloning.engine.errors import ConfigError, VoiceFileError
 from cloning.engine.features.content import ContentEncoder
+from cloning.engine.reference import Reference
 from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.weights import fill, first_difference, not_finite, outline
 
@@ -42,9 +42,6 @@ ADAPTER_VERSION = 2
 MOST_BYTES = 600 * 2**20
 #: Largest safetensors header: about 2,000 tensors at 150 bytes, with the description, leaves ample room.
 MOST_HEADER_BYTES = 2 * 2**20
-#: Longest reference: a minute of codes, and as many phones as one utterance may have.
-MOST_REFERENCE_CODES = 1500
-MOST_REFERENCE_PHONES = 1080
 #: Most entries of the free training summary.
 MOST_SUMMARY = 64
 #: Beyond this a value is kept in single precision (half ends at 65504).
@@ -56,19 +53,6 @@ _DTYPES = {"F16", "F32", "I64"}
 #: Entries of the description, by format version.
 _ENTRIES = {FORMAT_VERSION: {"format", "format_version", "config", "language", "base_digest", "training"}}
 _ENTRIES[ADAPTER_VERSION] = _ENTRIES[FORMAT_VERSION] | {"adapters"}
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """What a voice keeps of its reference speech.
-
-    `phones` X and `codes` T (int64, both empty = speak without a prompt) are of the same words; `style` 1 x G x 1
-    float32.
-    """
-
-    phones: Tensor
-    codes: Tensor
-    style: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +327,7 @@ def _validate(voice: Voice) -> None:
     for part, tensors, names in expected:
         _check_tensors(part, tensors, names)
     if voice.reference is not None:
-        _check_reference(voice.reference, config)
+        voice.reference.check(config)
 
 
 def _validate_adapters(voice: AdapterVoice) -> None:
@@ -357,7 +341,7 @@ def _validate_adapters(voice: AdapterVoice) -> None:
         raise VoiceFileError("bad_description", f"the alpha of adapters is above 0 and at most {lowrank.MOST_ALPHA:g}")
     for part, tensors in (("semantic", voice.semantic), ("acoustic", voice.acoustic)):
         _check_tensors(part, tensors, lowrank.outline(voice.config, part, rank))
-    _check_reference(voice.reference, voice.config)
+    voice.reference.check(voice.config)
 
 
 def _check_words(voice: Voice | AdapterVoice) -> None:
@@ -375,24 +359,6 @@ def _check_tensors(part: str, tensors: Mapping[str, Tensor], names: Mapping[str,
     broken = not_finite(tensors)
     if broken is not None:
         raise VoiceFileError("not_finite", f"{part}: {broken} holds NaN or infinity")
-
-
-def _check_reference(reference: Reference, config: EngineConfig) -> None:
-    phones, codes, style = reference.phones, reference.codes, reference.style
-    for row, most, limit in (
-        (phones, MOST_REFERENCE_PHONES, config.semantic.phonemes),
-        (codes, MOST_REFERENCE_CODES, config.semantic.codes),
-    ):
-        if row.dtype != torch.int64 or row.dim() != 1 or row.numel() > most:
-            raise VoiceFileError("wrong_reference", "the reference's phones or codes are not a short row of numbers")
-        if row.numel() and not bool(((row >= 0) & (row < limit)).all()):
-            raise VoiceFileError("wrong_reference", "the reference's phones or codes are outside their tables")
-    if (phones.numel() == 0) != (codes.numel() == 0):
-        raise VoiceFileError("wrong_reference", "the reference needs both phones and codes, or neither")
-    if tuple(style.shape) != (1, config.acoustic.style, 1) or not style.dtype.is_floating_point:
-        raise VoiceFileError("wrong_reference", "the reference's style vector has the wrong shape")
-    if not bool(torch.isfinite(style).all()):
-        raise VoiceFileError("not_finite", "the reference's style vector holds NaN or infinity")
 
 
 def _check_summary(training: object) -> None:

@@ -21,6 +21,7 @@ from cloning.engine.bases import as_voice
 from cloning.engine.errors import EngineError, TrainingRefused
 from cloning.engine.features.content import ContentEncoder
 from cloning.engine.features.spectrogram import linear
+from cloning.engine.reference import Reference
 from cloning.engine.training.adapters import AdapterRecipe, Attached, attach
 from cloning.engine.training.base import Base, starter_base
 from cloning.engine.training.early import Watch, divide
@@ -32,7 +33,7 @@ from cloning.engine.training.recipe import TrainingRecipe
 from cloning.engine.training.row_adam import RowAdam
 from cloning.engine.training.together import AcousticCrowd, SemanticCrowd
 from cloning.engine.training.voice import REFERENCE_SECONDS, STYLE_UTTERANCES, UNPROMPTED
-from cloning.engine.voicefile import AdapterVoice, Reference, Voice, pack_adapters
+from cloning.engine.voicefile import AdapterVoice, Voice, pack_adapters
 
 #: Voices in one group unless told otherwise, on a GPU. On a CPU it is one: there a step of four voices costs as much as
 #: four steps of one (measured), so taking turns gives the first voices earlier, and in less memory.

@@ -18,6 +18,7 @@ from cloning.engine.bases import as_voice
 from cloning.engine.errors import TrainingRefused
 from cloning.engine.features.spectrogram import linear
 from cloning.engine.lowrank import base_digest
+from cloning.engine.reference import Reference
 from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.training.adapters import Attached, attach
 from cloning.engine.training.base import Base, starter_base
@@ -30,7 +31,7 @@ from cloning.engine.training.prepare import Item, Material, Recording, prepare
 from cloning.engine.training.recipe import TrainingRecipe
 from cloning.engine.training.semantic import semantic_loss
 from cloning.engine.training.stages import build_stages
-from cloning.engine.voicefile import AdapterVoice, Reference, Voice, pack, pack_adapters
+from cloning.engine.voicefile import AdapterVoice, Voice, pack, pack_adapters
 
 #: The reference utterance has about this many seconds: long enough to show the voice, short enough to prompt quickly.
 REFERENCE_SECONDS = 4.0

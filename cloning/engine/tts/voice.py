@@ -14,11 +14,12 @@ from cloning.engine.acoustic import fast
 from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.config import AudioConfig, SemanticConfig
 from cloning.engine.errors import VoiceFileError
+from cloning.engine.reference import Reference
 from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.semantic.runner import Runner
 from cloning.engine.semantic.sampling import MUTE_CODE, mute_similarity, prepare
 from cloning.engine.tts.shared import Shared, memory
-from cloning.engine.voicefile import Reference, Voice
+from cloning.engine.voicefile import Voice
 
 #: Versions that read the first symbol table; all others read the second.
 FIRST_TABLE = frozenset({"v1"})

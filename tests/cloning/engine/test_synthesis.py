@@ -14,9 +14,10 @@ from cloning.engine import say
 from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.config import EngineConfig, tiny
 from cloning.engine.errors import EngineError, SynthesisFailed, TextError, VoiceFileError
+from cloning.engine.reference import Reference
 from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.synthesis import PEAK, SpeechRequest, check_audible, synthesise
-from cloning.engine.voicefile import Reference, Voice, pack, unpack
+from cloning.engine.voicefile import Voice, pack, unpack
 
 
 def loud_voice(config: EngineConfig) -> Voice:

@@ -19,8 +19,9 @@ from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.config import tiny
 from cloning.engine.errors import VoiceFileError
 from cloning.engine.features.content import ContentEncoder
+from cloning.engine.reference import Reference
 from cloning.engine.semantic.model import Text2Semantic
-from cloning.engine.voicefile import Reference, Voice, digest, pack, unpack
+from cloning.engine.voicefile import Voice, digest, pack, unpack
 
 
 @pytest.fixture(scope="module")
