@@ -5,8 +5,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.client import Api
+
+# A busy machine makes examples slowly. That is no finding about the code; speed is measured by `make bench`.
+settings.register_profile("vouch", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("vouch")
 
 _numbers = itertools.count(1)
 

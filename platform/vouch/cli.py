@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from foundation.audit import export, notes, rebuild, verify
+from foundation.audit import cosignatures, export, mirror, notes, rebuild, tiles, verify
+from vouch import published, witnessing
 
 PAGE = 500
 """Leaves per request when a log is read over HTTP."""
@@ -38,36 +39,62 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="vouch", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     log = commands.add_parser("verify-log", help="rebuild a whole log and compare it with its signed checkpoints")
-    log.add_argument("log", metavar="DIR_OR_URL", help=f"an export_log folder, or .../api/v1 (key in ${KEY_VARIABLE})")
+    log.add_argument(
+        "log",
+        metavar="DIR_OR_URL",
+        help=f"published tiles (folder or URL), an export_log folder, or .../api/v1 (key in ${KEY_VARIABLE})",
+    )
+    log.add_argument(
+        "--witness", action="append", default=[], metavar="VKEY", help="a witness that must have cosigned; repeatable"
+    )
     log.set_defaults(run=_verify_log)
     receipt = commands.add_parser("verify-receipt", help="check one receipt")
     receipt.add_argument("file", type=Path)
     receipt.set_defaults(run=_verify_receipt)
     for command in (log, receipt):
         command.add_argument("--public-key", required=True, metavar="HEX|FILE", help="the log's Ed25519 key")
+    watch = commands.add_parser("witness", help="run a witness: cosign a log's checkpoints while it grows consistently")
+    witnessing.add_arguments(watch)
+    watch.set_defaults(run=lambda options, _: witnessing.serve(options), public_key=None)
     options = parser.parse_args(arguments)
     try:
-        return int(options.run(options, _public_key(options.public_key)))
-    except (Trouble, OSError, UnicodeDecodeError, export.BadExport) as error:
+        return int(options.run(options, None if options.public_key is None else _public_key(options.public_key)))
+    except (Trouble, OSError, UnicodeDecodeError, export.BadExport, notes.BadNote) as error:
         sys.stderr.write(f"vouch: {error}\n")
         return TROUBLE
 
 
 def _verify_log(options: argparse.Namespace, public_key: bytes) -> int:
-    remote = options.log.startswith(("https://", "http://"))
-    leaves, signed = _from_server(options.log) if remote else _from_folder(Path(options.log))
+    witnesses = [cosignatures.WitnessKey.parse(text) for text in options.witness]
+    lines: list[str] = []
     try:
+        if published.is_published(options.log):
+            fetch = published.fetcher(options.log)
+            signed = [published.checkpoint(fetch)]
+            size = notes.verify(signed[0], public_key).size
+            lines += mirror.higher(fetch, size)
+            leaves = mirror.leaves(fetch, size)
+        elif options.log.startswith(("https://", "http://")):
+            leaves, signed = _from_server(options.log)
+        else:
+            leaves, signed = _from_folder(Path(options.log))
         report = rebuild.rebuild(leaves, signed, public_key)
-    except notes.BadNote as error:
-        sys.stdout.write(f"BROKEN: checkpoint: {error}\n")
+        seen = {found.name for found in cosignatures.verified(signed[-1], witnesses)}
+    except (notes.BadNote, tiles.BadTile) as error:
+        sys.stdout.write(f"BROKEN: {error}\n")
         return BROKEN
-    for finding in report.findings:
-        sys.stdout.write(f"BROKEN: {finding}\n")
-    if report.intact:
+    lines += [str(finding) for finding in report.findings]
+    lines += [f"not cosigned by {witness.name}" for witness in witnesses if witness.name not in seen]
+    for line in lines:
+        sys.stdout.write(f"BROKEN: {line}\n")
+    if not lines:
+        cosigned = f", cosigned by {', '.join(sorted(seen))}" if seen else ""
+        bodies = "" if report.bodies == report.size else f" ({report.bodies} with their bodies)"
         sys.stdout.write(
-            f"INTACT: {report.size} leaves of {report.origin} are what {report.checkpoints} signed checkpoint(s) say.\n"
+            f"INTACT: {report.size} leaves of {report.origin}{bodies} are what {report.checkpoints} signed "
+            f"checkpoint(s) say{cosigned}.\n"
         )
-    return INTACT if report.intact else BROKEN
+    return BROKEN if lines else INTACT
 
 
 def _verify_receipt(options: argparse.Namespace, public_key: bytes) -> int:

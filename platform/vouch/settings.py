@@ -5,6 +5,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+from foundation.audit import notes, witness
 from vouch import environment as env
 
 PRODUCTION = env.text("VOUCH_ENV", "production") == "production"
@@ -173,6 +174,12 @@ VOUCH_TRAINING_RECIPE = env.text("VOUCH_TRAINING_RECIPE", "demo")
 VOUCH_TRAINING_THREADS = env.integer("VOUCH_TRAINING_THREADS", 2, low=1, high=64)
 VOUCH_PURGE_AFTER_TRAINING = env.flag("VOUCH_PURGE_AFTER_TRAINING", default=False)
 VOUCH_LOG_ORIGIN = env.text("VOUCH_LOG_ORIGIN", "vouch.example/log")
+# A folder that a web server hands out: the log as static tiles. Empty: not published.
+VOUCH_LOG_TILES = Path(_tiles).resolve() if (_tiles := os.environ.get("VOUCH_LOG_TILES")) else None
+try:
+    VOUCH_WITNESSES = witness.parse(os.environ.get("VOUCH_WITNESSES", ""))
+except notes.BadNote as error:
+    raise ImproperlyConfigured(f"VOUCH_WITNESSES: {error}.") from error
 # 27 characters of TC260-PG-20252A. The default is visibly invalid on purpose: a deployment sets its own.
 VOUCH_PROVIDER_CODE = env.text("VOUCH_PROVIDER_CODE", "001100000000000000000000000")
 CELERY_BEAT_SCHEDULE = {

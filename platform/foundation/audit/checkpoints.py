@@ -31,6 +31,12 @@ def latest() -> Checkpoint | None:
     return Checkpoint.objects.order_by("-size").first()
 
 
+def cosigned(checkpoint: Checkpoint) -> str:
+    """The checkpoint's note with the signature lines of its witnesses under the log's own."""
+    lines = checkpoint.cosignatures.order_by("witness").values_list("line", flat=True)
+    return checkpoint.note + "".join(lines)
+
+
 def covering(leaf_index: int) -> Checkpoint:
     """The newest checkpoint that has the leaf; makes one when none has. Raises as ``make``."""
     found = latest()

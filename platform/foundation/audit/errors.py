@@ -27,6 +27,18 @@ class BadEvent(LogMisuse):
     code = "log_bad_event"
 
 
+class PublishedElsewhere(LogMisuse):
+    """The folder and this database do not hold the same log."""
+
+    code = "log_published_elsewhere"
+
+
+class WitnessRefused(VouchError):
+    """A witness did not cosign."""
+
+    code, status = "log_witness_refused", 502
+
+
 class NoSuchLeaf(NotFound):
     """The log has no such leaf, or it is not yours to see."""
 

@@ -9,6 +9,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+from foundation.audit import canonical
+
+BODY: Final = frozenset({"v", "kind", "subject", "actor", "at", "rehearsal", "data"})
+"""The keys of every leaf's body."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -41,6 +46,7 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         # Consent
         "challenge.opened": _event(),
         "challenge.answered": _event(),
+        "examination.held": _event(case=str),
         "examination.decided": _event(),
         "consent.given": _event(),
         "consent.withdrawn": _event(),
@@ -60,12 +66,14 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         # Safety
         "policy.decided": _event(),
         "case.opened": _event(),
+        "case.widened": _event(),
         "case.claimed": _event(),
         "case.decided": _event(),
         "restriction.made": _event(),
         "restriction.lifted": _event(),
         "report.made": _event(),
         "protected.added": _event(),
+        "search.rekeyed": _event(templates=int),
         # Market
         "listing.made": _event(),
         "listing.withdrawn": _event(),
@@ -77,3 +85,16 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
 def missing(kind: str, data: Mapping[str, Any]) -> list[str]:
     """The required keys of a known kind that ``data`` lacks or holds with another type."""
     return [key for key, wanted in EVENTS[kind].requires.items() if not isinstance(data.get(key), wanted)]
+
+
+def conforms(body: bytes) -> bool:
+    """Whether a leaf's bytes are the canonical form of a known kind in a known version, with what it requires."""
+    try:
+        found = canonical.decode(body)
+        kind, version = found["kind"], found["v"]
+        if found.keys() != BODY or type(version) is not int or not 1 <= version <= EVENTS[kind].version:
+            return False
+        # What an older version had to state is not in the table any more.
+        return version < EVENTS[kind].version or not missing(kind, found["data"])
+    except (canonical.NotCanonical, KeyError, TypeError, AttributeError):
+        return False

@@ -1,4 +1,4 @@
-"""The log's three tables. The database itself refuses to change or remove a row of any of them (first migration)."""
+"""The log's tables. The database itself refuses to change or remove a row of any of them."""
 
 from typing import Any, ClassVar
 
@@ -48,5 +48,22 @@ class Checkpoint(models.Model):
         return f"{self.size}"
 
 
-APPEND_ONLY: Any = (Leaf, Node, Checkpoint)
+class Cosignature(models.Model):
+    """What a witness wrote under a checkpoint: ``line`` is its signature line, newline included."""
+
+    checkpoint = models.ForeignKey(Checkpoint, on_delete=models.PROTECT, related_name="cosignatures")
+    witness = models.CharField(max_length=200)
+    line = models.CharField(max_length=400)
+    created_at = models.DateTimeField(default=now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["checkpoint", "witness"], name="cosignature_one_per_witness")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.checkpoint_id} {self.witness}"
+
+
+APPEND_ONLY: Any = (Leaf, Node, Checkpoint, Cosignature)
 """The tables under the refusing triggers."""

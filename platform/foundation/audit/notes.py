@@ -52,6 +52,15 @@ def verifier_key(name: str, public_key: bytes) -> str:
     return f"{name}+{key_id(name, public_key).hex()}+{_base64(ED25519 + public_key)}"
 
 
+def public_key_of(text: str) -> bytes:
+    """The 32 bytes in a log's ``name+id+base64``. Raises BadNote when its parts do not belong together."""
+    name, _, rest = text.strip().partition("+")
+    blob = _from_base64(rest.partition("+")[2])
+    if len(blob) != 33 or blob[:1] != ED25519 or verifier_key(name, blob[1:]) != text.strip():
+        raise BadNote("not an Ed25519 verifier key (name+id+base64)")
+    return blob[1:]
+
+
 def sign(checkpoint: SignedCheckpoint, private_key: bytes) -> str:
     """The signed note. ``private_key``: 32 raw bytes of Ed25519. Raises BadNote for an origin that is no key name."""
     if not _NAME.fullmatch(checkpoint.origin):

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from foundation.audit import merkle, notes
+from foundation.audit import events, merkle, notes
 
 MAX_FINDINGS = 100
 """A report names this many findings; a log with more is not worth a longer list."""
 
-What = Literal["missing", "changed", "reordered", "beyond", "root"]
+What = Literal["missing", "changed", "reordered", "beyond", "root", "schema"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +40,20 @@ class Finding:
             "changed": f"{where}: the body does not have the hash that stands beside it",
             "reordered": f"{where}: out of its place",
             "beyond": f"{where}: after the end of the last signed checkpoint",
+            "schema": f"{where}: not an event of a known kind and version with what it must state",
             "root": f"{where}: something here is not what was signed",
         }[self.what]
 
 
 @dataclass(slots=True)
 class Report:
-    """``size`` leaves of ``origin`` were compared with ``checkpoints`` signed statements."""
+    """``size`` leaves of ``origin``, of which ``bodies`` could be read, against ``checkpoints`` signed statements."""
 
     origin: str
     size: int
     checkpoints: int
     findings: list[Finding] = field(default_factory=list)
+    bodies: int = 0
 
     @property
     def intact(self) -> bool:
@@ -91,8 +93,12 @@ def rebuild(leaves: Iterable[ExportedLeaf], signed: Iterable[str], public_key: b
 
     compare()
     for leaf in leaves:
-        if leaf.body is not None and merkle.leaf_hash(leaf.body) != leaf.leaf_hash:
-            report.add("changed", leaf.index)
+        if leaf.body is not None:
+            report.bodies += 1
+            if merkle.leaf_hash(leaf.body) != leaf.leaf_hash:
+                report.add("changed", leaf.index)
+            elif not events.conforms(leaf.body):
+                report.add("schema", leaf.index)
         if leaf.index > expected:
             # Ahead of its place: those between are missing unless they turn up later.
             displaced.update(range(expected, min(leaf.index, expected + MAX_FINDINGS)))

@@ -23,5 +23,5 @@ def receipt(leaf_index: int) -> dict[str, Any]:
         "v": RECEIPT_VERSION,
         "leaf": {"index": leaf.index, "body": bytes(leaf.body).decode()},
         "proof": [base64.b64encode(step).decode() for step in tree.inclusion_proof(leaf.index, checkpoint.size)],
-        "checkpoint": checkpoint.note,
+        "checkpoint": checkpoints.cosigned(checkpoint),
     }

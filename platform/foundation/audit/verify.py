@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from foundation.audit import canonical, merkle, notes
+from foundation.audit import canonical, events, merkle, notes
 
 RECEIPT_VERSION = 1
 MAX_RECEIPT = 256 * 1024
@@ -15,8 +15,6 @@ MAX_RECEIPT = 256 * 1024
 
 MAX_PROOF = 64
 """Hashes in a proof: a tree of 2^64 leaves is as deep."""
-
-_BODY = {"v", "kind", "subject", "actor", "at", "rehearsal", "data"}
 
 
 class InvalidReceipt(ValueError):
@@ -83,7 +81,7 @@ def load_receipt(data: bytes) -> dict[str, Any]:
 
 def _read(body: bytes, index: int, checkpoint: notes.SignedCheckpoint) -> VerifiedLeaf:
     found = canonical.decode(body)
-    _keys(found, _BODY, "the leaf's body")
+    _keys(found, set(events.BODY), "the leaf's body")
     texts = all(isinstance(found[key], str) for key in ("kind", "subject", "actor", "at"))
     if not (
         texts and type(found["v"]) is int and isinstance(found["rehearsal"], bool) and isinstance(found["data"], dict)

@@ -88,7 +88,7 @@ class CheckpointView(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         newest = checkpoints.latest() or checkpoints.make()
-        return HttpResponse(newest.note, content_type="text/plain; charset=utf-8")
+        return HttpResponse(checkpoints.cosigned(newest), content_type="text/plain; charset=utf-8")
 
 
 class LeavesView(ApiView):

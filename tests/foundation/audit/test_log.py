@@ -7,7 +7,7 @@ from django.db import DatabaseError, connection, transaction
 
 from foundation.audit import checkpoints, events, log, merkle, receipts, tree
 from foundation.audit.errors import BadEvent, NoSuchLeaf, NotInTransaction, UnknownKind
-from foundation.audit.models import Checkpoint, Leaf, Node
+from foundation.audit.models import Checkpoint, Cosignature, Leaf, Node
 from foundation.audit.verify import verify_receipt
 from foundation.clock import now
 from foundation.identity.actors import Actor
@@ -96,10 +96,11 @@ def test_every_kind_of_event_has_a_version() -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("model", [Leaf, Node, Checkpoint])
-@pytest.mark.parametrize("statement", ["DELETE FROM {}", "TRUNCATE {}", "UPDATE {} SET {} = NULL WHERE false"])
+@pytest.mark.parametrize("model", [Leaf, Node, Checkpoint, Cosignature])
+@pytest.mark.parametrize("statement", ["DELETE FROM {}", "TRUNCATE {} CASCADE", "UPDATE {} SET {} = NULL WHERE false"])
 def test_the_database_refuses_to_change_the_past(model: type, statement: str) -> None:
-    table, column = model._meta.db_table, {Leaf: "body", Node: "hash", Checkpoint: "root"}[model]  # type: ignore[attr-defined,index]
+    columns = {Leaf: "body", Node: "hash", Checkpoint: "root", Cosignature: "line"}
+    table, column = model._meta.db_table, columns[model]  # type: ignore[attr-defined,index]
     with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement.format(table, column))
 

@@ -34,7 +34,7 @@ class Command(BaseCommand):
             ):
                 file.write(json.dumps({"note": note}, ensure_ascii=False) + "\n")
         with _create(folder / export.CHECKPOINT) as file:
-            file.write(newest.note)
+            file.write(checkpoints.cosigned(newest))
         with _create(folder / export.PUBLIC_KEY) as file:
             file.write(notes.verifier_key(settings.VOUCH_LOG_ORIGIN, keys.public_key("log")) + "\n")
         self.stdout.write(f"{newest.size} leaves written to {folder}.")
