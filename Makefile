@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := 0.13.9
 
-.PHONY: help demo serve test test-all lint types schema bench clean
+.PHONY: help demo serve test test-all lint types schema bench starter clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
@@ -30,6 +30,9 @@ test-all: $(VENV)/ready ## the suite and the long tests
 bench: $(VENV)/ready ## speed and memory of the engine beside plain paths, to var/bench.json (about ten minutes)
 	@mkdir -p var
 	$(BIN)/python -m cloning.engine.bench --json var/bench.json
+
+starter: $(VENV)/ready ## make the starter voice base again from synthesised speech (hours; stop and start as you like)
+	OMP_NUM_THREADS=1 $(BIN)/python -m demo.starter --work var/starter
 
 lint: $(VENV)/ready ## ruff, import contracts, no platform/__init__.py, migrations and API schema up to date
 	@test ! -e platform/__init__.py || { echo "platform/__init__.py would shadow Python's own module 'platform': remove it."; exit 1; }

@@ -15,6 +15,8 @@ from consent.errors import TextUnknown
 
 FOLDER: Final = Path(__file__).parent / "texts"
 CONSENT, BIOMETRIC = "consent", "biometric"
+REPRESENTED, UNMEASURED = "represented", "unmeasured"
+"""Consent texts for the two ways by hand: a representative's, and one without a comparison of voices."""
 
 
 class TextChanged(RuntimeError):
@@ -23,7 +25,7 @@ class TextChanged(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """One text in one version. ``kind`` is ``consent`` or ``biometric``."""
+    """One text in one version. ``kind`` is ``consent``, ``biometric``, ``represented`` or ``unmeasured``."""
 
     version: str
     kind: str
@@ -47,10 +49,10 @@ def agreements() -> tuple[Agreement, ...]:
     return tuple(found)
 
 
-def offered(version: str) -> Agreement:
-    """The consent text of this version. Raises TextUnknown when there is none, or it is not on offer any more."""
+def offered(version: str, *, kind: str = CONSENT) -> Agreement:
+    """The text of this version. Raises TextUnknown when there is none of its kind, or it is not on offer any more."""
     for agreement in agreements():
-        if agreement.kind == CONSENT and agreement.version == version and agreement.offered:
+        if agreement.kind == kind and agreement.version == version and agreement.offered:
             return agreement
     raise TextUnknown
 

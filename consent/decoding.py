@@ -31,6 +31,11 @@ BLOCK: Final = 65_536
 """Frames decoded at a time."""
 TRUNCATED_BY: Final = 0.02
 """A decoded file may be this much (and 0.1 s) shorter than its header says: encoders pad and round."""
+LEAST_CORRELATION: Final = 0.3
+"""Of a channel with the loudest one. One voice through two microphones of a phone stays well above (at its fundamental
+they are in step); two people on a channel each are near 0, and averaged they would be one recording of two voices."""
+AUDIBLE: Final = 1e-3
+"""A channel this much weaker than the loudest (-30 dB in power) is an empty one, whatever is in it."""
 UNKNOWN_SIZES: Final = (0, 0x7FFFFFFF, 0xFFFFFFFF)
 """What programs that stream a WAV write as its length before they know it."""
 
@@ -63,6 +68,19 @@ class AudioTooLong(Refused):
     advice = "Send at most ten minutes."
 
 
+class NotFinite(NotAudio):
+    """The recording holds values that are not numbers."""
+
+    code = "not_finite"
+
+
+class ChannelsDiffer(Refused):
+    """The channels of this recording hold different sounds, perhaps different people."""
+
+    code = "channels_differ"
+    advice = "Send one microphone's channel, with nobody else in it."
+
+
 class Decoded(NamedTuple):
     """``wave``: float32 mono, (samples,), full scale -1..1; ``rate``: samples a second, 8,000 to 48,000."""
 
@@ -73,7 +91,7 @@ class Decoded(NamedTuple):
 def decode(data: bytes, *, max_seconds: float = MAX_SECONDS) -> Decoded:
     """The recording as one mono wave; channels are averaged.
 
-    Raises NotAudio, AudioEmpty, AudioTruncated, AudioTooLong.
+    Raises NotAudio, NotFinite, AudioEmpty, AudioTruncated, AudioTooLong, ChannelsDiffer.
     """
     if not data:
         raise AudioEmpty
@@ -103,6 +121,7 @@ class _Collected:
         self._max_seconds = max_seconds
         self._blocks: list[np.ndarray] = []
         self._seen = 0
+        self._products = np.zeros((1, 1))
         self.rate = 0
         self._down: soxr.ResampleStream | None = None
 
@@ -110,6 +129,7 @@ class _Collected:
         if not MIN_RATE <= rate <= MAX_RATE or not 1 <= channels <= MAX_CHANNELS:
             raise NotAudio(f"{rate} Hz with {channels} channels is not accepted.")
         self.rate = rate
+        self._products = np.zeros((channels, channels))
         if rate > TOP_RATE:
             self._down = soxr.ResampleStream(rate, TOP_RATE, 1, dtype="float32")
 
@@ -120,7 +140,10 @@ class _Collected:
             raise AudioTooLong
         mono = block.mean(axis=1, dtype=np.float32)
         if not np.isfinite(mono).all():
-            raise NotAudio("The recording holds values that are not numbers.")
+            raise NotFinite
+        if block.shape[1] > 1:
+            exact = block.astype(np.float64)
+            self._products += exact.T @ exact
         self._blocks.append(self._down.resample_chunk(mono) if self._down else mono)
 
     @property
@@ -130,9 +153,18 @@ class _Collected:
     def done(self) -> Decoded:
         if not self._seen:
             raise AudioEmpty
+        self._refuse_different_channels()
         if self._down:
             self._blocks.append(self._down.resample_chunk(np.zeros(0, np.float32), last=True))
         return Decoded(np.concatenate(self._blocks), min(self.rate, TOP_RATE))
+
+    def _refuse_different_channels(self) -> None:
+        power = np.diag(self._products)
+        loudest = int(power.argmax())
+        heard = power > AUDIBLE * power[loudest]
+        together = self._products[loudest, heard] / np.sqrt(power[loudest] * power[heard])
+        if len(power) > 1 and (together < LEAST_CORRELATION).any():
+            raise ChannelsDiffer
 
 
 def _container(data: bytes) -> str:

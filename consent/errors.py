@@ -43,8 +43,22 @@ class ChunkInvalid(Refused):
     code = "chunk_invalid"
 
 
+class LateStart(Gone):
+    """Nothing was heard for too long after the words were shown."""
+
+    code = "late_start"
+    advice = "Open a new challenge and begin to read at once."
+
+
+class StreamStalled(Gone):
+    """The stream broke off for too long: what comes after a break is not live."""
+
+    code = "stream_stalled"
+    advice = "Check your connection, open a new challenge, and read without a break."
+
+
 class FasterThanLive(TooMany):
-    """More sound arrived than can have been spoken since the challenge was opened."""
+    """More sound arrived than can have been spoken meanwhile."""
 
     code = "faster_than_live"
     advice = "A challenge is answered live: send each chunk as it is recorded. Try this chunk again in a second."
@@ -181,3 +195,79 @@ class NothingReserved(Conflict):
     """More characters were settled or released than are reserved."""
 
     code = "nothing_reserved"
+
+
+class VoiceDiffers(Refused):
+    """The voice that answered is not the voice this consent was given with."""
+
+    code = "voice_differs"
+    advice = "Answer a new challenge yourself, in a quiet room, or give a new consent."
+
+
+class ReviewInvalid(Refused):
+    """A review names what is asked, by what right, for whom, and why."""
+
+    code = "review_invalid"
+
+
+class ReviewOpen(Conflict):
+    """A review of this kind is open already."""
+
+    code = "review_open"
+    advice = "Wait for its decision; it takes 72 hours at most."
+
+
+class ReviewClosed(Conflict):
+    """This review is decided, or its time is over."""
+
+    code = "review_closed"
+
+
+class ReviewNotApproved(Refused):
+    """This needs a review that two moderators approved, not long ago, and that no consent rests on yet."""
+
+    code = "review_not_approved"
+
+
+class OwnReview(NotAllowed):
+    """Nobody decides on what they asked for themselves."""
+
+    code = "own_review"
+    advice = "Leave this review to another moderator."
+
+
+class VotedBefore(Conflict):
+    """You have said your word on this review; the other approval is another moderator's."""
+
+    code = "voted_before"
+
+
+class DocumentMissing(Refused):
+    """Nothing can be approved without a document."""
+
+    code = "document_missing"
+
+
+class DocumentUnsupported(Refused):
+    """A document is a PDF, PNG or JPEG file."""
+
+    code = "document_unsupported"
+
+
+class TooManyDocuments(TooMany):
+    """A review holds as many documents as it may have."""
+
+    code = "too_many_documents"
+
+
+class AgeRefused(Refused):
+    """The voices of children are not cloned here: nobody can consent to it for them."""
+
+    code = "minor_refused"
+    advice = "The person may give consent themselves once they are of age."
+
+
+class DeceasedRefused(Refused):
+    """The voices of the dead are not cloned here: they can neither be heard live nor withdraw."""
+
+    code = "deceased_refused"

@@ -1,6 +1,11 @@
-"""Asking for an examination, beginning one, writing down what it found. The listening is `consent.examiners`."""
+"""Asking for an examination, beginning one, writing down what it found. The listening is `consent.examiners`.
+
+A live voice that resembles a protected or enrolled one is held for a moderator, with everything else already passed;
+the decision of the case then settles it.
+"""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -9,6 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
+from consent import fingerprints
 from consent.models import Challenge, Examination, Recording
 from consent.states import (
     CHALLENGE,
@@ -24,6 +30,9 @@ from foundation.clock import now
 from foundation.identity.actors import Actor
 from retention import custody
 from retention.models import CustodyState
+from safety import matches
+from safety.protected import Match
+from safety.states import Decision
 
 ACTOR: Final = Actor.system("consent.examination")
 TEMPLATE: Final = "speaker_template"
@@ -34,6 +43,22 @@ LOST_AFTER: Final = timedelta(minutes=10)
 """An examination nobody finished by then is sent again: the message, or the worker, was lost."""
 
 PASS, REFUSE, INCONCLUSIVE = "pass", "refuse", "inconclusive"
+UNFINISHED: Final = {"en": "The examination could not be finished. Record again.", "zh": "检查未能完成，请重新录音。"}
+VOICE_SEARCH: Final = "voice_search"
+"""Kind of the evidence that says whether the voice resembles one that is protected, or enrolled by somebody else. It
+says yes or no and nothing of whom: the uploader reads it."""
+HELD_REASON: Final = "moderator_looks"
+SEARCH_ADVICE: Final = {
+    HELD_REASON: {
+        "en": "A moderator looks at this before you can go on. You need not do anything: come back later.",
+        "zh": "需由审核人员查看后才能继续。您无需操作，请稍后再来。",
+    },
+    "refused_by_moderator": {
+        "en": "A moderator decided that this voice cannot be cloned from this account. You may ask for the decision to "
+        "be looked at again.",
+        "zh": "审核人员决定：该账户不能克隆此声音。您可以申请复核。",
+    },
+}
 
 
 def request(*, challenge: Challenge | None = None, recording: Recording | None = None) -> Examination:
@@ -58,7 +83,7 @@ def send(found: Examination) -> None:
 def begin(examination_id: UUID) -> Examination | None:
     """Takes the examination for this worker. None when nothing is to be done: unknown, decided, or given up."""
     found = Examination.objects.select_for_update(of=("self",)).filter(id=examination_id).first()
-    if found is None or found.state in (ExaminationState.DONE.value, ExaminationState.FAILED.value):
+    if found is None or found.state not in (ExaminationState.QUEUED.value, ExaminationState.RUNNING.value):
         return None
     move(found, ExaminationState.RUNNING, EXAMINATION)
     found.attempts += 1
@@ -84,17 +109,106 @@ def decide(
     reason: str,
     advice: dict[str, str],
     template: bytes | None = None,
+    fingerprint: bytes | None = None,
     seconds: float | None = None,
     state: ExaminationState = ExaminationState.DONE,
 ) -> None:
     """Writes the verdict to the examination and to what was examined, with its leaf. Only the first decision counts.
 
-    ``template``: the live speaker embedding of a passed challenge, float32 little-endian; sealed beside the answer it
-    was made from, so it dies with it.
+    ``template``: the live speaker embedding of a passed challenge, float32 little-endian. It and ``fingerprint`` are
+    sealed beside the recording they were made from, so they die with it.
     """
     found = Examination.objects.select_for_update(of=("self",)).get(id=examination_id)
     if found.state != ExaminationState.RUNNING.value:
         return
+    _keep_fingerprint(found, fingerprint)
+    _write(found, evidence, verdict, reason, advice, template, seconds, state)
+
+
+@transaction.atomic
+def hold(
+    examination_id: UUID,
+    *,
+    evidence: list[dict[str, Any]],
+    found_like: Sequence[Match],
+    template: bytes,
+    fingerprint: bytes | None = None,
+) -> None:
+    """Everything passed but the voice resembles another: a moderator looks first. Opens the case, or joins it."""
+    found = Examination.objects.select_for_update(of=("self",)).get(id=examination_id)
+    if found.state != ExaminationState.RUNNING.value or found.challenge_id is None:
+        return
+    challenge = _lock_challenge(found.challenge_id)
+    move(found, ExaminationState.HELD, EXAMINATION)
+    move(challenge, ChallengeState.HELD, CHALLENGE)
+    _keep_template(challenge, template)
+    challenge.save(update_fields=["state", "template"])
+    _keep_fingerprint(found, fingerprint)
+    case = matches.open_match(person_id=found.person_id, matches=found_like, actor=ACTOR)
+    found.case_ref, found.evidence = case.id, evidence
+    found.reason, found.advice = HELD_REASON, SEARCH_ADVICE[HELD_REASON]
+    found.save(update_fields=["state", "case_ref", "evidence", "reason", "advice"])
+    log.append(
+        kind="examination.held",
+        subject=f"challenge:{challenge.id}",
+        actor=ACTOR,
+        data={"examination": str(found.id), "case": str(case.id), "evidence": evidence_digest(evidence)},
+        rehearsal=found.rehearsal,
+    )
+
+
+def settle_held(*, case_id: UUID | None = None) -> int:
+    """Ends held examinations whose case is decided (of one case, or all), and those whose recording ran out first.
+
+    Returns how many. Safe to run at any time, by several workers.
+    """
+    settled = 0
+    held = Examination.objects.filter(state=ExaminationState.HELD.value)
+    if case_id is not None:
+        held = held.filter(case_ref=case_id)
+    for examination_id in list(held.values_list("id", flat=True)):
+        with transaction.atomic():
+            found = held.select_for_update(skip_locked=True, of=("self",)).filter(id=examination_id).first()
+            settled += found is not None and _settle_held(found)
+    return settled
+
+
+def _settle_held(found: Examination) -> bool:
+    if found.challenge is None:
+        raise ValueError("only a challenge is held")
+    answer = found.challenge.custody
+    readable = answer is not None and answer.state == CustodyState.HELD and now() < answer.deadline
+    decision = matches.decision_of(found.case_ref) if found.case_ref else ""
+    if readable and not decision:
+        return False
+    if not readable:
+        _write(found, found.evidence, INCONCLUSIVE, "past_deadline", UNFINISHED, None, None, ExaminationState.FAILED)
+    elif decision == Decision.ALLOW:
+        evidence = _after_decision(found.evidence, PASS, "allowed_by_moderator")
+        _write(found, evidence, PASS, "ok", {}, None, None, ExaminationState.DONE)
+    else:
+        reason = "refused_by_moderator"
+        evidence = _after_decision(found.evidence, REFUSE, reason)
+        _write(found, evidence, REFUSE, reason, SEARCH_ADVICE[reason], None, None, ExaminationState.DONE)
+    return True
+
+
+def _after_decision(evidence: list[dict[str, Any]], verdict: str, reason: str) -> list[dict[str, Any]]:
+    changed = {"verdict": verdict, "reason": reason, "advice": SEARCH_ADVICE.get(reason, {})}
+    return [one | changed if one["kind"] == VOICE_SEARCH else one for one in evidence]
+
+
+def _write(
+    found: Examination,
+    evidence: list[dict[str, Any]],
+    verdict: str,
+    reason: str,
+    advice: dict[str, str],
+    template: bytes | None,
+    seconds: float | None,
+    state: ExaminationState,
+) -> None:
+    """The verdict of a locked examination."""
     move(found, state, EXAMINATION)
     thing, subject = _settle(found, verdict, template, seconds)
     found.verdict, found.reason, found.advice, found.evidence = verdict, reason, advice, evidence
@@ -123,7 +237,7 @@ def fail(examination_id: UUID, *, reason: str) -> None:
         evidence=[],
         verdict=INCONCLUSIVE,
         reason=reason,
-        advice={"en": "The examination could not be finished. Record again.", "zh": "检查未能完成，请重新录音。"},
+        advice=UNFINISHED,
         state=ExaminationState.FAILED,
     )
 
@@ -155,16 +269,12 @@ def _settle(
     found: Examination, verdict: str, template: bytes | None, seconds: float | None
 ) -> tuple[Challenge | Recording, str]:
     if found.challenge_id:
-        challenge = (
-            Challenge.objects.select_for_update(of=("self",)).select_related("custody").get(id=found.challenge_id)
-        )
+        challenge = _lock_challenge(found.challenge_id)
         outcome = {PASS: "passed", REFUSE: "refused", INCONCLUSIVE: "inconclusive"}[verdict]
         move(challenge, ChallengeState(outcome), CHALLENGE)
         challenge.decided_at = now()
-        if verdict == PASS:
-            if template is None or challenge.custody is None or challenge.custody.state != CustodyState.HELD:
-                raise ValueError("a challenge passes only with its live template")
-            challenge.template = custody.derive(parent=challenge.custody, data=template, kind=TEMPLATE, actor=ACTOR)
+        if verdict == PASS and challenge.template_id is None:
+            _keep_template(challenge, template)
         challenge.save(update_fields=["state", "decided_at", "template"])
         return challenge, f"challenge:{challenge.id}"
     recording = Recording.objects.select_for_update(of=("self",)).get(examination=found)
@@ -173,3 +283,20 @@ def _settle(
     recording.decided_at, recording.seconds = now(), seconds
     recording.save(update_fields=["state", "decided_at", "seconds"])
     return recording, f"recording:{recording.id}"
+
+
+def _keep_fingerprint(found: Examination, fingerprint: bytes | None) -> None:
+    thing = found.challenge or found.recording
+    item = thing.custody if thing else None
+    if fingerprint is not None and item is not None and item.state == CustodyState.HELD and now() < item.deadline:
+        fingerprints.keep(of=item, fingerprint=fingerprint, actor=ACTOR)
+
+
+def _lock_challenge(challenge_id: UUID) -> Challenge:
+    return Challenge.objects.select_for_update(of=("self",)).select_related("custody").get(id=challenge_id)
+
+
+def _keep_template(challenge: Challenge, template: bytes | None) -> None:
+    if template is None or challenge.custody is None or challenge.custody.state != CustodyState.HELD:
+        raise ValueError("a challenge passes only with its live template")
+    challenge.template = custody.derive(parent=challenge.custody, data=template, kind=TEMPLATE, actor=ACTOR)

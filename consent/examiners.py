@@ -1,21 +1,26 @@
 """Listening: from sealed recording to evidence, in a worker. The order: from what one can mend to what bars one.
 
-Challenge: quality, live words, own mark, spoof, speaker template, protected voices. Training speech: quality, own
-mark, spoof, speaker match window by window. The first step that does not pass decides. In a rehearsal the spoof verdict
-alone is recorded and does not block: the rehearsal's speakers are synthetic.
+Challenge: quality, live words, own mark, spoof, heard before, then the search among protected and enrolled voices.
+Training speech: quality, own mark, spoof, speaker match window by window, heard before, and the channel as a hint;
+where two moderators stand for the speaker there is no live voice to compare with. The first step that does
+not pass decides. In a rehearsal the spoof verdict alone is recorded and does not block: its speakers are synthetic.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from consent.ceremony import RATE
-from consent.examination import INCONCLUSIVE, PASS, REFUSE
+from consent import fingerprints
+from consent.ceremony import BYTES_A_SECOND, RATE
+from consent.examination import HELD_REASON, INCONCLUSIVE, PASS, REFUSE, SEARCH_ADVICE, VOICE_SEARCH
 from consent.models import Challenge, Examination, Recording
 from foundation import keys
 from foundation.errors import Refused
 from foundation.identity.actors import Actor
 from retention import custody
+from retention.models import CustodyItem
+from safety import matches, protected
+from safety.errors import BadEmbedding
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,18 +28,35 @@ if TYPE_CHECKING:
     from consent.biometrics.evidence import Evidence
 
 ACTOR: Final = Actor.system("consent.examiners")
-SPOOF: Final = "spoof"
+SEVERAL_VOICES: Final = "several_voices"
 UNREADABLE_ZH: Final = {
     "not_audio": "无法识别为音频文件。请上传 WAV、FLAC、Ogg、MP3、M4A 或浏览器录制的文件。",
     "audio_empty": "录音为空，请重新录制并完整上传。",
     "audio_truncated": "文件不完整，请重新上传。",
     "audio_too_long": "录音过长，请上传不超过十分钟的文件。",
+    "not_finite": "录音中含有无效数值，请重新录制。",
+    "channels_differ": "各声道内容不同，可能有不同的人。请只上传一个麦克风的声道。",
+}
+
+HEARD_ADVICE: Final = {
+    "replayed": {
+        "en": "This answer contains a recording that was sent before. Read the new words yourself, live.",
+        "zh": "此应答含有之前发送过的录音。请由本人现场朗读新的词。",
+    },
+    "sent_before": {
+        "en": "This recording, or a part of it, was sent before and counts already. Read other sentences.",
+        "zh": "该录音或其一部分此前已发送并已计入。请朗读其他句子。",
+    },
 }
 
 
 @dataclass(slots=True)
 class Findings:
-    """What an examination ends with. ``template``: float32 little-endian, only of a passed challenge."""
+    """What an examination ends with.
+
+    ``template``: float32 little-endian, only of a challenge that passed or waits for a moderator; ``resembles``: the
+    voices the moderator compares with; ``fingerprint``: by which the recording is known again.
+    """
 
     verdict: str
     reason: str
@@ -42,6 +64,8 @@ class Findings:
     evidence: list[dict[str, Any]] = field(default_factory=list)
     template: bytes | None = None
     seconds: float | None = None
+    resembles: list[protected.Match] = field(default_factory=list)
+    fingerprint: bytes | None = None
 
 
 Step = Callable[[], "Evidence"]
@@ -51,7 +75,7 @@ def examine(found: Examination) -> Findings:
     """Listens to what the examination is about. Raises PastDeadline, KeyDestroyed."""
     if found.challenge_id is not None:
         return examine_challenge(found, Challenge.objects.select_related("custody").get(id=found.challenge_id))
-    recordings = Recording.objects.select_related("custody", "challenge__template")
+    recordings = Recording.objects.select_related("custody", "challenge__template", "challenge__custody")
     return examine_recording(found, recordings.get(examination=found))
 
 
@@ -59,18 +83,18 @@ def examine_challenge(found: Examination, challenge: Challenge) -> Findings:
     """Listens to a live answer. Raises PastDeadline, KeyDestroyed; what is no usable sound becomes a finding."""
     import numpy as np
 
-    from consent.biometrics import liveness, quality, speaker, spoof
-    from consent.decoding import from_pcm16
+    from consent.biometrics import fingerprint, liveness, quality, speaker, spoof
+    from consent.decisions import CHALLENGE_STEPS
 
     def listen() -> Findings:
-        if challenge.custody is None:
-            raise ValueError("an answered challenge has an answer")
-        wave, rate = from_pcm16(custody.read(item=challenge.custody, actor=ACTOR), RATE)
+        wave, rate = _answer(challenge), RATE
+        print_ = fingerprint.of(wave, rate)
         embedding: list[np.ndarray] = []
+        resembles: list[protected.Match] = []
 
-        def protected() -> "Evidence":
+        def search() -> "Evidence":
             embedding.append(speaker.embed(wave, rate))
-            return _protected(embedding[0])
+            return _search(embedding[0], challenge, resembles)
 
         findings = _run(
             [
@@ -78,12 +102,14 @@ def examine_challenge(found: Examination, challenge: Challenge) -> Findings:
                 lambda: liveness.check(wave, rate, challenge.words, timeline=_timeline(challenge)),
                 lambda: _own_mark(wave, rate),
                 lambda: spoof.score(wave, rate, own_mark_found=False),
-                protected,
+                lambda: _heard_before(print_, fingerprints.before(challenge), "replayed"),
+                search,
             ],
             rehearsal=found.rehearsal,
+            required=(*CHALLENGE_STEPS, VOICE_SEARCH),
         )
-        findings.seconds = len(wave) / rate
-        if findings.verdict == PASS:
+        findings.seconds, findings.fingerprint, findings.resembles = len(wave) / rate, print_, resembles
+        if findings.verdict == PASS or resembles:
             findings.template = np.asarray(embedding[0], dtype="<f4").tobytes()
         return findings
 
@@ -94,39 +120,53 @@ def examine_recording(found: Examination, recording: Recording) -> Findings:
     """Listens to training speech and compares every window with the live template. Raises as `examine_challenge`."""
     import numpy as np
 
-    from consent.biometrics import quality, speaker, spoof
+    from consent.biometrics import channel, fingerprint, quality, speaker, spoof
+    from consent.biometrics.audio import MODEL_RATE, at_model_rate
+    from consent.decisions import RECORDING_STEPS
     from consent.decoding import decode
 
     def listen() -> Findings:
-        if recording.custody is None or recording.challenge.template is None:
-            raise ValueError("a received recording has content, and its challenge a template")
-        live = np.frombuffer(custody.read(item=recording.challenge.template, actor=ACTOR), dtype="<f4")
+        if recording.custody is None:
+            raise ValueError("a received recording has content")
         wave, rate = decode(custody.read(item=recording.custody, actor=ACTOR))
-        findings = _run(
-            [
-                lambda: quality.examine(wave, rate, purpose="training"),
-                lambda: _own_mark(wave, rate),
-                lambda: spoof.score(wave, rate, own_mark_found=False),
-                lambda: speaker.verify_windows([live], wave, rate),
-            ],
-            rehearsal=found.rehearsal,
-        )
-        findings.seconds = len(wave) / rate
+        print_ = fingerprint.of(wave, rate)
+        steps: dict[str, Step] = {
+            "quality": lambda: quality.examine(wave, rate, purpose="training"),
+            "own_mark": lambda: _own_mark(wave, rate),
+            "spoof": lambda: spoof.score(wave, rate, own_mark_found=False),
+            "speaker_windows": lambda: speaker.verify_windows([live], wave, rate),
+            "heard_before": lambda: _heard_before(print_, fingerprints.beside(recording), "sent_before"),
+            "channel": lambda: channel.compare(spoken, at_model_rate(wave, rate), MODEL_RATE),
+        }
+        if recording.challenge is None:
+            del steps["speaker_windows"], steps["channel"]
+        elif recording.challenge.template is None:
+            raise ValueError("the challenge of a recording has a template")
+        else:
+            live = np.frombuffer(custody.read(item=recording.challenge.template, actor=ACTOR), dtype="<f4")
+            spoken = _answer(recording.challenge)
+        required = set(RECORDING_STEPS) & set(steps)
+        findings = _run(list(steps.values()), rehearsal=found.rehearsal, required=required)
+        if findings.reason == SEVERAL_VOICES and "speaker_windows" in steps:
+            # The quality check hears that there are several; the person must learn where.
+            findings.evidence.append(steps["speaker_windows"]().to_dict())
+        findings.seconds, findings.fingerprint = len(wave) / rate, print_
         return findings
 
     return _guarded(listen)
 
 
-def _run(steps: list[Step], *, rehearsal: bool) -> Findings:
+def _run(steps: list[Step], *, rehearsal: bool, required: Collection[str] = ()) -> Findings:
+    """Takes the steps until one does not pass. What follows from their evidence, `consent.decisions` alone says."""
+    from consent.decisions import decide
+
     evidence: list[Evidence] = []
     for step in steps:
         evidence.append(step())
-        latest = evidence[-1]
-        if not latest.passed and not (rehearsal and latest.kind == SPOOF):
-            return Findings(
-                latest.verdict.value, latest.reason, dict(latest.advice), [item.to_dict() for item in evidence]
-            )
-    return Findings(PASS, "ok", {}, [item.to_dict() for item in evidence])
+        if decide(evidence, rehearsal=rehearsal).verdict != PASS:
+            break
+    found = decide(evidence, rehearsal=rehearsal, required=required)
+    return Findings(found.verdict, found.reason, found.advice, [item.to_dict() for item in evidence])
 
 
 def _guarded(listen: Callable[[], Findings]) -> Findings:
@@ -145,6 +185,15 @@ def _guarded(listen: Callable[[], Findings]) -> Findings:
         )
 
 
+def _answer(challenge: Challenge) -> "np.ndarray":
+    """What was said, at `RATE`. Raises AudioEmpty, NotAudio, PastDeadline, KeyDestroyed."""
+    from consent.decoding import from_pcm16
+
+    if challenge.custody is None:
+        raise ValueError("an answered challenge has an answer")
+    return from_pcm16(custody.read(item=challenge.custody, actor=ACTOR), RATE).wave
+
+
 def _timeline(challenge: Challenge) -> Any:
     """The challenge on the server's clock, in seconds since its words were shown."""
     from consent.biometrics.liveness import Timeline
@@ -152,9 +201,12 @@ def _timeline(challenge: Challenge) -> Any:
     if challenge.custody is None:
         raise ValueError("an answered challenge has an answer")
     arrived = custody.arrivals(challenge.custody)
+    first = challenge.custody.parts.get(index=0)
+    # A chunk arrives when it ends; the speech in it is counted from its beginning.
+    began = (arrived[0] - challenge.opened_at).total_seconds() - first.size / BYTES_A_SECOND
     return Timeline(
         displayed_at=0.0,
-        first_chunk_at=(arrived[0] - challenge.opened_at).total_seconds(),
+        first_chunk_at=max(began, 0.0),
         last_chunk_at=(arrived[-1] - challenge.opened_at).total_seconds(),
         expires_at=(challenge.expires_at - challenge.opened_at).total_seconds(),
     )
@@ -199,23 +251,53 @@ def _own_mark(wave: "np.ndarray", rate: int) -> "Evidence":
     )
 
 
-def _protected(embedding: "np.ndarray") -> "Evidence":
-    """Is this a voice somebody has put under protection? Whose, the uploader never learns."""
+def _heard_before(print_: bytes, earlier: Iterable[CustodyItem], reason: str) -> "Evidence":
+    """Is a stretch of this the very same recording as an earlier one? ``reason``: what that is called here."""
+    from consent.biometrics import fingerprint
     from consent.biometrics.evidence import Evidence, Verdict
-    from safety import protected
 
-    hits = protected.search(embedding=[float(number) for number in embedding])
+    known = {str(item.parent_id): custody.read(item=item, actor=ACTOR) for item in earlier}
+    found = fingerprint.search(print_, known)
     return Evidence(
-        kind="protected_voice",
-        value=float(len(hits)),
+        kind="heard_before",
+        value=max((match.end - match.start for match in found), default=0.0),
+        threshold=0.0,
+        verdict=Verdict.REFUSE if found else Verdict.PASS,
+        reason=reason if found else "ok",
+        advice=HEARD_ADVICE[reason] if found else {},
+        model=fingerprint.MODEL,
+        details={
+            "compared": float(len(known)),
+            "stretches": [[match.start, match.end, match.name] for match in found[:10]],
+        },
+    )
+
+
+def _search(embedding: "np.ndarray", challenge: Challenge, resembles: list[protected.Match]) -> "Evidence":
+    """Does this voice resemble one under protection, or one another account has enrolled?
+
+    What a moderator must look at is added to ``resembles``. The evidence says nothing of it: the uploader reads that.
+    """
+    from consent.biometrics.evidence import Evidence, Verdict
+
+    try:
+        found = protected.search(embedding=[float(number) for number in embedding], besides=challenge.person_id)
+    except BadEmbedding as error:  # our registry's fault, not the recording's
+        raise RuntimeError("the voices cannot be compared") from error
+    asked, refused_before = matches.sort_out(person_id=challenge.person_id, matches=found)
+    if refused_before:
+        verdict, reason = Verdict.REFUSE, "refused_by_moderator"
+    elif asked:
+        verdict, reason = Verdict.INCONCLUSIVE, HELD_REASON
+        resembles.extend(asked)
+    else:
+        verdict, reason = Verdict.PASS, "allowed_by_moderator" if found else "ok"
+    return Evidence(
+        kind=VOICE_SEARCH,
+        value=1.0 if asked else 0.0,
         threshold=1.0,
-        verdict=Verdict.REFUSE if hits else Verdict.PASS,
-        reason="protected_voice" if hits else "ok",
-        advice={
-            "en": "This voice cannot be cloned here. If it is yours, write to the platform's moderators.",
-            "zh": "该声音不能在此克隆。如果这是您本人的声音，请联系平台审核人员。",
-        }
-        if hits
-        else {},
-        model=f"protected-{protected.SAME_VOICE}",
+        verdict=verdict,
+        reason=reason,
+        advice=SEARCH_ADVICE.get(reason, {}),
+        model=f"search-{protected.SAME_VOICE}-{protected.SAME_ENROLLED}",
     )

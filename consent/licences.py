@@ -159,6 +159,12 @@ def end(*, licence: Licence, reason: str, actor: Actor) -> None:
     )
 
 
+def carry(*, licence: Licence, to: Consent) -> None:
+    """Lets a locked, active licence go on under the renewal of its consent, never beyond the renewal's own end."""
+    licence.consent, licence.valid_until = to, min(licence.valid_until, to.valid_until)
+    licence.save(update_fields=["consent", "valid_until"])
+
+
 def _take_reserved(licence_id: UUID, characters: int, *, used: int) -> None:
     changed = Licence.objects.filter(id=licence_id, characters_reserved__gte=_positive(characters)).update(
         characters_reserved=F("characters_reserved") - characters, characters_used=F("characters_used") + used

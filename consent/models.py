@@ -12,8 +12,21 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from consent.compact import REPRESENTATIVE, SELF, WITHOUT_BIOMETRICS
+from consent.review_models import Review, ReviewDocument, ReviewVote
 from consent.states import ChallengeState, ConsentState, ExaminationState, LicenceState, RecordingState
 from foundation.clock import now
+
+__all__ = [
+    "Challenge",
+    "Consent",
+    "Examination",
+    "Licence",
+    "Recording",
+    "Review",
+    "ReviewDocument",
+    "ReviewVote",
+]
 
 MAX_TRANSCRIPT = 10_000
 """Characters of a recording's transcript: ten minutes of fast speech stay well below."""
@@ -21,6 +34,7 @@ MAX_TERM_DAYS = 3650
 """Ten years: the longest term a voice licence may have under the proposed NO FAKES Act, and long enough anywhere."""
 MAX_CHARACTERS = 1_000_000_000
 """The largest licence cap; keeps every counter far inside a 64-bit integer."""
+BASES = [(one, one) for one in (SELF, REPRESENTATIVE, WITHOUT_BIOMETRICS)]
 
 
 def _known(field: str, states: type[StrEnum], name: str) -> models.CheckConstraint:
@@ -32,6 +46,8 @@ class Challenge(models.Model):
 
     ``custody`` holds what was said and is null until the first chunk arrives. ``template`` is the live speaker
     embedding, derived from it when the challenge is passed: what every training recording is compared with.
+    ``address_hash`` is a keyed hash of where the challenge was opened, kept until ``address_until`` for the pause after
+    failures and for nothing else.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -44,6 +60,8 @@ class Challenge(models.Model):
     expires_at = models.DateTimeField()
     answered_at = models.DateTimeField(null=True)
     decided_at = models.DateTimeField(null=True)
+    address_hash = models.CharField(max_length=64, blank=True)
+    address_until = models.DateTimeField(null=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -56,15 +74,30 @@ class Challenge(models.Model):
                 name="challenge_answered_has_answer",
             ),
             models.CheckConstraint(
-                condition=Q(state__in=["open", "answered", "expired"]) | Q(decided_at__isnull=False),
+                condition=Q(state__in=["open", "answered", "held", "expired"]) | Q(decided_at__isnull=False),
                 name="challenge_decided_has_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["open", "answered", "refused", "inconclusive", "expired"])
+                | Q(template__isnull=False),
+                name="challenge_passed_has_template",
             ),
             models.CheckConstraint(
                 condition=Q(answered_at__isnull=True) | Q(answered_at__lte=F("expires_at")),
                 name="challenge_answered_in_time",
             ),
+            models.CheckConstraint(
+                condition=Q(address_hash="", address_until__isnull=True)
+                | ~Q(address_hash="") & Q(address_until__isnull=False),
+                name="challenge_address_has_deadline",
+            ),
         ]
-        indexes: ClassVar = [models.Index(fields=["person", "-opened_at"], name="challenge_of_person")]
+        indexes: ClassVar = [
+            models.Index(fields=["person", "-opened_at"], name="challenge_of_person"),
+            models.Index(
+                fields=["address_hash", "-answered_at"], condition=~Q(address_hash=""), name="challenge_from_address"
+            ),
+        ]
 
 
 class Recording(models.Model):
@@ -72,7 +105,8 @@ class Recording(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="recordings")
-    challenge = models.ForeignKey(Challenge, on_delete=models.PROTECT, related_name="recordings")
+    challenge = models.ForeignKey(Challenge, null=True, on_delete=models.PROTECT, related_name="recordings")
+    review = models.ForeignKey(Review, null=True, on_delete=models.PROTECT, related_name="recordings")
     language = models.CharField(max_length=8)
     transcript = models.CharField(max_length=MAX_TRANSCRIPT)
     state = models.CharField(max_length=12, default=RecordingState.AWAITING.value)
@@ -84,6 +118,12 @@ class Recording(models.Model):
     class Meta:
         constraints: ClassVar = [
             _known("state", RecordingState, "recording_state_known"),
+            # Compared with a live voice, or stood for by two moderators: never neither, never both.
+            models.CheckConstraint(
+                condition=Q(challenge__isnull=False, review__isnull=True)
+                | Q(challenge__isnull=True, review__isnull=False),
+                name="recording_after_challenge_or_review",
+            ),
             models.CheckConstraint(
                 condition=Q(state="awaiting") | Q(custody__isnull=False), name="recording_received_has_content"
             ),
@@ -95,7 +135,11 @@ class Recording(models.Model):
 
 
 class Examination(models.Model):
-    """What the examiners found. ``evidence`` is a list of measured values, thresholds, verdicts and model versions."""
+    """What the examiners found. ``evidence`` is a list of measured values, thresholds, verdicts and model versions.
+
+    A held examination waits for a moderator: the voice resembles one that is protected, or enrolled by somebody else.
+    ``case_ref`` names the moderators' case.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -112,6 +156,7 @@ class Examination(models.Model):
     created_at = models.DateTimeField(default=now)
     decided_at = models.DateTimeField(null=True)
     leaf_index = models.BigIntegerField(null=True)
+    case_ref = models.UUIDField(null=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -124,8 +169,11 @@ class Examination(models.Model):
             models.CheckConstraint(
                 condition=Q(state__in=["done", "failed"], decided_at__isnull=False, leaf_index__isnull=False)
                 & Q(verdict__in=["pass", "refuse", "inconclusive"])
-                | Q(state__in=["queued", "running"], verdict=""),
+                | Q(state__in=["queued", "running", "held"], verdict=""),
                 name="examination_decided_whole",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="held") | Q(case_ref__isnull=False), name="examination_held_has_case"
             ),
             # A failed examination can never have let anybody through.
             models.CheckConstraint(
@@ -137,12 +185,20 @@ class Examination(models.Model):
 class Consent(models.Model):
     """What a person agreed to, in which text, on which evidence. Only its end is ever written to it again.
 
-    ``statement`` is the exact content of the receipt; its SHA-256 stands in the log leaf ``leaf_index``.
+    ``statement`` is the exact content of the receipt; its SHA-256 stands in the log leaf ``leaf_index``, and
+    ``signature`` (hex) is the log key's over its compact form (`consent.compact`). A renewal is a new row that names
+    its ``former``; ``version`` counts along that chain. ``basis`` is how the speaker was known: by the live challenge
+    (``self``), by the live challenge at a representative's account (``representative``), or by two moderators alone
+    (``without_biometrics``: no challenge, no template).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="consents")
-    challenge = models.OneToOneField(Challenge, on_delete=models.PROTECT, related_name="consent")
+    challenge = models.OneToOneField(Challenge, null=True, on_delete=models.PROTECT, related_name="consent")
+    former = models.OneToOneField("self", null=True, on_delete=models.PROTECT, related_name="renewal")
+    version = models.PositiveSmallIntegerField(default=1)
+    basis = models.CharField(max_length=20, choices=BASES, default=SELF)
+    review = models.OneToOneField(Review, null=True, on_delete=models.PROTECT, related_name="consent")
     recordings = models.ManyToManyField(Recording, related_name="consents")
     uses = models.JSONField()
     languages = models.JSONField()
@@ -150,13 +206,14 @@ class Consent(models.Model):
     valid_until = models.DateTimeField()
     text_version = models.CharField(max_length=40)
     text_sha256 = models.CharField(max_length=64)
-    biometric_release = models.CharField(max_length=40)
-    biometric_sha256 = models.CharField(max_length=64)
+    biometric_release = models.CharField(max_length=40, blank=True)
+    biometric_sha256 = models.CharField(max_length=64, blank=True)
     evidence = models.JSONField()
     statement = models.JSONField()
+    signature = models.CharField(max_length=128, blank=True)
     state = models.CharField(max_length=12, default=ConsentState.ACTIVE.value)
-    template_key = models.ForeignKey("vault.VaultKey", on_delete=models.PROTECT, related_name="+")
-    template = models.ForeignKey("vault.SealedObject", on_delete=models.PROTECT, related_name="+")
+    template_key = models.ForeignKey("vault.VaultKey", null=True, on_delete=models.PROTECT, related_name="+")
+    template = models.ForeignKey("vault.SealedObject", null=True, on_delete=models.PROTECT, related_name="+")
     rehearsal = models.BooleanField()
     leaf_index = models.BigIntegerField()
     given_at = models.DateTimeField(default=now)
@@ -168,10 +225,28 @@ class Consent(models.Model):
             _known("state", ConsentState, "consent_state_known"),
             models.CheckConstraint(
                 condition=Q(state="active", ended_at__isnull=True)
-                | Q(state__in=["withdrawn", "expired"], ended_at__isnull=False, ended_leaf__isnull=False),
+                | Q(state__in=["withdrawn", "expired", "renewed"], ended_at__isnull=False, ended_leaf__isnull=False),
                 name="consent_ended_has_time_and_leaf",
             ),
             models.CheckConstraint(condition=Q(valid_until__gt=F("given_at")), name="consent_has_a_term"),
+            models.CheckConstraint(
+                condition=Q(former__isnull=True, version=1) | Q(former__isnull=False, version__gte=2),
+                name="consent_version_counts_renewals",
+            ),
+            # Without a live voice there are two moderators; with one there are its template and its release.
+            models.CheckConstraint(
+                condition=Q(
+                    basis=WITHOUT_BIOMETRICS,
+                    review__isnull=False,
+                    challenge__isnull=True,
+                    template__isnull=True,
+                    template_key__isnull=True,
+                )
+                | Q(challenge__isnull=False, template__isnull=False, template_key__isnull=False)
+                & ~Q(biometric_release="")
+                & (Q(basis=SELF, review__isnull=True) | Q(basis=REPRESENTATIVE, review__isnull=False)),
+                name="consent_rests_on_its_basis",
+            ),
         ]
 
 

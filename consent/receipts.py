@@ -1,24 +1,19 @@
 """The receipt a speaker keeps: what was agreed, and the log's proof that it was written down. Checked offline.
 
-``issue`` makes it from the database; ``verify`` needs only the receipt and the log's public key.
+``issue`` makes it from the database; `consent.proofs` checks it with nothing but the log's public key. It has three
+forms: JSON (the whole proof), the compact text of a QR code (the platform's signature), and a page to print with both
+what was agreed and the code.
 """
 
-from typing import Any, Final
+from typing import Any
 
-from consent.errors import ConsentInvalid
+from consent import compact, proofs, statements
 from consent.models import Consent
-from consent.services import statement_digest
+from consent.proofs import KIND, ReceiptInvalid, verify
 from foundation import keys
-from foundation.audit import canonical, receipts
-from foundation.audit.verify import InvalidReceipt, verify_receipt
+from foundation.audit import receipts
 
-KIND: Final = "vouch-consent-receipt-1"
-
-
-class ReceiptInvalid(ConsentInvalid):
-    """This receipt proves nothing."""
-
-    code = "receipt_invalid"
+__all__ = ["KIND", "ReceiptInvalid", "compact_text", "issue", "page", "verify"]
 
 
 def issue(consent: Consent) -> dict[str, Any]:
@@ -26,28 +21,26 @@ def issue(consent: Consent) -> dict[str, Any]:
     return {
         "kind": KIND,
         "statement": consent.statement,
+        "signature": _signature(consent),
         "receipt": receipts.receipt(consent.leaf_index),
         "public_key": keys.public_key("log").hex(),
     }
 
 
-def verify(receipt: dict[str, Any], public_key: bytes) -> dict[str, Any]:
-    """The statement of a receipt that holds under ``public_key`` (32 raw bytes). No database, no network.
+def compact_text(consent: Consent) -> str:
+    """What the QR code carries: 270 characters or so."""
+    return compact.text(compact.of(consent.statement, consent.leaf_index), bytes.fromhex(_signature(consent)))
 
-    Raises ReceiptInvalid.
-    """
-    try:
-        statement = receipt["statement"]
-        leaf = verify_receipt(receipt["receipt"], public_key)
-        same = (
-            receipt["kind"] == KIND
-            and leaf.kind == "consent.given"
-            and leaf.subject == f"consent:{statement['id']}"
-            and leaf.rehearsal is statement["rehearsal"]
-            and leaf.data["statement"] == statement_digest(statement)
-        )
-    except (InvalidReceipt, canonical.NotCanonical, KeyError, TypeError, ValueError) as error:
-        raise ReceiptInvalid(str(error)) from error
-    if not same:
-        raise ReceiptInvalid("The logged entry says something else.")
-    return dict(statement)
+
+def page(consent: Consent, language: str) -> bytes:
+    """One page (PDF) for people, in ``en`` or ``zh``, with the QR code."""
+    from consent import receipt_page
+
+    return receipt_page.render(
+        consent.statement, compact_text(consent), proofs.key_line(keys.public_key("log")), consent.leaf_index, language
+    )
+
+
+def _signature(consent: Consent) -> str:
+    """Kept with the record; made anew for a record from before records were signed (Ed25519 has one answer)."""
+    return consent.signature or statements.sign(consent.statement, consent.leaf_index)

@@ -33,7 +33,8 @@ MAX_BYTES: Final = 25 * 1024 * 1024
 MAX_RECORDINGS: Final = 40
 """Recordings a challenge: one for every sentence of the script."""
 FRESH: Final = timedelta(hours=24)
-"""How long a passed challenge vouches that the same person is still there."""
+"""How long a passed challenge vouches that the same person is still there, from its verdict on: a moderator's takes
+longer than a worker's. The live template is gone 72 hours after the answer in any case."""
 
 
 @transaction.atomic
@@ -99,7 +100,7 @@ def passed_challenge(*, actor: Actor, challenge_id: UUID) -> Challenge:
     )
     if challenge is None:
         raise NotFound
-    fresh = challenge.answered_at is not None and challenge.answered_at > now() - FRESH
+    fresh = challenge.decided_at is not None and challenge.decided_at > now() - FRESH
     held = challenge.template is not None and challenge.template.state == CustodyState.HELD
     if challenge.state != ChallengeState.PASSED.value or not fresh or not held:
         raise ChallengeNotPassed

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
 
-from consent.models import Challenge, Consent, Examination, Licence, Recording
-from consent.states import ConsentState, LicenceState
+from consent.models import Challenge, Consent, Examination, Licence, Recording, Review
+from consent.states import ConsentState, LicenceState, ReviewState
 from foundation.clock import now
 from foundation.errors import NotFound
 from foundation.identity.actors import Actor
@@ -73,3 +73,29 @@ def _found(thing: T | None) -> T:
     if thing is None:
         raise NotFound
     return thing
+
+
+def reviews_of(*, actor: Actor) -> QuerySet[Review]:
+    """The actor's own reviews, newest first."""
+    return Review.objects.filter(person_id=own_id(actor)).order_by("-opened_at", "id")
+
+
+def review_of(*, actor: Actor, review_id: UUID) -> Review:
+    """One of them. Raises NotFound."""
+    return _found(reviews_of(actor=actor).filter(id=review_id).first())
+
+
+def review_queue(*, actor: Actor) -> QuerySet[Review]:
+    """Reviews that wait for a moderator, the one whose time runs out first. Raises NotAllowed unless the actor
+    moderates."""
+    actor.require_scope("moderate")
+    actor.require_role("moderator")
+    waiting = Review.objects.filter(state=ReviewState.OPEN.value, expires_at__gt=now())
+    return waiting.exclude(person_id=own_id(actor)).order_by("expires_at", "id")
+
+
+def review_for(*, actor: Actor, review_id: UUID) -> Review:
+    """One review as moderators see it, also when it is decided. Raises NotAllowed, NotFound."""
+    actor.require_scope("moderate")
+    actor.require_role("moderator")
+    return _found(Review.objects.filter(id=review_id).exclude(person_id=own_id(actor)).first())

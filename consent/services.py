@@ -1,78 +1,62 @@
 """Giving consent, taking it back, its end by term. Each commits together with its leaf in the log, or not at all."""
 
-import hashlib
-import re
-import secrets
-import uuid
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 
-from consent import agreements, examination, licences
+from consent import agreements, compact, licences, reviews, statements, templates, terms
+from consent.acts import Act
+from consent.compact import statement_digest
+from consent.consequences import Consequence
 from consent.errors import (
     ChallengeUsed,
     ConsentEnded,
     ConsentInvalid,
     PersonRestricted,
     RecordingNotPassed,
-    RehearsalOnly,
     ReleaseMissing,
     TooLittleSpeech,
 )
-from consent.models import MAX_TERM_DAYS, Challenge, Consent, Recording
-from consent.prompts import LANGUAGES
+from consent.models import Challenge, Consent, Recording, Review
 from consent.recordings import passed_challenge
 from consent.selectors import own_id
+from consent.statements import Ground
 from consent.states import CONSENT, ConsentState, RecordingState, move
-from foundation.audit import canonical, log
+from consent.terms import WORLDWIDE
+from consent.uses import USES
+from foundation.audit import log
 from foundation.clock import now
 from foundation.errors import NotFound
 from foundation.identity.actors import Actor
-from foundation.vault import services as vault
 from retention import custody
 from retention.models import CustodyItem
+from safety import protected
 from safety.selectors import active_restrictions
 
-USES: Final = (
-    "own_use",
-    "licence_to_others",
-    "cross_lingual",
-    "advertising",
-    "political",
-    "adult",
-    "singing",
-    "voice_mask",
-)
-"""What a person may allow, each by its own yes. What is not named is not allowed."""
-WORLDWIDE: Final = "worldwide"
-MAX_TERRITORY: Final = 50
-"""Countries a consent may name (ISO 3166-1 alpha-2, separated by commas)."""
-TEMPLATE_LIMIT: Final = timedelta(days=3 * 365)
-"""A voice template is kept three years at most, whatever the term (740 ILCS 14/15; our own release says the same)."""
+__all__ = [
+    "MIN_TRAINING_SECONDS",
+    "USES",
+    "WORLDWIDE",
+    "Consequence",
+    "expire_consents",
+    "give_consent",
+    "statement_digest",
+    "withdraw_consent",
+]
+
 MIN_TRAINING_SECONDS: Final = 30.0
 """Seconds of recordings a consent names, together: the least a voice can be trained on."""
-KIND: Final = "vouch-consent-1"
 SWEEPER: Final = Actor.system("consent.sweep")
-
-
-@dataclass(frozen=True, slots=True)
-class Consequence:
-    """One thing that ended with a consent: what (``consent.withdrawn``, ``licence.ended``…), which, and when."""
-
-    what: str
-    ref: str
-    at: datetime
 
 
 @transaction.atomic
 def give_consent(
     *,
     actor: Actor,
+    act: Act,
     challenge_id: UUID,
     recording_ids: Collection[UUID],
     uses: Mapping[str, bool],
@@ -81,80 +65,113 @@ def give_consent(
     territory: str,
     text_version: str,
     biometric_release: bool,
+    review_id: UUID | None = None,
 ) -> Consent:
     """Writes down what the actor agrees to, on the evidence of a passed challenge and passed recordings.
 
-    Raises NotFound, ChallengeNotPassed, ChallengeUsed, RecordingNotPassed, ConsentInvalid, TextUnknown, ReleaseMissing,
-    PersonRestricted, RehearsalOnly.
+    ``review_id``: the approved review of a representative, who gives the consent for the speaker that was heard live.
+    Raises NotFound, ChallengeNotPassed, ChallengeUsed, RecordingNotPassed, TooLittleSpeech, ConsentInvalid,
+    TextUnknown, ReleaseMissing, PersonRestricted, RehearsalOnly, ReviewNotApproved.
     """
-    challenge = passed_challenge(actor=actor, challenge_id=challenge_id)
-    if Consent.objects.filter(challenge=challenge).exists():
-        raise ChallengeUsed
-    if active_restrictions(subjects=[("person", str(challenge.person_id))]):
-        raise PersonRestricted
-    recordings = _passed_recordings(challenge, recording_ids)
-    terms = _terms(uses, languages, term_days, territory)
-    text = agreements.offered(text_version)
-    if biometric_release is not True:
+    challenge = unused_challenge(actor=actor, challenge_id=challenge_id)
+    refuse_restricted(challenge.person_id)
+    review = reviews.usable(actor=actor, review_id=review_id, kind=compact.REPRESENTATIVE) if review_id else None
+    recordings = passed_recordings(challenge.person_id, recording_ids, ground=challenge)
+    agreed = terms.checked(uses, languages, term_days, territory)
+    text = agreements.offered(text_version, kind=agreements.REPRESENTED if review else agreements.CONSENT)
+    ground = Ground(
+        person=challenge.person,
+        speaker=review.speaker_name if review else challenge.person.display_name,
+        challenge=challenge,
+        review=review,
+        recordings=recordings,
+        evidence=[
+            statements.examined(challenge),
+            *(statements.examined(one) for one in recordings),
+            *([reviews.evidence(review)] if review else []),
+        ],
+    )
+    return write(
+        ground, agreed=agreed, term_days=term_days, text=text, released=biometric_release, act=act, actor=actor
+    )
+
+
+def write(
+    ground: Ground,
+    *,
+    agreed: dict[str, Any],
+    term_days: int,
+    text: agreements.Agreement,
+    released: bool,
+    act: Act,
+    actor: Actor,
+) -> Consent:
+    """The record itself: template, leaf, signature, row. Inside a transaction, everything it rests on locked.
+
+    Raises ReleaseMissing, TextUnknown, RehearsalOnly.
+    """
+    if released is not True and ground.challenge is not None:
         raise ReleaseMissing
-    release = agreements.release_for(text.language)
-    things: list[Challenge | Recording] = [challenge, *recordings]
-    evidence = [_evidence(thing) for thing in things]
-    rehearsal = settings.REHEARSAL or any(item["rehearsal"] for item in evidence)
-    if rehearsal and not settings.REHEARSAL:
-        raise RehearsalOnly("The evidence was examined in a rehearsal.")
-    consent_id, moment = uuid.uuid4(), now()
-    statement = {
-        "kind": KIND,
-        "id": str(consent_id),
-        "person": {"id": str(challenge.person_id), "name": challenge.person.display_name},
-        "given_at": moment.isoformat(),
-        "valid_until": (moment + timedelta(days=term_days)).isoformat(),
-        **terms,
-        "text": {"version": text.version, "sha256": text.sha256},
-        "biometric_release": {"version": release.version, "sha256": release.sha256},
-        "recordings": [str(recording.id) for recording in recordings],
-        "evidence": evidence,
-        "rehearsal": rehearsal,
-        # The log shows a hash of this statement; without the salt a guess of its content could be tested against it.
-        "salt": secrets.token_hex(32),
-    }
+    release = agreements.release_for(text.language) if ground.challenge is not None else None
+    moment = now()
+    statement = statements.build(
+        ground, terms=agreed, term_days=term_days, text=text, release=release, act=act, moment=moment
+    )
     valid_until = moment + timedelta(days=term_days)
-    key, template = _keep_template(challenge, consent_id, min(valid_until, moment + TEMPLATE_LIMIT), actor)
+    key = template = None
+    if ground.challenge is not None:
+        not_after = min(valid_until, moment + templates.LIMIT)
+        protected.enrol(
+            person_id=ground.person.id,
+            consent_ref=str(ground.consent_id),
+            embedding=templates.unit(templates.of(ground.challenge)),
+            not_after=not_after,
+            actor=actor,
+        )
+        key, template = templates.keep(
+            challenge=ground.challenge, consent_id=ground.consent_id, not_after=not_after, actor=actor
+        )
     leaf = log.append(
         kind="consent.given",
-        subject=f"consent:{consent_id}",
+        subject=f"consent:{ground.consent_id}",
         actor=actor,
         data={
             "statement": statement_digest(statement),
-            "person": str(challenge.person_id),
-            "uses": terms["uses"],
-            "languages": terms["languages"],
+            "person": str(ground.person.id),
+            "basis": ground.basis,
+            "former": str(ground.former.id) if ground.former else None,
+            "uses": agreed["uses"],
+            "languages": agreed["languages"],
             "valid_until": statement["valid_until"],
             "text": text.version,
-            "biometric_release": release.version,
+            "biometric_release": release.version if release else None,
         },
-        rehearsal=rehearsal,
+        rehearsal=ground.rehearsal,
     )
     consent = Consent.objects.create(
-        id=consent_id,
-        person_id=challenge.person_id,
-        challenge=challenge,
-        **terms,
+        id=ground.consent_id,
+        person_id=ground.person.id,
+        challenge=ground.challenge,
+        former=ground.former,
+        version=ground.version,
+        basis=ground.basis,
+        review=ground.review,
+        **agreed,
         valid_until=valid_until,
         text_version=text.version,
         text_sha256=text.sha256,
-        biometric_release=release.version,
-        biometric_sha256=release.sha256,
-        evidence=evidence,
+        biometric_release=release.version if release else "",
+        biometric_sha256=release.sha256 if release else "",
+        evidence=ground.evidence,
         statement=statement,
+        signature=statements.sign(statement, leaf.index),
         template_key=key,
         template=template,
-        rehearsal=rehearsal,
+        rehearsal=ground.rehearsal,
         leaf_index=leaf.index,
         given_at=moment,
     )
-    consent.recordings.set(recordings)
+    consent.recordings.set(ground.recordings)
     return consent
 
 
@@ -162,7 +179,7 @@ def give_consent(
 def withdraw_consent(*, actor: Actor, consent_id: UUID) -> list[Consequence]:
     """Takes the actor's own consent back, at once, without a reason. Returns what ended, each with its time.
 
-    The voices and jobs under it end in the same transaction, by the caller (they live above this room).
+    The voices, jobs and offers under it end in the same transaction, by the caller (they live above this room).
     Raises NotFound, ConsentEnded.
     """
     consent = Consent.objects.select_for_update(of=("self",)).filter(id=consent_id, person_id=own_id(actor)).first()
@@ -174,9 +191,9 @@ def withdraw_consent(*, actor: Actor, consent_id: UUID) -> list[Consequence]:
 
 
 def expire_consents() -> int:
-    """Ends every consent past its term. Safe to run at any time, by several workers.
+    """Ends every consent past its term, every voice template and every review past its own. Returns how many consents.
 
-    The gate does not wait for this: it compares the clock itself.
+    Safe to run at any time, by several workers. The gate does not wait for this: it compares the clock itself.
     """
     ended = 0
     overdue = Consent.objects.filter(state=ConsentState.ACTIVE.value, valid_until__lte=now())
@@ -186,28 +203,44 @@ def expire_consents() -> int:
             if consent is not None:
                 _end(consent, ConsentState.EXPIRED, SWEEPER)
                 ended += 1
+    templates.destroy_overdue()
+    reviews.lapse_overdue()
     return ended
 
 
-def statement_digest(statement: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) of a statement in canonical JSON: what the log's leaf holds of it."""
-    return hashlib.sha256(canonical.encode(dict(statement))).hexdigest()
+def unused_challenge(*, actor: Actor, challenge_id: UUID) -> Challenge:
+    """The actor's own passed challenge, locked, that carries no consent yet. Raises NotFound, ChallengeNotPassed,
+    ChallengeUsed."""
+    challenge = passed_challenge(actor=actor, challenge_id=challenge_id)
+    if Consent.objects.filter(challenge=challenge).exists():
+        raise ChallengeUsed
+    return challenge
+
+
+def refuse_restricted(person_id: UUID) -> None:
+    """Raises PersonRestricted."""
+    if active_restrictions(subjects=[("person", str(person_id))]):
+        raise PersonRestricted
+
+
+def held_recordings(consent: Consent) -> list[CustodyItem]:
+    """The custody items a consent and those it renews rest on: the live answers, and the recordings."""
+    held = [recording.custody for recording in consent.recordings.select_related("custody")]
+    one: Consent | None = consent
+    while one is not None:
+        held += [one.challenge.custody] if one.challenge else []
+        one = one.former
+    return [item for item in held if item is not None]
 
 
 def _end(consent: Consent, to: ConsentState, actor: Actor) -> list[Consequence]:
-    held = [
-        consent.challenge.custody,
-        *(recording.custody for recording in consent.recordings.select_related("custody")),
-    ]
     reason = f"consent_{to.value}"
     move(consent, to, CONSENT)
     consent.ended_at = now()
     # Rows first, the log last: licences and recordings are locked before anything is appended.
     ended_licences = licences.lock_active(consent_id=consent.id)
-    destroyed = custody.destroy_all(
-        items=[item for item in held if isinstance(item, CustodyItem)], reason=reason, actor=actor
-    )
-    vault.destroy_key(key=consent.template_key, reason=reason, actor=actor)
+    destroyed = custody.destroy_all(items=held_recordings(consent), reason=reason, actor=actor)
+    gone = end_templates(consent, reason=reason, actor=actor)
     for licence in ended_licences:
         licences.end(licence=licence, reason=reason, actor=actor)
     Recording.objects.filter(consents=consent).update(transcript="")
@@ -221,77 +254,47 @@ def _end(consent: Consent, to: ConsentState, actor: Actor) -> list[Consequence]:
     consent.save(update_fields=["state", "ended_at", "ended_leaf"])
     return [
         Consequence(f"consent.{to.value}", str(consent.id), consent.ended_at),
-        Consequence("template.destroyed", str(consent.template_key_id), consent.template_key.destroyed_at or now()),
+        *gone,
         *(Consequence("licence.ended", str(one.id), one.ended_at or now()) for one in ended_licences),
         *(Consequence("recording.destroyed", str(item.id), item.destroyed_at or now()) for item in destroyed),
     ]
 
 
-def _passed_recordings(challenge: Challenge, recording_ids: Collection[UUID]) -> list[Recording]:
+def end_templates(consent: Consent, *, reason: str, actor: Actor) -> list[Consequence]:
+    """Ends the consent's voice template and its place in the search for enrolled voices."""
+    found = [
+        ("template.destroyed", templates.destroy(consent=consent, reason=reason, actor=actor)),
+        (
+            "search_template.destroyed",
+            protected.unenrol(consent_ref=str(consent.id), reason=reason, actor=actor),
+        ),
+    ]
+    return [Consequence(what, str(consent.id), at) for what, at in found if at is not None]
+
+
+def passed_recordings(
+    person_id: UUID, recording_ids: Collection[UUID], *, ground: Challenge | Review
+) -> list[Recording]:
+    """The person's own recordings, locked, in order: all passed, all made on this very ground, long enough together.
+
+    Inside a transaction. Raises ConsentInvalid, NotFound, RecordingNotPassed, TooLittleSpeech.
+    """
     wanted = set(recording_ids)
     if not wanted:
         raise ConsentInvalid("A consent names at least one recording.")
     found = list(
         Recording.objects.select_for_update(of=("self",))
         .select_related("custody")
-        .filter(id__in=wanted, person_id=challenge.person_id)
+        .filter(id__in=wanted, person_id=person_id)
         .order_by("created_at", "id")
     )
     if len(found) != len(wanted):
         raise NotFound
-    if any(one.challenge_id != challenge.id or one.state != RecordingState.PASSED.value for one in found):
+    if any(
+        ground.id not in (one.challenge_id, one.review_id) or one.state != RecordingState.PASSED.value for one in found
+    ):
         raise RecordingNotPassed
     total = sum(one.seconds or 0.0 for one in found)
     if total < MIN_TRAINING_SECONDS:
         raise TooLittleSpeech(f"{total:.0f} s of {MIN_TRAINING_SECONDS:.0f} s.", seconds=round(total, 1))
     return found
-
-
-def _terms(uses: Mapping[str, bool], languages: Collection[str], term_days: int, territory: str) -> dict[str, Any]:
-    unknown = set(uses) - set(USES)
-    if unknown or not all(isinstance(value, bool) for value in uses.values()):
-        raise ConsentInvalid(f"Uses are yes or no of: {', '.join(USES)}.")
-    if not (uses.get("own_use") or uses.get("licence_to_others")):
-        raise ConsentInvalid("A consent allows your own use, licence to others, or both.")
-    if not languages or set(languages) - set(LANGUAGES):
-        raise ConsentInvalid(f"Languages are one or more of: {', '.join(LANGUAGES)}.")
-    if not 1 <= term_days <= MAX_TERM_DAYS:
-        raise ConsentInvalid(f"The term is 1 to {MAX_TERM_DAYS} days.")
-    countries = territory.split(",")
-    if territory != WORLDWIDE and not (
-        len(countries) <= MAX_TERRITORY and all(re.fullmatch("[A-Z]{2}", country) for country in countries)
-    ):
-        raise ConsentInvalid(f"The territory is '{WORLDWIDE}' or country codes such as 'DE,FR'.")
-    return {
-        "uses": {use: bool(uses.get(use, False)) for use in USES},
-        "languages": sorted(set(languages)),
-        "territory": territory,
-    }
-
-
-def _evidence(thing: Challenge | Recording) -> dict[str, Any]:
-    """How we know, in numbers and hashes: the examination of a challenge or recording, without its audio."""
-    found = thing.examination
-    if thing.custody is None:
-        raise ValueError("what has passed was received")
-    return {
-        "of": "challenge" if isinstance(thing, Challenge) else "recording",
-        "id": str(thing.id),
-        "examination": str(found.id),
-        "leaf": found.leaf_index,
-        "verdict": found.verdict,
-        "evidence_sha256": examination.evidence_digest(found.evidence),
-        "audio_commitment": thing.custody.commitment,
-        "measures": examination.measures(found.evidence),
-        "rehearsal": found.rehearsal,
-    }
-
-
-def _keep_template(challenge: Challenge, consent_id: UUID, not_after: datetime, actor: Actor) -> tuple[Any, Any]:
-    """The live template, out of custody and under a key of the consent's own: it lives as long as the consent."""
-    if challenge.template is None:
-        raise ValueError("a passed challenge has a template")
-    data = custody.read(item=challenge.template, actor=SWEEPER)
-    owner = f"consent:{consent_id}"
-    key = vault.create_key(kind="template", owner_ref=owner, actor=actor)
-    return key, vault.store(key=key, kind="template", owner_ref=owner, data=data, not_after=not_after, actor=actor)

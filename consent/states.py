@@ -18,6 +18,7 @@ class IllegalTransition(Conflict):
 class ChallengeState(StrEnum):
     OPEN = "open"
     ANSWERED = "answered"
+    HELD = "held"
     PASSED = "passed"
     REFUSED = "refused"
     INCONCLUSIVE = "inconclusive"
@@ -36,6 +37,7 @@ class RecordingState(StrEnum):
 class ExaminationState(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
+    HELD = "held"
     DONE = "done"
     FAILED = "failed"
 
@@ -44,11 +46,19 @@ class ConsentState(StrEnum):
     ACTIVE = "active"
     WITHDRAWN = "withdrawn"
     EXPIRED = "expired"
+    RENEWED = "renewed"
 
 
 class LicenceState(StrEnum):
     ACTIVE = "active"
     ENDED = "ended"
+
+
+class ReviewState(StrEnum):
+    OPEN = "open"
+    APPROVED = "approved"
+    REFUSED = "refused"
+    LAPSED = "lapsed"
 
 
 Table = dict[str, frozenset[str]]
@@ -59,14 +69,21 @@ def _table(states: type[StrEnum], **moves: str) -> Table:
     return {state.value: frozenset(moves.get(state.value, "").split()) for state in states}
 
 
-CHALLENGE: Final = _table(ChallengeState, open="answered expired", answered="passed refused inconclusive")
+CHALLENGE: Final = _table(
+    ChallengeState,
+    open="answered expired",
+    answered="held passed refused inconclusive",
+    held="passed refused inconclusive",
+)
 RECORDING: Final = _table(
     RecordingState, awaiting="received", received="examining", examining="passed refused inconclusive"
 )
 # Running leads to running: a worker that died is followed by another one that starts over.
-EXAMINATION: Final = _table(ExaminationState, queued="running", running="running done failed")
-CONSENT: Final = _table(ConsentState, active="withdrawn expired")
+# Held waits for a moderator's decision, which ends it.
+EXAMINATION: Final = _table(ExaminationState, queued="running", running="running held done failed", held="done failed")
+CONSENT: Final = _table(ConsentState, active="withdrawn expired renewed")
 LICENCE: Final = _table(LicenceState, active="ended")
+REVIEW: Final = _table(ReviewState, open="approved refused lapsed")
 
 
 class HasState(Protocol):

@@ -1,11 +1,36 @@
 """Celery tasks of this room. They take ids, are safe to run twice, and keep the heavy imports inside."""
 
+import threading
+from typing import Any, Final
 from uuid import UUID
 
 from celery import shared_task
+from celery.signals import celeryd_after_setup, worker_process_init
 
 from consent import ceremony, examination, services
 from foundation.vault.errors import KeyDestroyed, PastDeadline
+
+QUEUE: Final = "cpu"
+_listens = threading.Event()
+
+
+@celeryd_after_setup.connect
+def _know_the_queues(sender: str, instance: Any, **kwargs: Any) -> None:
+    if QUEUE in instance.app.amqp.queues.consume_from:
+        _listens.set()
+
+
+@worker_process_init.connect
+def _warm(**kwargs: Any) -> None:
+    """A worker that examines loads its models before anybody waits for them; beside its start, which Celery times."""
+    if _listens.is_set():
+        threading.Thread(target=_load_models, name="warm", daemon=True).start()
+
+
+def _load_models() -> None:
+    from consent.biometrics.warm import warm
+
+    warm()
 
 
 @shared_task(name="consent.examine_challenge", acks_late=True)
@@ -22,9 +47,12 @@ def examine_recording(examination_id: str) -> None:
 
 @shared_task(name="consent.tidy", acks_late=True)
 def tidy() -> dict[str, int]:
-    """Ends challenges nobody answered and consents past their term; sends lost examinations again."""
+    """Ends challenges nobody answered and consents past their term; settles what moderators decided; sends lost
+    examinations again; forgets addresses."""
     return {
         "challenges": ceremony.expire_overdue(),
+        "addresses": ceremony.forget_addresses(),
+        "held": examination.settle_held(),
         "consents": services.expire_consents(),
         "examinations": examination.send_lost_again(),
     }
@@ -44,6 +72,15 @@ def _examine(examination_id: UUID) -> None:
     except Exception:
         examination.fail(examination_id, reason="examiner_failed")
         raise
+    if findings.resembles and findings.template is not None:
+        examination.hold(
+            examination_id,
+            evidence=findings.evidence,
+            found_like=findings.resembles,
+            template=findings.template,
+            fingerprint=findings.fingerprint,
+        )
+        return
     examination.decide(
         examination_id,
         evidence=findings.evidence,
@@ -51,5 +88,6 @@ def _examine(examination_id: UUID) -> None:
         reason=findings.reason,
         advice=findings.advice,
         template=findings.template,
+        fingerprint=findings.fingerprint,
         seconds=findings.seconds,
     )

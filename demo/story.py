@@ -293,9 +293,20 @@ class Story:
         return str(sent["examination"])
 
     def _examination(self, examination: str) -> dict[str, Any]:
-        return self.speaker.wait(
-            f"examinations/{examination}", lambda found: found["state"] in {"done", "failed"}, seconds=180
-        )
+        path = f"examinations/{examination}"
+        found = self.speaker.wait(path, lambda found: found["state"] in {"done", "failed", "held"}, seconds=180)
+        if found["state"] == "held":
+            self._moderator_allows()
+            found = dict(self.speaker.get(path).body)
+        return found
+
+    def _moderator_allows(self) -> None:
+        """On a system that has heard this story before, the voice is enrolled already: a moderator looks at that."""
+        decision = {"decision": "allow", "reason": "One synthetic voice plays several people.", "clause": "voice.match"}
+        for case in self.moderator.get("cases?state=open").body:
+            if case["kind"] == "voice_match":
+                self.moderator.post(f"cases/{case['id']}/claim")["id"]
+                self.moderator.post(f"cases/{case['id']}/decide", decision)["decision"]
 
     def _examined(self, examination: str) -> str:
         """``pass``, or the verdict and its reason."""

@@ -1,4 +1,4 @@
-"""Why raw audio may be held at all, and for how long at most."""
+"""Why raw audio, and papers that speak for a person, may be held at all, and for how long at most."""
 
 from datetime import timedelta
 from enum import StrEnum
@@ -12,3 +12,4 @@ class Purpose(StrEnum):
     CHALLENGE = "challenge"
     TRAINING = "training"
     TRACE = "trace"
+    DOCUMENT = "document"

@@ -1,4 +1,4 @@
-"""Cases that moderators decide, reports that open them, restrictions the gate obeys, voices nobody may clone."""
+"""Cases that moderators decide, reports that open them, restrictions the gate obeys, voices that are searched for."""
 
 import uuid
 from typing import ClassVar
@@ -8,8 +8,17 @@ from django.db.models import F, Q
 
 from foundation.clock import now
 from foundation.identity.models import Person
-from foundation.vault.models import SealedObject
-from safety.states import CaseKind, CaseState, Decision, Effect, ProtectionState, RestrictionState, SubjectKind
+from foundation.vault.models import SealedObject, VaultKey
+from safety.states import (
+    CaseKind,
+    CaseState,
+    Decision,
+    Effect,
+    ProtectionState,
+    RestrictionState,
+    SearchKeyState,
+    SubjectKind,
+)
 
 REASON_CHARS = 2_000
 CLAUSE_CHARS = 64
@@ -17,10 +26,11 @@ REF_CHARS = 64
 
 
 class Case(models.Model):
-    """Something a moderator must decide: a held text, or what one or many people reported.
+    """Something a moderator must decide: a held text, what people reported, or a live voice that resembles another.
 
     ``text`` is shown to moderators only. A claim is a lease: it ends at ``claimed_until`` whoever forgets it.
     ``text_salt`` and ``decision_salt`` open the commitments to the text and the reason that stand in the log.
+    ``matches``: of a voice match, whom the live voice resembles and how much (see `safety.matches`).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -40,6 +50,7 @@ class Case(models.Model):
     clause = models.CharField(max_length=CLAUSE_CHARS, blank=True)
     pack = models.CharField(max_length=140, blank=True)
     pack_sha256 = models.CharField(max_length=64, blank=True)
+    matches = models.JSONField(default=list)
 
     claimed_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="claimed_cases")
     first_claimed_at = models.DateTimeField(null=True)
@@ -85,6 +96,14 @@ class Case(models.Model):
                 fields=["text_digest", "voice_ref", "requester"],
                 condition=Q(kind=CaseKind.HOLD) & ~Q(state=CaseState.DECIDED),
                 name="case_one_open_hold_per_text",
+            ),
+            models.UniqueConstraint(
+                fields=["requester"],
+                condition=Q(kind=CaseKind.VOICE_MATCH) & ~Q(state=CaseState.DECIDED),
+                name="case_one_open_match_per_person",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind=CaseKind.VOICE_MATCH) | Q(requester__isnull=False), name="case_match_has_requester"
             ),
         ]
         indexes: ClassVar = [
@@ -155,13 +174,47 @@ class Restriction(models.Model):
         return f"{self.effect} on {self.subject_kind} {self.subject_ref}"
 
 
+class SearchKey(models.Model):
+    """One generation of the secret projection that search templates are kept under (see `safety.projection`).
+
+    The secret lies sealed under a vault key of its own: destroying that key makes every copy of the templates
+    projected with it worthless.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    key = models.OneToOneField(VaultKey, on_delete=models.PROTECT, related_name="+")
+    secret = models.OneToOneField(SealedObject, on_delete=models.PROTECT, related_name="+")
+    state = models.CharField(max_length=16, choices=SearchKeyState.choices, default=SearchKeyState.ACTIVE)
+    created_at = models.DateTimeField(default=now)
+    retired_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(state=SearchKeyState.ACTIVE, retired_at__isnull=True)
+                | Q(state=SearchKeyState.RETIRED, retired_at__isnull=False),
+                name="search_key_retired_has_time",
+            ),
+            models.UniqueConstraint(
+                fields=["state"], condition=Q(state=SearchKeyState.ACTIVE), name="search_key_one_active"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"search key {self.id}"
+
+
 class ProtectedVoice(models.Model):
-    """A voice nobody may clone. Its embedding lies sealed in the vault; only ``label`` is readable here."""
+    """A voice nobody may clone. Its projected embedding lies sealed in the vault; only ``label`` is readable here.
+
+    Without a ``search_key`` it was sealed before templates were projected; ``manage.py rekey_protected`` projects it.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     label = models.CharField(max_length=120)
     dimensions = models.PositiveSmallIntegerField()
     template = models.OneToOneField(SealedObject, on_delete=models.PROTECT, related_name="+")
+    search_key = models.ForeignKey(SearchKey, null=True, on_delete=models.PROTECT, related_name="+")
     state = models.CharField(max_length=16, choices=ProtectionState.choices, default=ProtectionState.ACTIVE)
     added_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=now)
@@ -174,3 +227,32 @@ class ProtectedVoice(models.Model):
 
     def __str__(self) -> str:
         return f"protected voice {self.id}"
+
+
+class EnrolledVoice(models.Model):
+    """The voice of a consent in force, to be found again when another account offers it. It ends with the consent.
+
+    ``consent_ref`` is the consent's id: this room does not know consents.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    consent_ref = models.CharField(max_length=REF_CHARS, unique=True)
+    dimensions = models.PositiveSmallIntegerField()
+    template = models.OneToOneField(SealedObject, on_delete=models.PROTECT, related_name="+")
+    search_key = models.ForeignKey(SearchKey, on_delete=models.PROTECT, related_name="+")
+    state = models.CharField(max_length=16, choices=ProtectionState.choices, default=ProtectionState.ACTIVE)
+    created_at = models.DateTimeField(default=now)
+    removed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(state=ProtectionState.ACTIVE, removed_at__isnull=True)
+                | Q(state=ProtectionState.REMOVED, removed_at__isnull=False),
+                name="enrolled_removed_has_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"enrolled voice {self.id}"

@@ -186,7 +186,8 @@ def decide_case(
     """Decides a case, once, by the moderator who holds it.
 
     Holds know allow, refuse and restrict (the text is forbidden to everybody); reports know restrict (the reported
-    subject) and dismiss. The row lock makes the second of two simultaneous decisions see the first. Raises NotAllowed,
+    subject) and dismiss; voice matches know allow (the ceremony goes on), refuse (it ends) and restrict (the person,
+    besides). The row lock makes the second of two simultaneous decisions see the first. Raises NotAllowed,
     NotFound, OwnCase, CaseNotClaimed, CaseDecided, WrongDecision, NoReason.
     """
     person_id = _moderator(actor)
@@ -364,6 +365,7 @@ def _refuse_own(case: Case, person_id: UUID, interested: Collection[UUID]) -> No
         case.requester_id == person_id
         or person_id in interested
         or (case.subject_kind, case.subject_ref) == (SubjectKind.PERSON, str(person_id))
+        or any(match["person"] == str(person_id) for match in case.matches)
         or Report.objects.filter(case=case, reporter_id=person_id).exists()
     )
     if own:

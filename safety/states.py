@@ -10,6 +10,7 @@ from foundation.errors import Conflict
 class CaseKind(models.TextChoices):
     HOLD = "policy_hold", "A text waits for a moderator"
     REPORT = "report", "Somebody reported something"
+    VOICE_MATCH = "voice_match", "A live voice resembles one that is protected or enrolled"
 
 
 class CaseState(models.TextChoices):
@@ -49,6 +50,11 @@ class ProtectionState(models.TextChoices):
     REMOVED = "removed", "Removed"
 
 
+class SearchKeyState(models.TextChoices):
+    ACTIVE = "active", "Active"
+    RETIRED = "retired", "Retired"
+
+
 CASE: Final[dict[str, frozenset[str]]] = {
     # A lapsed claim may be taken over, and a claim may be renewed: claimed follows claimed.
     CaseState.OPEN: frozenset({CaseState.CLAIMED}),
@@ -62,6 +68,8 @@ RESTRICTION: Final[dict[str, frozenset[str]]] = {
 DECISIONS: Final[dict[str, frozenset[str]]] = {
     CaseKind.HOLD: frozenset({Decision.ALLOW, Decision.REFUSE, Decision.RESTRICT}),
     CaseKind.REPORT: frozenset({Decision.RESTRICT, Decision.DISMISS}),
+    # allow: the ceremony may go on; refuse: it ends; restrict: it ends, and the person may not train or speak.
+    CaseKind.VOICE_MATCH: frozenset({Decision.ALLOW, Decision.REFUSE, Decision.RESTRICT}),
 }
 EFFECT_ON: Final[dict[str, str]] = {
     SubjectKind.PERSON: Effect.BLOCK,

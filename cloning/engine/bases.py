@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 
-from cloning.engine import lowrank
 from cloning.engine.training.base import Base, starter_base
 from cloning.engine.voicefile import Voice
 
@@ -22,12 +21,11 @@ def as_voice(base: Base) -> Voice:
 
 
 @functools.lru_cache(maxsize=1)
-def _starter() -> tuple[str, Voice]:
-    voice = as_voice(starter_base())
-    return lowrank.base_digest(voice.semantic, voice.acoustic), voice
+def _starter() -> Voice:
+    return as_voice(starter_base())
 
 
 def shipped(digest: str) -> Voice | None:
     """The base that comes with the engine, if the digest is its own: what to give to `voicefile.unpack` as `base=`."""
-    known, voice = _starter()
-    return voice if digest == known else None
+    voice = _starter()
+    return voice if digest == voice.digest() else None

@@ -3,17 +3,22 @@
 An adapter of a weight W is a pair (down, up); the adapted layer computes W x + scale * up (down x). That is linear, so
 W + scale * up @ down does the same in one step. `scale` = alpha / rank. A convolution's `down` keeps the kernel,
 stride, padding and dilation of the layer, its `up` is 1x1. Shapes: R = rank, never more than the layer's narrower side.
+
+Three ways to use a pair: `merged` makes weights of a voice's own; `Pair` adds to a linear layer's result and leaves the
+weight alone, a different pair for every row of a batch if need be (as Punica and S-LoRA do; Chen et al. 2023, Sheng et
+al. 2023); `acoustic.adapted` forms the sum for the time of one call, which suits convolutions over many places.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.acoustic.layers import NormedConv, NormedTransposedConv
@@ -60,6 +65,33 @@ class Target:
         if self.transposed:
             return torch.einsum("or,irk->iok", up, down)
         return (up @ down.flatten(1)).view(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An adapter beside its linear layer, in the precision of the layer's input.
+
+    `down` R x in, `up` out x R, `scale` a number; or all three with a first dimension of B (`scale` B x 1 x 1), a pair
+    for each row of a batch.
+    """
+
+    down: Tensor
+    up: Tensor
+    scale: float | Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The layer's input B x N x in -> what the pair adds to its output, B x N x out."""
+        return x @ self.down.mT @ self.up.mT * self.scale
+
+
+def side_by_side(pairs: Sequence[Pair]) -> Pair:
+    """Pairs of one layer, a row's each, as one: ranks may differ, shorter ones are filled up with zeros."""
+    rank = max(pair.down.shape[0] for pair in pairs)
+    return Pair(
+        torch.stack([F.pad(pair.down, (0, 0, 0, rank - pair.down.shape[0])) for pair in pairs]),
+        torch.stack([F.pad(pair.up, (0, rank - pair.up.shape[1])) for pair in pairs]),
+        torch.stack([torch.as_tensor(pair.scale).to(pair.up) for pair in pairs])[:, None, None],
+    )
 
 
 def layers(model: nn.Module, places: tuple[str, ...]) -> Iterator[tuple[Target, nn.Module]]:

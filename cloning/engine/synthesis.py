@@ -10,30 +10,39 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from cloning.engine import text as frontend
 from cloning.engine.acoustic import fast
+from cloning.engine.acoustic.adapted import adapted
 from cloning.engine.acoustic.generator import LEAST_SPEED, MOST_SPEED, AcousticModel
 from cloning.engine.acoustic.layers import fold_weight_norm
 from cloning.engine.config import EngineConfig
 from cloning.engine.errors import EngineError, SynthesisFailed, TextError, VoiceFileError
 from cloning.engine.reference import Reference
-from cloning.engine.semantic.model import Text2Semantic
-from cloning.engine.semantic.runner import Runner
-from cloning.engine.semantic.sampling import Decoded, Sampling, code_bound, decode, prepare
-from cloning.engine.voicefile import Voice
+from cloning.engine.semantic.adapters import SemanticAdapters
+from cloning.engine.semantic.runner import PlainRunner, Runner
+from cloning.engine.semantic.sampling import Decoded, Sampling, Utterance, code_bound, decode_batch, prepare
+from cloning.engine.text.phones import Phones
+from cloning.engine.text.symbols import PUNCTUATION, table
+from cloning.engine.voicefile import AdapterVoice, Voice
 
-#: Official default. Own starter codes repeat legitimately at 25 Hz, and any penalty makes that base stumble (measured).
-OFFICIAL_PENALTY = 1.35
-STARTER_PENALTY = 1.0
+#: How codes are drawn when the request does not say. Official voices: upstream's values. The starter base reads best
+#: when drawn cooler (open sentences: word error 0.43 beside 0.52); its codes repeat legitimately at 25 Hz: no penalty.
+OFFICIAL_SAMPLING = Sampling(top_k=15, top_p=1.0, temperature=1.0, repetition_penalty=1.35)
+STARTER_SAMPLING = Sampling(top_k=5, top_p=1.0, temperature=0.6, repetition_penalty=1.0)
 #: Most phones of one fragment, the longest utterance the training recipe admits.
 MOST_PHONES = 540
+#: Languages that the shipped starter base has heard (CARD.md). Its symbol table knows more, and would babble them.
+STARTER_LANGUAGES = frozenset({"en"})
+#: Longest fragment of a starter voice, in phones: about 12 s, the longest utterance its base has learnt from. A longer
+#: one is cut between words, or the voice would lose its place.
+STARTER_PHONES = 150
 #: Longest pause between fragments, in seconds.
 MOST_INTERVAL = 5.0
 #: A fragment is tried this often when S1 does not end by itself or leaves words out, or when its codes give no sound.
@@ -43,27 +52,29 @@ ATTEMPTS = 5
 LEAST_CODES_PER_PHONE = 0.7
 #: Loudest sample returned, just under full scale so that no later conversion to integers can wrap.
 PEAK = 0.99
-#: A frame of 20 ms counts as sound above -50 dBFS; speech needs a tenth of a second of such frames in every fragment.
+#: A frame of 20 ms counts as sound above -50 dBFS; speech needs a tenth of a second of such frames in every fragment,
+#: and of a longer one at least 10 ms for each phone (the fastest speech there is takes 40).
 FRAME_SECONDS = 0.02
 AUDIBLE = 10 ** (-50 / 20)
 LEAST_AUDIBLE_SECONDS = 0.1
+AUDIBLE_SECONDS_PER_PHONE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
     """What to say and how. Raises EngineError("bad_request") when a number is out of range.
 
-    seed 0..2^63-1. repetition_penalty None = the default of the voice's model. speed 0.5..2 (1 = as trained).
-    noise_scale 0..2, liveliness of the latent. fragment_interval: seconds of silence between fragments.
-    split_method: cut0..cut5 of the text frontend.
+    seed 0..2^63-1. top_k, temperature, repetition_penalty: None = the default of the voice's model. speed 0.5..2
+    (1 = as trained). noise_scale 0..2, liveliness of the latent. fragment_interval: seconds of silence between
+    fragments. split_method: cut0..cut5 of the text frontend.
     """
 
     text: str
     seed: int
     language: str = "en"
-    top_k: int = 15
+    top_k: int | None = None
     top_p: float = 1.0
-    temperature: float = 1.0
+    temperature: float | None = None
     repetition_penalty: float | None = None
     speed: float = 1.0
     noise_scale: float = 0.5
@@ -81,12 +92,13 @@ class SpeechRequest:
         for name, value, low, high in ranges:
             if not (math.isfinite(value) and low <= value <= high):
                 raise EngineError("bad_request", f"{name} must be between {low:g} and {high:g}")
-        self.sampling(1.0)
+        self.sampling(OFFICIAL_SAMPLING)
 
-    def sampling(self, default_penalty: float) -> Sampling:
-        penalty = default_penalty if self.repetition_penalty is None else self.repetition_penalty
+    def sampling(self, default: Sampling) -> Sampling:
+        asked = {"top_k": self.top_k, "temperature": self.temperature, "repetition_penalty": self.repetition_penalty}
+        given = {name: value for name, value in asked.items() if value is not None}
         try:
-            return Sampling(self.top_k, self.top_p, self.temperature, penalty)
+            return replace(default, top_p=self.top_p, **given)  # type: ignore[arg-type]
         except (ValueError, TypeError) as error:
             raise EngineError("bad_request", str(error)) from error
 
@@ -105,24 +117,46 @@ class Speech:
     doubtful: int
 
 
+class ResidentBase:
+    """A base's models made ready once, for voices of adapters that come and go: nothing of a voice stays here.
+
+    Threads may share it. Making one costs the base's memory and about a second; a voice on it costs its own few
+    megabytes while it speaks, and no merging.
+    """
+
+    def __init__(self, base: Voice, *, device: str = "cpu") -> None:
+        self.base = base.for_speaking()
+        self.base.digest()
+        self.device = device
+        semantic = self.base.build_semantic()
+        self._runner = prepare(semantic) if device == "cpu" else PlainRunner(semantic.to(device))
+        self._acoustic = fast.prepare(self.base.build_acoustic()).to(device)
+
+    def speaker(self, voice: AdapterVoice) -> _Speaker:
+        """The voice on this base. Raises VoiceFileError `wrong_base`."""
+        voice.check_base(self.base)
+        adapters = SemanticAdapters(voice.config.semantic, voice.semantic, voice.scale)
+        acoustic = adapted(self._acoustic, voice.acoustic, voice.scale)
+        return _Speaker(voice.config, self._runner, acoustic, voice.reference, self.device, adapters)
+
+
 def synthesise(
-    voice: Voice,
+    voice: Voice | AdapterVoice,
     request: SpeechRequest,
     *,
     progress: Callable[[float], None] | None = None,
     device: str = "cpu",
+    base: ResidentBase | None = None,
 ) -> Speech:
     """Say the request's text in the voice.
 
-    progress(share) is called with growing shares, at last 1.0. Raises TextError (nothing to say, unsupported language,
-    fragment too long), VoiceFileError (a base without a reference) and SynthesisFailed (silence, values that are not
-    finite).
+    base: what a voice of adapters stands on; `device` is the base's own then. progress(share) is called with growing
+    shares, at last 1.0. Raises TextError (nothing to say, unsupported language, fragment too long), VoiceFileError (a
+    base without a reference; adapters without their base or on another one) and SynthesisFailed (silence, values that
+    are not finite).
     """
-    reference = voice.reference
-    if reference is None:
-        raise VoiceFileError("no_reference", "this is a base, not a voice: it has no reference to speak like")
     fragments = _fragments(request, voice.config)
-    speaker = _Speaker(voice.config, voice.build_semantic(), voice.build_acoustic(), reference, device)
+    speaker = _whole(voice, device) if isinstance(voice, Voice) else _on_base(voice, base)
     generator = torch.Generator().manual_seed(request.seed)
     report = progress or _ignore
     pause = np.zeros(round(request.fragment_interval * voice.config.audio.sample_rate), dtype=np.float32)
@@ -145,21 +179,39 @@ def synthesise(
     return Speech(pcm=pcm, rate=rate, seconds=len(pcm) / rate, doubtful=doubtful)
 
 
+def _whole(voice: Voice, device: str) -> _Speaker:
+    if voice.reference is None:
+        raise VoiceFileError("no_reference", "this is a base, not a voice: it has no reference to speak like")
+    semantic, acoustic = voice.build_semantic(), voice.build_acoustic()
+    if device == "cpu":
+        # Rounding apart the same as the modules themselves, at about twice the speed.
+        return _Speaker(voice.config, prepare(semantic), fast.prepare(acoustic), voice.reference, device)
+    fold_weight_norm(acoustic)
+    return _Speaker(voice.config, PlainRunner(semantic.to(device)), acoustic.to(device), voice.reference, device)
+
+
+def _on_base(voice: AdapterVoice, base: ResidentBase | None) -> _Speaker:
+    if base is None:
+        raise VoiceFileError("needs_base", "this voice is what it adds to a base; the base is needed to speak with it")
+    return base.speaker(voice)
+
+
 class _Speaker:
-    """The two models of one voice, ready to say fragments."""
+    """The two models of one voice, ready to say fragments; `adapters`: what the voice adds to S1."""
 
     def __init__(
-        self, config: EngineConfig, semantic: Text2Semantic, acoustic: AcousticModel, reference: Reference, device: str
+        self,
+        config: EngineConfig,
+        semantic: Runner,
+        acoustic: AcousticModel,
+        reference: Reference,
+        device: str,
+        adapters: SemanticAdapters | None = None,
     ) -> None:
         self.config = config
-        if device == "cpu":
-            # Rounding apart the same as the modules themselves, at about twice the speed.
-            self.semantic: Text2Semantic | Runner = prepare(semantic)
-            self.acoustic = fast.prepare(acoustic)
-        else:
-            self.semantic = semantic.to(device)
-            fold_weight_norm(acoustic)
-            self.acoustic = acoustic.to(device)
+        self.semantic = semantic
+        self.acoustic = acoustic
+        self.adapters = adapters
         self.device = device
         self.prompt_phones = reference.phones.to(device)
         self.prompt_codes = reference.codes.to(device)
@@ -179,7 +231,7 @@ class _Speaker:
                 continue
             pcm = self._sound(decoded, ids, request, generator)
             try:
-                check_audible(pcm, self.config.audio.sample_rate)
+                check_audible(pcm, self.config.audio.sample_rate, phones=len(ids))
             except SynthesisFailed as error:
                 failure = error
                 continue
@@ -208,11 +260,11 @@ class _Speaker:
         self, ids: list[int], request: SpeechRequest, generator: torch.Generator, progress: Callable[[float], None]
     ) -> Iterator[Decoded]:
         starter = self.config.version == "starter"
-        sampling = request.sampling(STARTER_PENALTY if starter else OFFICIAL_PENALTY)
-        target = torch.tensor([ids], device=self.device)
+        sampling = request.sampling(STARTER_SAMPLING if starter else OFFICIAL_SAMPLING)
+        target = torch.tensor(ids, device=self.device)
         prompted = self.prompt_codes.numel() > 0
-        phones = torch.cat((self.prompt_phones[None], target), dim=1) if prompted else target
-        prompt: Tensor | None = self.prompt_codes[None] if prompted else None
+        phones = torch.cat((self.prompt_phones, target)) if prompted else target
+        prompt = self.prompt_codes if prompted else None
         most = code_bound(len(ids), self.prompt_phones.numel(), self.prompt_codes.numel())
         furthest = 0
 
@@ -223,19 +275,20 @@ class _Speaker:
                 progress(0.9 * codes / most)
 
         for _ in range(ATTEMPTS):
-            yield decode(
-                self.semantic, phones, generator=generator, sampling=sampling, most=most, prompt=prompt, progress=count
-            )
+            utterance = Utterance(phones, generator, sampling, most, prompt=prompt, adapters=self.adapters)
+            (decoded,) = decode_batch(self.semantic, [utterance], progress=count)
+            yield decoded
 
 
-def check_audible(pcm: npt.NDArray[np.float32], rate: int) -> None:
-    """Raise SynthesisFailed unless every sample is finite and at least a tenth of a second is louder than -50 dBFS."""
+def check_audible(pcm: npt.NDArray[np.float32], rate: int, *, phones: int = 0) -> None:
+    """Raise SynthesisFailed unless every sample is finite and enough of the sound is louder than -50 dBFS: a tenth of a
+    second, and 10 ms for each of the phones it should hold."""
     check_finite(pcm)
     frame = max(1, round(FRAME_SECONDS * rate))
     frames = pcm[: len(pcm) // frame * frame].reshape(-1, frame)
     # The spread within a frame, not its size: a constant offset is not sound.
     audible = int((frames.std(axis=1) > AUDIBLE).sum())
-    if audible * FRAME_SECONDS < LEAST_AUDIBLE_SECONDS:
+    if audible * FRAME_SECONDS < max(LEAST_AUDIBLE_SECONDS, AUDIBLE_SECONDS_PER_PHONE * phones):
         raise SynthesisFailed("silence", "the voice gave silence for a part of the text")
 
 
@@ -247,6 +300,9 @@ def check_finite(pcm: npt.NDArray[np.float32]) -> None:
 
 def _fragments(request: SpeechRequest, config: EngineConfig) -> list[list[int]]:
     """Phones of every fragment that has something to say; no letter of the text may get lost on the way."""
+    starter = config.version == "starter"
+    if starter and request.language not in STARTER_LANGUAGES:
+        raise TextError("unsupported_language", f"this voice speaks {', '.join(sorted(STARTER_LANGUAGES))} only")
     pieces = frontend.split(request.text, request.split_method)
     if _letters("".join(pieces)) != _letters(request.text):
         raise TextError("lost_text", "splitting the text would lose a part of it")
@@ -254,14 +310,17 @@ def _fragments(request: SpeechRequest, config: EngineConfig) -> list[list[int]]:
     for piece in pieces:
         if not _letters(piece):
             continue  # punctuation alone is a pause that is there already
-        ids = frontend.to_phones(piece, request.language).ids
-        if not ids:
+        read = frontend.to_phones(piece, request.language)
+        if not read.ids:
             raise TextError("unspeakable", "a part of the text has no pronunciation")
-        if len(ids) > MOST_PHONES:
-            raise TextError("fragment_too_long", "a fragment is too long; choose a split method that cuts more often")
-        if max(ids) >= config.semantic.phonemes or min(ids) < 0:
-            raise TextError("unsupported_language", "this voice does not know the sounds of this text")
-        fragments.append(ids)
+        for ids in _breaths(read, STARTER_PHONES) if starter else [read.ids]:
+            if len(ids) > MOST_PHONES:
+                raise TextError(
+                    "fragment_too_long", "a fragment is too long; choose a split method that cuts more often"
+                )
+            if max(ids) >= config.semantic.phonemes or min(ids) < 0:
+                raise TextError("unsupported_language", "this voice does not know the sounds of this text")
+            fragments.append(ids)
     if not fragments:
         raise TextError("empty_text", "there is nothing to say")
     if config.semantic.bert_dim and request.language == "zh":
@@ -269,6 +328,25 @@ def _fragments(request: SpeechRequest, config: EngineConfig) -> list[list[int]]:
             "unsupported_language", "Chinese with this model needs BERT features, which a voice file does not bring"
         )
     return fragments
+
+
+def _breaths(read: Phones, most: int) -> list[list[int]]:
+    """The phones in parts of about equal length, at most `most` and a comma each, cut before words only; a word that is
+    longer stays whole.
+
+    Every part but the last ends in a mark, else a comma is added, so that it is read as one that goes on.
+    """
+    parts = math.ceil(len(read.ids) / most)
+    if parts == 1:
+        return [read.ids]
+    starts = [word.start for word in read.words if word.start and read.symbols[word.start] not in PUNCTUATION]
+    wanted = (len(read.ids) * part / parts for part in range(1, parts))
+    cuts = {max((start for start in starts if start <= place), default=0) for place in wanted}
+    comma = table()[","]
+    return [
+        read.ids[a:b] + ([comma] if b < len(read.ids) and read.symbols[b - 1] not in PUNCTUATION else [])
+        for a, b in pairwise([0, *sorted(cuts - {0}), len(read.ids)])
+    ]
 
 
 def _letters(text: str) -> str:

@@ -176,6 +176,8 @@ def _tell(out: Path, size: int, training: Mapping[str, int | float | str], given
     )
     for name in filter(None, str(training["notes"]).split(", ")):
         sys.stderr.write(f"note: {name}\n")
+    if training["recordings_left_out"]:
+        sys.stderr.write(f"note: left out: {training['left_out']}\n")
     for name in ("skipped_steps", "batches_halved"):
         if training[name]:
             sys.stderr.write(f"note: {name} {training[name]}\n")

@@ -18,6 +18,7 @@ import re
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from operator import index
 from typing import Any
 
 from safetensors import SafetensorError
@@ -44,6 +45,8 @@ MOST_BYTES = 600 * 2**20
 MOST_HEADER_BYTES = 2 * 2**20
 #: Most entries of the free training summary.
 MOST_SUMMARY = 64
+#: Most numbers of a tensor that is kept of the reference.
+MOST_REFERENCE = 4096
 #: Beyond this a value is kept in single precision (half ends at 65504).
 HALF_LIMIT = 60000.0
 
@@ -72,6 +75,14 @@ class Voice:
     reference: Reference | None = None
     base_digest: str = ""
     training: Mapping[str, int | float | str] = field(default_factory=dict)
+    _digest: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def digest(self) -> str:
+        """What a voice of adapters calls this base (see lowrank.base_digest): read from all weights once, then
+        remembered, because nothing in a voice changes."""
+        if not self._digest:
+            self._digest.append(lowrank.base_digest(self.semantic, self.acoustic))
+        return self._digest[0]
 
     def build_semantic(self) -> Text2Semantic:
         """S1 in float32, evaluation mode."""
@@ -119,21 +130,30 @@ class AdapterVoice:
     base_digest: str
     training: Mapping[str, int | float | str] = field(default_factory=dict)
 
-    def on(self, base: Voice) -> Voice:
-        """The whole voice: the base with the adapters added in, adapted weights in float32.
+    @property
+    def scale(self) -> float:
+        """What a pair's product is multiplied with."""
+        return self.alpha / self.rank
 
-        Reads every weight of the base once to see that it is the right one. Raises VoiceFileError `wrong_base`.
-        """
-        lean = base.for_speaking()
-        if lean.config != self.config or lowrank.base_digest(lean.semantic, lean.acoustic) != self.base_digest:
+    def check_base(self, base: Voice) -> None:
+        """Raises VoiceFileError `wrong_base` unless the voice was made on this base. Reads every weight of a base once,
+        the first time it is asked about."""
+        if base.for_speaking().config != self.config or base.digest() != self.base_digest:
             raise VoiceFileError("wrong_base", "this voice was made on another base")
+
+    def on(self, base: Voice) -> Voice:
+        """The whole voice: the base with the adapters added in, adapted weights in float32. Raises as `check_base`.
+
+        It costs a base's memory; `tts` and `synthesis.ResidentBase` speak without it.
+        """
+        self.check_base(base)
+        lean = base.for_speaking()
         described = lowrank.targets(self.config)
-        scale = self.alpha / self.rank
         return replace(
             lean,
             language=self.language,
-            semantic=lowrank.merged(lean.semantic, self.semantic, described["semantic"], scale),
-            acoustic=lowrank.merged(lean.acoustic, self.acoustic, described["acoustic"], scale),
+            semantic=lowrank.merged(lean.semantic, self.semantic, described["semantic"], self.scale),
+            acoustic=lowrank.merged(lean.acoustic, self.acoustic, described["acoustic"], self.scale),
             reference=self.reference,
             base_digest=self.base_digest,
             training=self.training,
@@ -189,9 +209,15 @@ def unpack(data: bytes, *, base: BaseSource | None = None) -> Voice:
     A voice of adapters needs its base, and comes back whole (see `AdapterVoice.on`). Raises VoiceFileError, for the
     base: `needs_base` (none given), `unknown_base` (`base` does not find it), `wrong_base`.
     """
+    voice = read(data)
+    return voice if isinstance(voice, Voice) else voice.on(find_base(voice.base_digest, base))
+
+
+def read(data: bytes) -> Voice | AdapterVoice:
+    """Bytes -> checked voice of either version, weights still in the stored precision. Raises VoiceFileError."""
     description, parts = _read(data)
     if description["format_version"] == ADAPTER_VERSION:
-        return _on_base(_adapter_voice(description, parts), base)
+        return _adapter_voice(description, parts)
     kept = parts["reference"]
     voice = Voice(
         config=_config(description),
@@ -220,25 +246,24 @@ def pack_adapters(voice: AdapterVoice) -> bytes:
 
 def unpack_adapters(data: bytes) -> AdapterVoice:
     """Bytes -> checked adapters, without a base. Raises VoiceFileError, `whole_voice` for a voice of version 1."""
-    description, parts = _read(data)
-    if description["format_version"] != ADAPTER_VERSION:
+    voice = read(data)
+    if isinstance(voice, Voice):
         raise VoiceFileError("whole_voice", "this voice is whole; it does not consist of adapters")
-    return _adapter_voice(description, parts)
+    return voice
 
 
-def _on_base(adapters: AdapterVoice, base: BaseSource | None) -> Voice:
+def find_base(digest: str, base: BaseSource | None) -> Voice:
+    """The base of that digest. Raises VoiceFileError `needs_base` or `unknown_base`."""
     if base is None:
         raise VoiceFileError("needs_base", "this voice is what it adds to a base; the base is needed to speak with it")
-    found = base if isinstance(base, Voice) else base(adapters.base_digest)
+    found = base if isinstance(base, Voice) else base(digest)
     if found is None:
         raise VoiceFileError("unknown_base", "the base that this voice was made on is not known here")
-    return adapters.on(found)
+    return found
 
 
 def _adapter_voice(description: dict[str, Any], parts: dict[str, dict[str, Tensor]]) -> AdapterVoice:
     adapters = description["adapters"]
-    if not isinstance(adapters, dict) or set(adapters) != {"rank", "alpha"}:
-        raise VoiceFileError("bad_description", "the adapters are not described by rank and alpha")
     if parts["content"] or not parts["reference"]:
         raise VoiceFileError("wrong_weights", "a voice of adapters has a reference and no content encoder")
     voice = AdapterVoice(
@@ -264,8 +289,9 @@ def _config(description: dict[str, Any]) -> EngineConfig:
 
 
 def _read(data: bytes) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
-    """Description, and tensors by part and name; neither is checked against the other yet."""
-    description = _description(data)
+    """Description, and tensors by part and name. Names and shapes are checked before memory is taken for a tensor."""
+    description, shapes = _description(data)
+    _check_outline(description, shapes)
     try:
         tensors = load(data)
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
@@ -282,8 +308,9 @@ def _read(data: bytes) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
     return description, parts
 
 
-def _description(data: bytes) -> dict[str, Any]:
-    """The JSON description, with the outer shape of the file checked by hand before any library reads it."""
+def _description(data: bytes) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
+    """The JSON description and the tensors' shapes, with the outer shape of the file checked by hand before any
+    library reads it."""
     if not 8 < len(data) <= MOST_BYTES:
         raise VoiceFileError("wrong_size", f"a voice has at most {MOST_BYTES} bytes")
     (length,) = struct.unpack("<Q", data[:8])
@@ -293,6 +320,7 @@ def _description(data: bytes) -> dict[str, Any]:
         header = json.loads(data[8 : 8 + length])
         description = json.loads(header["__metadata__"]["voice"])
         dtypes = {entry["dtype"] for name, entry in header.items() if name != "__metadata__"}
+        shapes = {name: tuple(map(index, entry["shape"])) for name, entry in header.items() if name != "__metadata__"}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise VoiceFileError("damaged", "the file has no voice description") from error
     if not dtypes <= _DTYPES:
@@ -304,7 +332,35 @@ def _description(data: bytes) -> dict[str, Any]:
         raise VoiceFileError("unsupported_version", "this voice was written in a format that is not known here")
     if set(description) != _ENTRIES[version]:
         raise VoiceFileError("bad_description", "the voice description has missing or unknown entries")
-    return description
+    return description, shapes
+
+
+def _check_outline(description: dict[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Whether a file of adapters holds exactly the tensors that its configuration and rank ask for."""
+    if description["format_version"] != ADAPTER_VERSION:
+        return
+    adapters, config = description["adapters"], _config(description)
+    if not isinstance(adapters, dict) or set(adapters) != {"rank", "alpha"}:
+        raise VoiceFileError("bad_description", "the adapters are not described by rank and alpha")
+    _check_rank(adapters["rank"], adapters["alpha"])
+    found = {name: shape for name, shape in shapes.items() if not name.startswith("reference.")}
+    expected = {
+        f"{part}.{name}": shape
+        for part in ("semantic", "acoustic")
+        for name, shape in lowrank.outline(config, part, adapters["rank"]).items()
+    }
+    wrong = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+    if wrong:
+        raise VoiceFileError("wrong_weights", f"{wrong[0][:120]} is not what an adapter of this voice should be")
+    if any(math.prod(shape) > MOST_REFERENCE for name, shape in shapes.items() if name not in found):
+        raise VoiceFileError("wrong_reference", "the reference holds more than any voice keeps")
+
+
+def _check_rank(rank: object, alpha: object) -> None:
+    if type(rank) is not int or not 1 <= rank <= lowrank.MOST_RANK:
+        raise VoiceFileError("bad_description", f"the rank of adapters is 1..{lowrank.MOST_RANK}")
+    if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not 0 < alpha <= lowrank.MOST_ALPHA:
+        raise VoiceFileError("bad_description", f"the alpha of adapters is above 0 and at most {lowrank.MOST_ALPHA:g}")
 
 
 def _validate(voice: Voice) -> None:
@@ -332,15 +388,11 @@ def _validate(voice: Voice) -> None:
 
 def _validate_adapters(voice: AdapterVoice) -> None:
     _check_words(voice)
-    rank, alpha = voice.rank, voice.alpha
     if not voice.base_digest or voice.config.semantic.phone_classes:
         raise VoiceFileError("bad_description", "a voice of adapters names its base and has no phone head")
-    if type(rank) is not int or not 1 <= rank <= lowrank.MOST_RANK:
-        raise VoiceFileError("bad_description", f"the rank of adapters is 1..{lowrank.MOST_RANK}")
-    if type(alpha) not in (int, float) or not 0 < alpha <= lowrank.MOST_ALPHA:
-        raise VoiceFileError("bad_description", f"the alpha of adapters is above 0 and at most {lowrank.MOST_ALPHA:g}")
+    _check_rank(voice.rank, voice.alpha)
     for part, tensors in (("semantic", voice.semantic), ("acoustic", voice.acoustic)):
-        _check_tensors(part, tensors, lowrank.outline(voice.config, part, rank))
+        _check_tensors(part, tensors, lowrank.outline(voice.config, part, voice.rank))
     voice.reference.check(voice.config)
 
 

@@ -40,6 +40,14 @@ ADVICE: Final[dict[str, dict[str, str]]] = {
         "over Bluetooth and not a call.",
         "zh": "录音频带过窄，像电话音质。请直接使用电脑或手机的麦克风，不要用蓝牙耳机或电话录音。",
     },
+    "reverberant": {
+        "en": "The room echoes too much. Come closer to the microphone, or go to a smaller room with soft furniture.",
+        "zh": "房间回声过大。请靠近麦克风，或换到较小、有软装的房间。",
+    },
+    "several_voices": {
+        "en": "More than one person seems to speak. Record alone, with no television or other voice near you.",
+        "zh": "录音中似乎不止一人说话。请独自录制，附近不要有电视或他人的声音。",
+    },
     # liveness
     "late_start": {
         "en": "You began too late. Ask for new words and start reading as soon as they appear.",
@@ -61,6 +69,23 @@ ADVICE: Final[dict[str, dict[str, str]]] = {
         "en": "Not every word was understood. Ask for new words and read them clearly, with a short pause after each.",
         "zh": "有词语没有听清。请获取新的词语，清晰朗读，每个词之后稍作停顿。",
     },
+    "floor_jumps": {
+        "en": "The background changes abruptly between words, as in a recording that was cut. Switch off noise gates "
+        "and read all words in one recording.",
+        "zh": "词语之间的背景声突然变化，疑似剪辑。请关闭噪声门等处理，一次性连续朗读全部词语。",
+    },
+    "too_fast": {
+        "en": "The words came faster than anybody reads them. Ask for new words and read them at your own pace.",
+        "zh": "语速超出正常朗读范围。请获取新的词语，并以平常语速朗读。",
+    },
+    "not_streamed": {
+        "en": "The sound arrived faster than it can be spoken. Read the words live; a recording cannot answer.",
+        "zh": "音频到达速度快于实际朗读速度。请现场朗读，不能使用录音作答。",
+    },
+    "no_recogniser": {
+        "en": "This language cannot be checked here. Choose one of the languages that are offered.",
+        "zh": "暂不支持验证该语言，请选择页面提供的语言。",
+    },
     # speaker
     "different_speaker": {
         "en": "This does not sound like the enrolled person. Only that person can give this consent.",
@@ -75,6 +100,10 @@ ADVICE: Final[dict[str, dict[str, str]]] = {
         "en": "Somebody else speaks in part of the recording. Remove those seconds and upload again.",
         "zh": "录音中有一部分是其他人的声音。请去掉这些片段后重新上传。",
     },
+    "same_recording": {
+        "en": "This is a recording that was handed in before. Record something new.",
+        "zh": "该录音此前已提交过。请重新录制新的内容。",
+    },
     # spoof
     "own_mark": {
         "en": "This recording was made by this service. Record your own voice with a microphone.",
@@ -83,6 +112,24 @@ ADVICE: Final[dict[str, dict[str, str]]] = {
     "copy_synthesis": {
         "en": "The recording looks machine-made. Record your own voice with a microphone, or ask for a manual review.",
         "zh": "录音疑似由机器合成。请用麦克风录制您本人的声音，或申请人工审核。",
+    },
+    "mounted_model": {
+        "en": "The recording looks machine-made. Record your own voice with a microphone, or ask for a manual review.",
+        "zh": "录音疑似由机器合成。请用麦克风录制您本人的声音，或申请人工审核。",
+    },
+    # channel
+    "channel_differs": {
+        "en": "The recording sounds as if another microphone or room was used than for the live words. Record both in "
+        "one place; a moderator may look at it.",
+        "zh": "该录音与现场朗读的麦克风或环境似乎不同。请在同一地点录制；审核人员可能会查看。",
+    },
+    "recompressed": {
+        "en": "The recording seems to have been compressed before. Upload the original recording if you have it.",
+        "zh": "该录音似乎经过多次压缩。如有原始录音，请上传原始文件。",
+    },
+    "replay_cues": {
+        "en": "The recording sounds as if it was played through a loudspeaker. Speak into the microphone yourself.",
+        "zh": "该录音听起来像是通过扬声器播放的。请本人直接对着麦克风说话。",
     },
     "spoof_uncertain": {
         "en": "It could not be told whether this was recorded from a person. Record again, unprocessed, in a quiet "

@@ -40,15 +40,19 @@ _BANK: Final = _filterbank()
 
 def features(sound: np.ndarray) -> np.ndarray:
     """16 kHz speech without silences (samples,), at least 0.1 s, to (120,) float64 means and deviations."""
-    if sound.size < MODEL_RATE // 10:
-        raise ValueError("at least 0.1 s of speech is needed")
-    level = float(np.sqrt(np.mean(sound.astype(np.float64) ** 2))) or 1.0
-    # The noise is always the same, so that the same clip always gets the same score.
-    noise = np.random.default_rng(0).standard_normal(sound.size)
-    levelled = sound * (_LEVEL / level) + noise * _FLOOR
-    frames = np.lib.stride_tricks.sliding_window_view(levelled, _WINDOW)[::_HOP] * np.hanning(_WINDOW)
+    frames = np.lib.stride_tricks.sliding_window_view(levelled(sound), _WINDOW)[::_HOP] * np.hanning(_WINDOW)
     power = np.abs(np.fft.rfft(frames, _FFT)) ** 2
     cepstra = dct(np.log(power @ _BANK.T + 1e-10), type=2, norm="ortho", axis=1)[:, :COEFFICIENTS]
     first = np.gradient(cepstra, axis=0)
     stacked = np.concatenate([cepstra, first, np.gradient(first, axis=0)], axis=1)
     return np.concatenate([stacked.mean(0), stacked.std(0)])
+
+
+def levelled(sound: np.ndarray) -> np.ndarray:
+    """16 kHz speech (samples,) at one level over one noise floor, float64. Raises ValueError below 0.1 s."""
+    if sound.size < MODEL_RATE // 10:
+        raise ValueError("at least 0.1 s of speech is needed")
+    level = float(np.sqrt(np.mean(sound.astype(np.float64) ** 2))) or 1.0
+    # The noise is always the same, so that the same clip always gets the same score.
+    noise = np.random.default_rng(0).standard_normal(sound.size)
+    return np.asarray(sound * (_LEVEL / level) + noise * _FLOOR)

@@ -1,9 +1,10 @@
-"""Which vocabulary words were spoken? pocketsphinx (BSD) over the whole vocabulary, every word equally likely.
+"""Which vocabulary words were spoken? English: pocketsphinx (BSD) over the whole vocabulary, every word equally likely.
+Other languages: recognisers that a deployment mounts (`mount`); a language without one is not offered.
 
-The language is a free loop over the vocabulary: any number of words, in any order. It is given to the decoder as a
-uniform unigram model, not as a JSGF grammar: the two describe the same language, but the decoder searches a unigram
-model as a prefix tree (0.06 x real time at 1,500 words) and a grammar flat (2.2 x). The decoder is never told the
-expected words and never aligns them: an alignment also "succeeds" for words that nobody said.
+The English language model is a free loop over the vocabulary: any number of words, in any order. It is given to the
+decoder as a uniform unigram model, not as a JSGF grammar: the two describe the same language, but the decoder searches
+a unigram model as a prefix tree (0.06 x real time at 1,500 words) and a grammar flat (2.2 x). The decoder is never told
+the expected words and never aligns them: an alignment also "succeeds" for words that nobody said.
 """
 
 from __future__ import annotations
@@ -19,18 +20,55 @@ from typing import Final
 import numpy as np
 import pocketsphinx
 
+from consent.biometrics import mounted_recognisers, words
+from consent.biometrics.mounted_recognisers import MountedRecogniser, RecogniserMissing
 from consent.biometrics.speech import packaged_file
-from consent.biometrics.words import vocabulary
 
 MODEL: Final = "pocketsphinx-5.1.1/en-us/uniform-unigram-1"
 #: Decoding state is not shared between threads.
 _LOCK: Final = threading.Lock()
 _VARIANT: Final = re.compile(r"\(\d+\)$")
+BUILT_IN: Final = "en"
+_mounted: dict[str, MountedRecogniser] = {}
 
 
-def _dictionary(words: tuple[str, ...]) -> str:
+def mount(folder: Path | str | None) -> tuple[str, ...]:
+    """Use the recognisers of a folder (one sub-folder a language, see `mounted_recognisers`) and no other; None: none.
+
+    Returns the languages. Raises RecogniserMissing, and then changes nothing.
+    """
+    found = {} if folder is None else mounted_recognisers.load(Path(folder))
+    if BUILT_IN in found:
+        raise RecogniserMissing("built_in", "English has its own recogniser; remove the folder 'en'")
+    _mounted.clear()
+    _mounted.update(found)
+    return languages()
+
+
+def languages() -> tuple[str, ...]:
+    """Languages in which a challenge can be read here."""
+    return (BUILT_IN, *sorted(_mounted))
+
+
+def vocabulary(language: str = BUILT_IN) -> tuple[str, ...]:
+    """The challenge words of a language. Raises RecogniserMissing `no_recogniser`."""
+    return words.vocabulary() if language == BUILT_IN else _find(language).vocabulary
+
+
+def model(language: str = BUILT_IN) -> str:
+    """Name and version of what listens. Raises RecogniserMissing `no_recogniser`."""
+    return MODEL if language == BUILT_IN else _find(language).model
+
+
+def _find(language: str) -> MountedRecogniser:
+    if language not in _mounted:
+        raise RecogniserMissing("no_recogniser", f"no recogniser for {language!r} is mounted")
+    return _mounted[language]
+
+
+def _dictionary(entries: tuple[str, ...]) -> str:
     """The recogniser's own pronunciations of these words, all variants."""
-    wanted, lines, seen = set(words), [], set()
+    wanted, lines, seen = set(entries), [], set()
     source = packaged_file("pocketsphinx", "model", "en-us", "cmudict-en-us.dict")
     for line in source.read_text(encoding="utf-8").splitlines():
         word = _VARIANT.sub("", line.split(" ", 1)[0])
@@ -42,33 +80,43 @@ def _dictionary(words: tuple[str, ...]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _unigrams(words: tuple[str, ...]) -> str:
+def _unigrams(entries: tuple[str, ...]) -> str:
     """A uniform unigram model in ARPA format, base 10 logarithms; the end of the sentence is one more word."""
-    each = math.log10(1.0 / (len(words) + 1))
-    body = "".join(f"{each:.4f} {word}\n" for word in ("</s>", *words))
-    return f"\\data\\\nngram 1={len(words) + 2}\n\n\\1-grams:\n-99 <s>\n{body}\n\\end\\\n"
+    each = math.log10(1.0 / (len(entries) + 1))
+    body = "".join(f"{each:.4f} {word}\n" for word in ("</s>", *entries))
+    return f"\\data\\\nngram 1={len(entries) + 2}\n\n\\1-grams:\n-99 <s>\n{body}\n\\end\\\n"
 
 
 @functools.cache
 def _decoder() -> pocketsphinx.Decoder:
-    words = vocabulary()
+    entries = words.vocabulary()
     with tempfile.TemporaryDirectory() as folder:
         dictionary, model = Path(folder, "words.dict"), Path(folder, "words.arpa")
-        dictionary.write_text(_dictionary(words), encoding="utf-8")
-        model.write_text(_unigrams(words), encoding="utf-8")
+        dictionary.write_text(_dictionary(entries), encoding="utf-8")
+        model.write_text(_unigrams(entries), encoding="utf-8")
         return pocketsphinx.Decoder(dict=str(dictionary), lm=str(model), loglevel="FATAL")
 
 
-def recognise(sound: np.ndarray) -> list[str]:
-    """Vocabulary words heard in 16 kHz sound float32 (samples,), in order; silence and noise are left out."""
+def recognise(sound: np.ndarray, language: str = BUILT_IN) -> list[str]:
+    """Vocabulary words heard in 16 kHz sound float32 (samples,), in order; silence and noise are left out.
+
+    Raises RecogniserMissing `no_recogniser`.
+    """
+    if language != BUILT_IN:
+        return _find(language).recognise(sound)
     pcm = (np.clip(sound, -1.0, 1.0) * 32_767.0).astype("<i2").tobytes()
     with _LOCK:
         decoder = _decoder()
         # Forget the channel of the speaker before: the cepstral mean would carry over.
         decoder.reinit_feat()
-        decoder.start_utt()
-        decoder.process_raw(pcm, full_utt=True)
-        decoder.end_utt()
+        try:
+            decoder.start_utt()
+            decoder.process_raw(pcm, full_utt=True)
+            decoder.end_utt()
+        except BaseException:
+            # Interrupted (a task's time limit): a decoder left within an utterance takes no other. Make a new one.
+            _decoder.cache_clear()
+            raise
         heard = [_VARIANT.sub("", segment.word) for segment in decoder.seg() or ()]
     known = _known()
     return [word for word in heard if word in known]
@@ -76,4 +124,4 @@ def recognise(sound: np.ndarray) -> list[str]:
 
 @functools.cache
 def _known() -> frozenset[str]:
-    return frozenset(vocabulary())
+    return frozenset(words.vocabulary())

@@ -1,13 +1,12 @@
-"""Train the copy-synthesis detector: ``python -m consent.biometrics.train_spoof SPEECH_FOLDER [...]``.
+"""Train the synthesis detector: ``python -m consent.biometrics.train_spoof --speech FOLDER``.
 
-A speech folder holds one folder per speaker with audio files below it (any format ffmpeg reads; raw G.722 by its
-suffix). Every clip is used as it is and after several kinds of Griffin-Lim copy-synthesis of itself. Speakers are split
-by a hash of their name: two thirds train, one third is only measured. One vocoder setting is never trained on. Nothing
-of the recordings is stored: the output is ``spoof_weights.json``, 361 numbers, two thresholds and the measured errors.
-
-The shipped weights were trained on Debian packages of recorded speech (asterisk-core-sounds-{en,es,fr,it,ru}-g722,
-klettres-data, ktuberling-data) and on text-to-speech (flite, festival, espeak-ng), whose untreated output counts as
-genuine here: the question is the vocoder, not the voice.
+FOLDER holds the recorded speech of `calibrate.corpus` (Debian packages; the command names what is missing). Every clip
+is used as it is and after copy-synthesis of itself: by this platform's own engine (`--vocoders`, a callable named by
+its module, because this package does not know the engine), by Griffin-Lim and by a source-filter vocoder; and each of
+these as it is and after something that happens to recordings (codecs, telephone, noise, room), so that neither speaker
+nor channel nor codec is a cue. Voices are split by a hash of their family: two thirds train, one third is only
+measured, and meets vocoders that were never trained on. Nothing of the recordings is stored: the output is
+``spoof_weights.json``, some hundred numbers, two thresholds and the measured errors.
 """
 
 from __future__ import annotations
@@ -15,103 +14,124 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import pkgutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import av
 import numpy as np
 import torch
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from consent.biometrics import lfcc, spoof
+from consent.biometrics import copies, spoof
+from consent.biometrics.attacks.processing import PROCESSES, Process
 from consent.biometrics.audio import MODEL_RATE, AudioError, checked
+from consent.biometrics.calibrate import corpus
+from consent.biometrics.copies import Copy
 from consent.biometrics.speech import spoken
 
-#: (n_fft, hop, mel bands; 0 = the whole magnitude).
-VOCODERS: Final = {
-    "griffin-lim mel-80 1024/256": (1024, 256, 80),
-    "griffin-lim linear 1024/256": (1024, 256, 0),
-    "griffin-lim mel-100 2048/512": (2048, 512, 100),
-    "griffin-lim mel-80 800/200 (never trained on)": (800, 200, 80),
+GENUINE: Final = "genuine"
+#: Vocoders without weights that are trained on, and those that are only measured.
+PLAIN: Final[dict[str, Copy]] = {
+    "griffin-lim mel-80 1024/256": copies.griffin_lim(1024, 256, 80),
+    "griffin-lim linear 1024/256": copies.griffin_lim(1024, 256, 0),
+    "griffin-lim mel-100 2048/512": copies.griffin_lim(2048, 512, 100),
+    "source-filter 40": copies.source_filter(40),
+    "mask: pitch 1.2, formants 1.1": copies.source_filter(40, pitch=1.2, formants=1.1),
 }
-HELD_OUT: Final = frozenset(name for name in VOCODERS if name.endswith("(never trained on)"))
-#: Groups of speakers for choosing the thresholds.
+HELD_OUT: Final[dict[str, Copy]] = {
+    "griffin-lim mel-80 800/200 (never trained on)": copies.griffin_lim(800, 200, 80),
+    "source-filter 24 (never trained on)": copies.source_filter(24),
+    "mask: pitch 0.85, formants 0.92 (never trained on)": copies.source_filter(32, pitch=0.85, formants=0.92),
+}
+#: A vocoder with this in its name is only measured.
+NEVER: Final = "never trained on"
+#: Groups of voices for choosing the thresholds.
 FOLDS: Final = 5
-ITERATIONS: Final = 32
-CLIPS_PER_SPEAKER: Final = 10
-#: L2 strength of the regression; from 1 to 30 the cross-validated errors hardly move.
+CLIPS_PER_VOICE: Final = 4
+#: L2 strength of the regression.
 RIDGE: Final = 10.0
 #: Share of genuine training clips above each threshold (cross-validated).
 REFUSE_BPCER: Final = 0.01
 UNCERTAIN_BPCER: Final = 0.04
-SUFFIXES: Final = (".g722", ".ogg", ".wav", ".flac", ".opus", ".mp3", ".ogga")
+VOCODERS: Final = "demo.attack_voices:vocoders"
 
 
-def decode(path: Path) -> np.ndarray:
-    """One file as float32 (samples,) at 16 kHz."""
-    kind = "g722" if path.suffix == ".g722" else None
-    with av.open(str(path), format=kind, metadata_errors="ignore") as container:
-        resampler = av.AudioResampler(format="s16", layout="mono", rate=MODEL_RATE)
-        frames = [out.to_ndarray() for frame in container.decode(audio=0) for out in resampler.resample(frame)]
-        frames += [out.to_ndarray() for out in resampler.resample(None)]
-    pcm = np.concatenate(frames, axis=1)[0] if frames else np.zeros(0, dtype=np.int16)
-    return pcm.astype(np.float32) / 32_768.0
+@dataclass(frozen=True)
+class Row:
+    """One clip: whose, after what synthesis, after what processing, and what the detector sees of it."""
+
+    voice: str
+    family: str
+    species: str
+    process: str
+    features: np.ndarray
 
 
-def clips(folder: Path) -> Iterator[np.ndarray]:
-    """Speech of one speaker, silences cut, in pieces of the detector's length."""
-    kept: list[np.ndarray] = []
-    wanted = int(spoof.PIECE_SECONDS * MODEL_RATE)
-    made = 0
-    for path in sorted(folder.rglob("*"), key=lambda path: hashlib.sha256(path.name.encode()).digest()):
-        if path.suffix.lower() not in SUFFIXES or made >= CLIPS_PER_SPEAKER:
-            continue
+def measured_only(family: str) -> bool:
+    """Does this family of voices belong to the third that is never trained on?"""
+    return hashlib.sha256(family.encode()).digest()[0] % 3 == 0
+
+
+def clips(recordings: Iterable[np.ndarray], most: int = CLIPS_PER_VOICE) -> list[np.ndarray]:
+    """Speech of one voice without its silences, at one level, in pieces of the detector's length."""
+    length, kept, made = int(spoof.PIECE_SECONDS * MODEL_RATE), [np.zeros(0, np.float32)], []
+    for recording in recordings:
         try:
-            kept.append(spoken(checked(decode(path), MODEL_RATE))[0])
-        except (AudioError, av.FFmpegError, IndexError):
+            sound = spoken(checked(recording, MODEL_RATE))[0]
+        except AudioError:
             continue
-        if sum(part.size for part in kept) >= wanted:
-            yield np.concatenate(kept)[:wanted]
-            made += 1
-            kept = []
+        rms = float(np.sqrt(np.mean(sound.astype(np.float64) ** 2)))
+        kept.append(sound * np.float32(0.05 / max(rms, 1e-4)))
+        if sum(part.size for part in kept) >= length:
+            joined = np.concatenate(kept)
+            made.append(joined[:length])
+            kept = [joined[length:]]
+        if len(made) == most:
+            break
+    return made
 
 
-def vocoder(fft: int, hop: int, mels: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Copy-synthesis: magnitudes (through mel bands and back, if any), then Griffin-Lim with seeded phases."""
-    window = torch.hann_window(fft)
-    bank = inverse = None
-    if mels:
-        top = 1127.0 * np.log1p(MODEL_RATE / 2.0 / 700.0)
-        edges = 700.0 * np.expm1(np.linspace(0.0, top, mels + 2) / 1127.0)
-        bins = np.linspace(0.0, MODEL_RATE / 2.0, fft // 2 + 1)
-        rising = (bins[None] - edges[:-2, None]) / np.diff(edges)[:-1, None]
-        falling = (edges[2:, None] - bins[None]) / np.diff(edges)[1:, None]
-        bank = torch.from_numpy(np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32))
-        inverse = torch.linalg.pinv(bank)
+def rows_of(
+    voice: str, family: str, sounds: Iterable[np.ndarray], own: Mapping[str, Copy], *, seed: int = 0
+) -> list[Row]:
+    """Every clip of a voice, genuine and copied, as it is and processed.
 
-    def copy(sound: np.ndarray) -> np.ndarray:
-        wave = torch.from_numpy(sound)
-        magnitude = torch.stft(wave, fft, hop, window=window, return_complex=True).abs()
-        if bank is not None and inverse is not None:
-            magnitude = (inverse @ (bank @ magnitude)).clamp_min(1e-7)
-        generator = torch.Generator().manual_seed(0)
-        phase = torch.exp(2j * torch.pi * torch.rand(magnitude.shape, generator=generator))
-        for _ in range(ITERATIONS):
-            guess = torch.istft(magnitude * phase, fft, hop, window=window, length=wave.numel())
-            again = torch.stft(guess, fft, hop, window=window, return_complex=True)
-            phase = again / again.abs().clamp_min(1e-8)
-        return torch.istft(magnitude * phase, fft, hop, window=window, length=wave.numel()).numpy()
+    A measured voice meets every vocoder that is never trained on in turn; a training voice one of each kind in turn.
+    """
+    digest = hashlib.sha256(f"{seed}/{voice}".encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
+    processes = [name for name in PROCESSES if name != "none"]
+    rows = []
+    for index, sound in enumerate(sounds):
+        made = {GENUINE: sound}
+        made |= {name: copy(sound) for name, copy in _chosen(own, measured_only(family), index).items()}
+        for species, wave in made.items():
+            for process in ("none", processes[rng.integers(len(processes))]):
+                rows.append(Row(voice, family, species, process, _seen(PROCESSES[process], wave)))
+    return rows
 
-    return copy
+
+def _seen(process: Process, wave: np.ndarray) -> np.ndarray:
+    return spoof.features(process(wave))
+
+
+def _chosen(own: Mapping[str, Copy], measured: bool, index: int) -> dict[str, Copy]:
+    """The vocoders of one clip: the shipped engine always, of the others one of each kind in turn."""
+    shipped = {name: copy for name, copy in own.items() if "shipped" in name}
+    others = {name: copy for name, copy in own.items() if name not in shipped and (NEVER in name) == measured}
+    plain = HELD_OUT if measured else PLAIN
+    turns = [dict([list(kind.items())[index % len(kind)]]) for kind in (others, plain) if kind]
+    return {name: copy for kind in (shipped, *turns) for name, copy in kind.items()}
 
 
 def fit(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Ridge logistic regression with balanced classes: mean, scale, weights (120,), bias."""
+    """Ridge logistic regression with balanced classes: mean, scale, weights (dimensions,), bias."""
     mean, scale = features.mean(0), features.std(0) + 1e-6
-    x = (features - mean) / scale
+    x = np.clip((features - mean) / scale, -spoof.CLIP, spoof.CLIP)
     balance = np.where(labels == 1, 0.5 / labels.mean(), 0.5 / (1.0 - labels.mean()))
 
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
@@ -125,81 +145,46 @@ def fit(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return mean, scale, found.x[:-1], float(found.x[-1])
 
 
-Row = tuple[str, str, np.ndarray]
 Judge = Callable[[list[Row]], np.ndarray]
 
 
-def _bucket(name: str) -> int:
-    return hashlib.sha256(name.encode()).digest()[0] % 3
+def fitted(rows: list[Row]) -> tuple[Judge, tuple[np.ndarray, np.ndarray, np.ndarray, float]]:
+    """A model of these rows: as a function from rows to log odds of synthesis, and its numbers."""
+    found = fit(np.stack([row.features for row in rows]), np.array([float(row.species != GENUINE) for row in rows]))
+    mean, scale, weights, bias = found
 
+    def judge(asked: list[Row]) -> np.ndarray:
+        x = np.stack([row.features for row in asked])
+        return np.asarray(np.clip((x - mean) / scale, -spoof.CLIP, spoof.CLIP) @ weights + bias)
 
-def _stacked(rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
-    return np.stack([row[2] for row in rows]), np.array([float(row[1] != "genuine") for row in rows])
-
-
-def _judge(mean: np.ndarray, scale: np.ndarray, weights: np.ndarray, bias: float) -> Judge:
-    return lambda rows: np.asarray(expit((_stacked(rows)[0] - mean) / scale @ weights + bias))
-
-
-def fitted(rows: list[Row]) -> Judge:
-    """A model of these rows, as a function from rows to probabilities."""
-    return _judge(*fit(*_stacked(rows)))
-
-
-def collect(folders: list[Path]) -> list[Row]:
-    """(speaker, "genuine" or the vocoder, features) of every clip and its copies."""
-    copies = {name: vocoder(*shape) for name, shape in VOCODERS.items()}
-    rows: list[Row] = []
-    for root in folders:
-        for speaker in sorted(path for path in root.iterdir() if path.is_dir()):
-            for clip in clips(speaker):
-                name = f"{root.name}/{speaker.name}"
-                rows.append((name, "genuine", lfcc.features(clip)))
-                rows += [(name, made, lfcc.features(copy(clip))) for made, copy in copies.items()]
-    return rows
+    return judge, found
 
 
 def train(rows: list[Row]) -> dict[str, Any]:
-    """Everything spoof_weights.json holds. Raises ValueError for too few speakers."""
-    tested = {name for name, _, _ in rows if _bucket(name) == 0}
-    training = [row for row in rows if row[0] not in tested and row[1] not in HELD_OUT]
-    if not tested or len({row[0] for row in training}) < FOLDS:
-        raise ValueError("too few speakers")
-    # Thresholds come from scores of training speakers whom the scoring model did not know: a model is too sure of
-    # what it was fitted to. The measured speakers have no part in them.
-    names = sorted({row[0] for row in training})
-    fold = {name: index % FOLDS for index, name in enumerate(names)}
-    genuine = np.concatenate(
-        [
-            fitted([row for row in training if fold[row[0]] != index])(
-                [row for row in training if fold[row[0]] == index and row[1] == "genuine"]
-            )
-            for index in range(FOLDS)
-        ]
-    )
+    """Everything spoof_weights.json holds. Raises ValueError for too few voices."""
+    measured = [row for row in rows if measured_only(row.family)]
+    training = [row for row in rows if not measured_only(row.family) and NEVER not in row.species]
+    families = sorted({row.family for row in training})
+    if not measured or len(families) < FOLDS:
+        raise ValueError("too few voices")
+    # Thresholds come from scores of training voices whom the scoring model did not know: a model is too sure of
+    # what it was fitted to. The measured voices have no part in them.
+    fold = {family: index % FOLDS for index, family in enumerate(families)}
+    unknown = []
+    for index in range(FOLDS):
+        judge, _ = fitted([row for row in training if fold[row.family] != index])
+        unknown.append(judge([row for row in training if fold[row.family] == index and row.species == GENUINE]))
+    genuine = np.concatenate(unknown)
     refuse = float(np.quantile(genuine, 1.0 - REFUSE_BPCER))
     uncertain = float(np.quantile(genuine, 1.0 - UNCERTAIN_BPCER))
-    mean, scale, weights, bias = fit(*_stacked(training))
-    judge = _judge(mean, scale, weights, bias)
-    measured: list[dict[str, Any]] = []
-    for name in ("genuine", *VOCODERS):
-        found = judge([row for row in rows if row[0] in tested and row[1] == name])
-        measured.append(
-            {
-                "attack": "none (genuine speech of unseen speakers)" if name == "genuine" else name,
-                "clips": int(found.size),
-                "passed": round(float((found < uncertain).mean()), 4),
-                "inconclusive": round(float(((found >= uncertain) & (found < refuse)).mean()), 4),
-                "refused": round(float((found >= refuse).mean()), 4),
-            }
-        )
+    judge, (mean, scale, weights, bias) = fitted(training)
     return {
-        "version": "lfcc-copy-synthesis-1",
-        "trained_on": f"{len({row[0] for row in training})} speakers, {len(training)} clips; "
-        f"measured on {len(tested)} others",
+        "version": "lfcc-texture-copy-synthesis-2",
+        "trained_on": f"{len({row.voice for row in training})} voices, {len(training)} clips; "
+        f"measured on {len({row.voice for row in measured})} others",
         "refuse": round(refuse, 4),
         "uncertain": round(uncertain, 4),
-        "measured": measured,
+        "measured": measures(measured, judge, refuse, uncertain),
         "bias": round(bias, 6),
         **{
             name: [round(float(v), 6) for v in array]
@@ -208,14 +193,54 @@ def train(rows: list[Row]) -> dict[str, Any]:
     }
 
 
+def measures(rows: list[Row], judge: Judge, refuse: float, uncertain: float) -> list[dict[str, Any]]:
+    """Shares of clips passed, inconclusive and refused, one line a species: as it is, and after processing."""
+    lines = []
+    for species in sorted({row.species for row in rows}, key=lambda name: (name != GENUINE, name)):
+        for processed in (False, True):
+            asked = [row for row in rows if row.species == species and (row.process != "none") == processed]
+            if not asked:
+                continue
+            found = judge(asked)
+            lines.append(
+                {
+                    "attack": species,
+                    "processed": "codecs, telephone, noise, room" if processed else "none",
+                    "clips": int(found.size),
+                    "passed": round(float((found < uncertain).mean()), 4),
+                    "inconclusive": round(float(((found >= uncertain) & (found < refuse)).mean()), 4),
+                    "refused": round(float((found >= refuse).mean()), 4),
+                }
+            )
+    return lines
+
+
+def collect(speech: Path, vocoders: Callable[..., Mapping[str, Copy]], seed: int) -> list[Row]:
+    """Rows of every voice of the corpus. Raises CorpusMissing."""
+    voices = {
+        voice.name: (voice.family, clips(clip for session in voice.sessions for clip in session))
+        for voice in corpus.load(speech, session_seconds=12.0 * spoof.PIECE_SECONDS)
+    }
+    known = [clip for family, found in voices.values() if not measured_only(family) for clip in found[:2]]
+    victims = [clip for family, found in voices.values() if measured_only(family) for clip in found[:2]]
+    own = vocoders(known, victims, seed=seed)
+    return [row for name, (family, found) in voices.items() for row in rows_of(name, family, found, own, seed=seed)]
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line entry."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=Path, help="folders with one folder per speaker")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("spoof_weights.json"))
+    parser.add_argument("--speech", type=Path, required=True, help="folder of the unpacked packages, or /")
+    parser.add_argument("--vocoders", default=VOCODERS, help="module:callable that makes the own engine's copies")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=spoof.WEIGHTS)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    stored = train(collect(options.folders))
+    try:
+        rows = collect(options.speech, pkgutil.resolve_name(options.vocoders), options.seed)
+    except corpus.CorpusMissing as error:
+        parser.error(str(error))
+    stored = train(rows)
     options.out.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(json.dumps({k: stored[k] for k in ("trained_on", "refuse", "uncertain", "measured")}, indent=1))
     return 0

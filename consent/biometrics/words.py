@@ -2,8 +2,9 @@
 
 ``vocabulary.txt`` holds common concrete English words of two to four syllables. All stand in the recogniser's own
 dictionary; none is one sound away from another (two for long words) or contained in another; each was
-understood from several synthetic voices in random company, or it was dropped. Drawing is without replacement, so n
-words of V carry log2(V * (V - 1) * ... * (V - n + 1)) bits.
+understood from several synthetic voices in random company, or it was dropped. Another language brings its own file
+with its mounted recogniser (`recogniser.mount`). Drawing is without replacement, so n words of V carry
+log2(V * (V - 1) * ... * (V - n + 1)) bits.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ T = TypeVar("T")
 CHALLENGE_WORDS: Final = 6
 #: The least a challenge may carry: a guess or a chance repetition is out of the question.
 MIN_BITS: Final = 40.0
+#: The least words a language must bring.
+MIN_VOCABULARY: Final = 1_024
 
 _FILE: Final = Path(__file__).with_name("vocabulary.txt")
 
@@ -38,7 +41,7 @@ class ChallengeError(ValueError):
 
 @functools.cache
 def vocabulary() -> tuple[str, ...]:
-    """All challenge words, sorted."""
+    """All English challenge words, sorted."""
     return tuple(_FILE.read_text(encoding="utf-8").split())
 
 
@@ -50,13 +53,20 @@ def entropy_bits(n: int, vocabulary: int | Collection[str]) -> float:
     return sum(math.log2(size - drawn) for drawn in range(n))
 
 
-def draw(n: int = CHALLENGE_WORDS, *, exclude: Collection[str] = (), rng: Chooser | None = None) -> list[str]:
+def draw(
+    n: int = CHALLENGE_WORDS,
+    *,
+    exclude: Collection[str] = (),
+    rng: Chooser | None = None,
+    population: Sequence[str] | None = None,
+) -> list[str]:
     """Draw n different words, none of ``exclude`` (words this speaker read before), from the system's randomness.
 
-    Raises ChallengeError when what is left carries less than MIN_BITS.
+    ``population``: another language's vocabulary (`recogniser.vocabulary`). Raises ChallengeError when what is left
+    carries less than MIN_BITS.
     """
     barred = set(exclude)
-    left = [word for word in vocabulary() if word not in barred]
+    left = [word for word in (vocabulary() if population is None else population) if word not in barred]
     if entropy_bits(n, len(left)) < MIN_BITS:
         raise ChallengeError(f"{n} of {len(left)} words carry less than {MIN_BITS:.0f} bits")
     return (rng or secrets.SystemRandom()).sample(left, n)

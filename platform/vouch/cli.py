@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from consent import proofs
 from foundation.audit import cosignatures, export, mirror, notes, rebuild, tiles, verify
 from vouch import published, witnessing
 
@@ -48,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--witness", action="append", default=[], metavar="VKEY", help="a witness that must have cosigned; repeatable"
     )
     log.set_defaults(run=_verify_log)
-    receipt = commands.add_parser("verify-receipt", help="check one receipt")
+    receipt = commands.add_parser(
+        "verify-receipt", help="check one receipt: of a log entry, of a consent, or the text of its QR code"
+    )
     receipt.add_argument("file", type=Path)
     receipt.set_defaults(run=_verify_receipt)
     for command in (log, receipt):
@@ -101,8 +104,11 @@ def _verify_receipt(options: argparse.Namespace, public_key: bytes) -> int:
     with options.file.open("rb") as file:
         data = file.read(verify.MAX_RECEIPT + 1)
     try:
+        if (said := proofs.described(data, public_key)) is not None:
+            sys.stdout.write(f"INTACT: {said}.\n")
+            return INTACT
         leaf = verify.verify_receipt(verify.load_receipt(data), public_key)
-    except verify.InvalidReceipt as error:
+    except (verify.InvalidReceipt, proofs.ReceiptInvalid) as error:
         sys.stdout.write(f"BROKEN: {error}\n")
         return BROKEN
     note = " (REHEARSAL)" if leaf.rehearsal else ""

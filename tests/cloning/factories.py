@@ -52,11 +52,13 @@ def consent(
     days: float = 30,
 ) -> Consent:
     """A consent in force, as if its examinations had passed."""
+    answer = held(person, b"words", Purpose.CHALLENGE)
     challenge = Challenge.objects.create(
         person=person,
         words=["lantern", "meadow"],
         state="passed",
-        custody=held(person, b"words", Purpose.CHALLENGE),
+        custody=answer,
+        template=custody.derive(parent=answer, data=b"template", kind="speaker_template", actor=SYSTEM),
         expires_at=now() + timedelta(seconds=120),
         answered_at=now(),
         decided_at=now(),

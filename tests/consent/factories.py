@@ -3,17 +3,20 @@
 What the examiners would have heard is given as findings, so that no sound is needed.
 """
 
+import struct
 from datetime import timedelta
 from typing import Any
 
 from consent import ceremony, examination, recordings, services
-from consent.models import Challenge, Consent, Examination, Recording
+from consent.acts import Act
+from consent.models import Challenge, Examination, Recording
 from foundation.clock import move_forward
 from foundation.identity.actors import Actor
 from foundation.identity.models import Person
 
 SECOND = bytes(ceremony.BYTES_A_SECOND)
-TEMPLATE = bytes(1024)
+TEMPLATE = struct.pack("<256f", 1.0, *[0.0] * 255)
+ACT = Act("session", "a session of the test")
 EVIDENCE = [
     {"kind": "quality", "value": 9.0, "threshold": 3.0, "verdict": "pass", "reason": "ok", "advice": {}, "model": "q-1",
      "details": {"net_seconds": 9.0}},
@@ -61,6 +64,7 @@ def passed_recording(challenge: Challenge, content: bytes = b"sound") -> Recordi
 def terms(challenge: Challenge, *given: Recording, **more: Any) -> dict[str, Any]:
     return {
         "actor": Actor.of(challenge.person),
+        "act": ACT,
         "challenge_id": challenge.id,
         "recording_ids": [one.id for one in given],
         "uses": {"own_use": True, "licence_to_others": True},
@@ -73,6 +77,7 @@ def terms(challenge: Challenge, *given: Recording, **more: Any) -> dict[str, Any
     }
 
 
-def consent(person: Person, **more: Any) -> Consent:
+def consent(person: Person, **more: Any) -> Any:
+    """A Consent; not typed as one, for one given this way surely has its challenge and template."""
     challenge = passed_challenge(person)
     return services.give_consent(**terms(challenge, passed_recording(challenge), **more))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, transaction
 
-from consent import agreements, errors, examination, licences, receipts, recordings, selectors, services
+from consent import agreements, errors, examination, licences, receipts, recordings, selectors, services, templates
 from consent.models import Consent, Examination, Licence, Recording
 from foundation import keys
 from foundation.audit.models import Leaf
@@ -56,7 +56,7 @@ def test_a_consent_says_what_was_agreed_and_on_what_evidence(person: Any) -> Non
 def test_the_template_is_kept_sealed_for_the_term_and_three_years_at_most(person: Any) -> None:
     given = consent(person(), term_days=3650)
     assert vault.read(sealed_object=given.template, actor=SYSTEM) == TEMPLATE
-    assert given.template.not_after - given.given_at == services.TEMPLATE_LIMIT
+    assert given.template.not_after - given.given_at == templates.LIMIT
 
 
 @pytest.mark.parametrize(
@@ -174,9 +174,9 @@ def test_withdrawal_ends_everything_under_the_consent_at_once(person: Any) -> No
     recording = given.recordings.get()
     consequences = services.withdraw_consent(actor=Actor.of(owner), consent_id=given.id)
     whats = [one.what for one in consequences]
-    assert whats[:3] == ["consent.withdrawn", "template.destroyed", "licence.ended"]
+    assert whats[:4] == ["consent.withdrawn", "template.destroyed", "search_template.destroyed", "licence.ended"]
     assert whats.count("recording.destroyed") == 3  # the answer, the template made from it, the training speech
-    assert all(one.at <= now() for one in consequences)
+    assert all(one.at is not None and one.at <= now() for one in consequences)
     licence.refresh_from_db()
     assert (licence.state, licence.ended_reason) == ("ended", "consent_withdrawn")
     assert selectors.active_consent(consent_id=given.id) is None
@@ -218,7 +218,15 @@ def test_a_consent_past_its_term_is_not_in_force_and_the_sweep_ends_it(person: A
 
 @pytest.mark.parametrize(
     "change",
-    [{"uses": {"adult": True}}, {"state": "expired", "territory": "DE"}, {"statement": {}}, {"person": None}],
+    [
+        {"uses": {"adult": True}},
+        {"state": "expired", "territory": "DE"},
+        {"statement": {}},
+        {"person": None},
+        {"signature": "00"},
+        {"template": None},
+    ],
+    ids=["uses", "state-and-territory", "statement", "person", "signature", "template"],
 )
 def test_the_database_itself_keeps_a_consent_as_it_was_given(person: Any, change: dict[str, Any]) -> None:
     given = consent(person())
@@ -228,6 +236,34 @@ def test_the_database_itself_keeps_a_consent_as_it_was_given(person: Any, change
         Consent.objects.filter(id=given.id).update(**change)
     with pytest.raises(DatabaseError), transaction.atomic():
         Consent.objects.filter(id=given.id).delete()
+
+
+def test_the_database_itself_keeps_the_recordings_a_consent_names(person: Any) -> None:
+    given = consent(person())
+    other = passed_recording(passed_challenge(given.person))
+    for change in (
+        lambda: given.recordings.add(other),
+        lambda: given.recordings.clear(),
+        lambda: given.recordings.through.objects.update(recording=other),
+    ):
+        with pytest.raises(DatabaseError), transaction.atomic():
+            change()
+    assert [str(one.id) for one in given.recordings.all()] == given.statement["recordings"]
+
+
+def test_the_template_of_who_never_consents_dies_with_the_recording(person: Any) -> None:
+    challenge: Any = passed_challenge(person())
+    assert custody.read(item=challenge.template, actor=SYSTEM) == TEMPLATE
+    refused, found = answered(person())
+    decide(found, "refuse")
+    refused.refresh_from_db()
+    assert refused.template is None
+    move_forward(timedelta(hours=72))
+    with pytest.raises(PastDeadline):
+        custody.read(item=challenge.template, actor=SYSTEM)
+    custody.sweep()
+    challenge.template.refresh_from_db()
+    assert (challenge.template.state, challenge.template.key.wrapped) == ("destroyed", None)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -322,7 +358,7 @@ def test_licences_cannot_be_wider_than_their_consent(person: Any) -> None:
         )
 
     assert grant(scope={"languages": ["en"]}).scope == {"languages": ["en"]}
-    for more, error in [
+    cases: list[tuple[dict[str, Any], Any]] = [
         ({"scope": {"languages": ["zh"]}}, errors.ConsentScopeExceeded),
         ({"scope": {"uses": ["advertising"]}}, errors.ConsentScopeExceeded),
         ({"scope": {"colour": ["red"]}}, errors.LicenceInvalid),
@@ -331,7 +367,8 @@ def test_licences_cannot_be_wider_than_their_consent(person: Any) -> None:
         ({"valid_until": given.valid_until + timedelta(seconds=1)}, errors.LicenceInvalid),
         ({"valid_until": now()}, errors.LicenceInvalid),
         ({"licensee": given.person}, errors.LicenceInvalid),
-    ]:
+    ]
+    for more, error in cases:
         with pytest.raises(error):
             grant(**more)
     with pytest.raises(errors.ConsentScopeExceeded):

@@ -9,7 +9,7 @@ on either side that every kept sample sees exactly what it saw before.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import torch
@@ -217,6 +217,21 @@ class FastDecoder(nn.Module):
             for stage, up in enumerate(source.ups)
         )
         self.conv_post = FastConv(source.conv_post.weight, None, torch.float32)
+
+    def official_names(self) -> Iterator[tuple[str, nn.Module]]:
+        """Every layer under the name that it has in `hifigan.Decoder`."""
+        yield from (("conv_pre", self.conv_pre), ("cond", self.cond), ("conv_post", self.conv_post))
+        for number, stage in enumerate(self.stages):
+            assert isinstance(stage, FastStage)
+            yield f"ups.{number}", stage.up
+            for place, block in enumerate(stage.blocks, number * len(stage.blocks)):
+                assert isinstance(block, FastBlock)
+                for residual, convs in enumerate(block.steps):
+                    assert isinstance(convs, nn.ModuleList)
+                    rows = ("convs1", "convs2") if len(convs) == 2 else ("convs",)
+                    yield from (
+                        (f"resblocks.{place}.{row}.{residual}", conv) for row, conv in zip(rows, convs, strict=True)
+                    )
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         x = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)

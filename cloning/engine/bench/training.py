@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -34,8 +33,9 @@ from cloning.engine.bench.timing import MEGABYTE, added_memory, interleaved
 from cloning.engine.config import EngineConfig, official
 from cloning.engine.features.spectrogram import linear
 from cloning.engine.semantic.model import Text2Semantic
+from cloning.engine.training.acoustic import both
 from cloning.engine.training.batches import CODE_STEP, PHONE_STEP
-from cloning.engine.training.quick import available, both, judging, quicken
+from cloning.engine.training.quick import available, quicken
 
 SEED = 6001
 PHONES, CODES = 60, 125
@@ -150,14 +150,15 @@ def acoustic_steps(config: EngineConfig) -> dict[str, Step]:
             with _precision(engine):
                 asked = both(critics, real, fake.detach()) if engine else (critics(real), critics(fake.detach()))
             _update(discriminator_loss(*asked), critics, optimisers[1])
-            with judging(critics) if engine else nullcontext():
-                with _precision(engine):
-                    with torch.set_grad_enabled(not engine):
-                        on_real = critics(real)
-                    on_fake = critics(fake)
-                loss = adversarial_loss(on_fake) + FEATURE_WEIGHT * feature_loss(on_real, on_fake)
-                loss = loss + MEL_WEIGHT * mel_loss(fake, real, audio) + KL_WEIGHT * kl_loss(out)
-                _update(loss, model, optimisers[0])
+            critics.requires_grad_(not engine)
+            with _precision(engine):
+                with torch.set_grad_enabled(not engine):
+                    on_real = critics(real)
+                on_fake = critics(fake)
+            loss = adversarial_loss(on_fake) + FEATURE_WEIGHT * feature_loss(on_real, on_fake)
+            loss = loss + MEL_WEIGHT * mel_loss(fake, real, audio) + KL_WEIGHT * kl_loss(out)
+            _update(loss, model, optimisers[0])
+            critics.requires_grad_(True)
             return {"loss": float(loss.detach()), "weights_mb": _megabytes(model) + _megabytes(critics)}
 
         return step

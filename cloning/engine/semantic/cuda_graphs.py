@@ -1,5 +1,6 @@
 """Decoding a batch with fixed shapes and no waiting for the host, the form that a CUDA graph can record.
 
+A row may have a voice's adapters: their pairs are copied into tensors of the step, and one product does all rows'.
 Every tensor of a step is allocated once for a number of rows and a capacity (a bucket); a step reads and writes only
 these, chooses codes on the device (per-row parameters and races), and so can be captured and replayed. The same step
 runs uncaptured on any device. On a CPU it is proven against `decode_batch`; capture has not been run on a GPU by the
@@ -12,8 +13,11 @@ import math
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cloning.engine.lowrank import Pair
+from cloning.engine.semantic.adapters import BlockPairs
 from cloning.engine.semantic.choice import LEAST_TEMPERATURE
 from cloning.engine.semantic.model import Block, Text2Semantic
 from cloning.engine.semantic.runner import PlainRunner
@@ -30,7 +34,8 @@ class StaticStep:
     score. Rows nobody uses compute nonsense that nobody reads.
     """
 
-    def __init__(self, model: Text2Semantic, rows: int, capacity: int) -> None:
+    def __init__(self, model: Text2Semantic, rows: int, capacity: int, *, rank: int = 0) -> None:
+        """rank: the widest adapters that a row may have, 0 = none."""
         config, like = model.config, model.ar_predict_layer.weight
         device = like.device
         self.model, self.rows, self.capacity = model, rows, capacity
@@ -49,6 +54,7 @@ class StaticStep:
         self._columns = torch.arange(capacity, device=device)
         places = model.ar_audio_position.table(0, capacity, device)
         self._positions = (model.ar_audio_position.alpha.detach() * places).to(like.dtype)
+        self._pairs = [_room(block, rows, rank) for block in model.h.layers] if rank else None
 
     @torch.inference_mode()
     def put(self, row: int, utterance: Utterance) -> None:
@@ -56,7 +62,8 @@ class StaticStep:
         config, device = self.model.config, self.keys.device
         prompt = torch.empty(0, dtype=torch.long) if utterance.prompt is None else utterance.prompt
         bert = None if utterance.bert is None else utterance.bert.to(device)
-        state, scores = PlainRunner(self.model).begin(utterance.phones.to(device), prompt.to(device), bert, 0)
+        runner = PlainRunner(self.model)
+        state, scores = runner.begin(utterance.phones.to(device), prompt.to(device), bert, 0, utterance.adapters)
         if state.length + utterance.most > self.capacity:
             raise ValueError("the utterance does not fit the static cache")
         self.keys[:, row, :, : state.length] = state.cache.keys[:, 0]
@@ -64,12 +71,30 @@ class StaticStep:
         self.scores[row] = scores
         self.seen[row] = False
         self.seen[row, prompt.to(device)] = True
+        self._adapt(row, state.pairs)
         self.places[row], self.spoken[row] = state.length, prompt.shape[0]
         self.endless[row] = True
         sampling = utterance.sampling
         self.penalty[row], self.top_p[row] = sampling.repetition_penalty, sampling.top_p
         self.temperature[row] = max(sampling.temperature, LEAST_TEMPERATURE)
         self.top_k[row] = min(sampling.top_k, config.vocabulary) or config.vocabulary
+
+    def _adapt(self, row: int, pairs: list[BlockPairs] | None) -> None:
+        """Lay a voice's pairs into the row's place; None: the model as it is."""
+        if self._pairs is None:
+            if pairs is not None:
+                raise ValueError("this static step has no room for adapters")
+            return
+        for number, room in enumerate(self._pairs):
+            for name in ("fused", "output", "widening", "narrowing"):
+                place: Pair = getattr(room, name)
+                assert isinstance(place.scale, Tensor)
+                place.down[row], place.up[row], place.scale[row] = 0.0, 0.0, 0.0
+                if pairs is not None:
+                    pair: Pair = getattr(pairs[number], name)
+                    place.scale[row] = pair.scale
+                    place.down[row, : pair.down.shape[0]] = pair.down
+                    place.up[row, :, : pair.up.shape[1]] = pair.up
 
     @torch.inference_mode()
     def choose(self) -> None:
@@ -100,18 +125,33 @@ class StaticStep:
         for number, block in enumerate(model.h.layers):
             assert isinstance(block, Block)
             attention = block.self_attn
-            fused = F.linear(x, attention.in_proj_weight, attention.in_proj_bias)
-            query, key, value = fused.view(self.rows, 3, attention.heads, -1).unbind(1)
+            pairs = None if self._pairs is None else self._pairs[number]
+            query, key, value = attention.fused(x, pairs).view(self.rows, 3, attention.heads, -1).unbind(1)
             self.keys[number][self._numbers, :, self.places] = key
             self.values[number][self._numbers, :, self.places] = value
             mixed = F.scaled_dot_product_attention(
                 query[:, :, None], self.keys[number], self.values[number], attn_mask=visible
             )
-            x = block.norm1(x + attention.out_proj(mixed.reshape(self.rows, 1, -1)))
-            x = block.norm2(x + block.linear2(F.relu(block.linear1(x))))
+            x = block.norm1(x + attention.output(mixed.reshape(self.rows, 1, -1), pairs))
+            x = block.norm2(x + block.fed(x, pairs))
         self.scores.copy_(model.logits(x[:, -1]))
         self.places.add_(1).clamp_(max=self.capacity - 1)
         self.spoken.add_(1).clamp_(max=self.capacity - 1)
+
+
+def _room(block: nn.Module, rows: int, rank: int) -> BlockPairs:
+    """A block's pairs for every row, all zero."""
+    assert isinstance(block, Block)
+
+    def pair(weight: Tensor) -> Pair:
+        outputs, inputs = weight.shape
+        shapes = ((rows, rank, inputs), (rows, outputs, rank), (rows, 1, 1))
+        down, up, scale = (torch.zeros(shape, dtype=weight.dtype, device=weight.device) for shape in shapes)
+        return Pair(down, up, scale)
+
+    attention = block.self_attn
+    weights = (attention.in_proj_weight, attention.out_proj.weight, block.linear1.weight, block.linear2.weight)
+    return BlockPairs(*(pair(weight) for weight in weights))
 
 
 class Replay:
@@ -154,7 +194,8 @@ def decode_static(model: Text2Semantic, utterances: Sequence[Utterance]) -> list
     capacity = next((size for size in BUCKETS if size >= max(lengths)), 0)
     if not capacity:
         raise ValueError(f"an utterance needs more than {BUCKETS[-1]} places")
-    step = StaticStep(model, len(utterances), capacity)
+    rank = max(0 if u.adapters is None else u.adapters.rank for u in utterances)
+    step = StaticStep(model, len(utterances), capacity, rank=rank)
     replay = Replay(step)  # before the rows are read: recording runs the step once
     for row, utterance in enumerate(utterances):
         step.put(row, utterance)

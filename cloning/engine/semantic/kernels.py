@@ -1,169 +1,22 @@
-"""The functions of one decode step, written for a model's sizes: linear layers, attention, norm, and the whole.
+"""The functions of one decode step, written for a model's sizes: attention, norm and the whole; `linears` has the rest.
 
-Decoding reads every weight once for each step, so its speed is that of the memory: weights are kept narrow (half,
-bfloat16 or 8-bit) and widened to float32 in registers, where all sums are made. Every sum runs in one fixed order,
-whatever the number of rows: a row's result is the same bit for bit, alone or in a crowd.
-
-Layouts (float32 unless said): a matrix N x K is stored as ceil(N / 64) panels of K x 64, so that one panel is one
-stream of memory; scales of 8-bit weights are panels of ceil(K / 64) x 64. Keys: layer, block of 16 places, head, head
-width, 16. Values: layer, block, head, 16, head width rounded up to 16. Activations: one row after the other,
-`Sizes.stride(n)` apart.
+Layouts (float32 unless said). Keys: layer, block of 16 places, head, head width, 16. Values: layer, block, head, 16,
+head width rounded up to 16. Activations: one row after the other, `Sizes.stride(n)` apart. Every sum runs in one fixed
+order, whatever the number of rows.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from llvmlite import ir
 
-from cloning.engine.semantic.vectors import ELEMENTS, F32, I1, I16, I32, I64, LANES, POINTER, VECTOR, WIDE, Vectors
+from cloning.engine.semantic.linears import ADAPTER_HEADER, ADAPTER_POINTERS, LAYER_POINTERS, PANEL, Linears
+from cloning.engine.semantic.vectors import ELEMENTS, F32, I1, I16, I32, I64, LANES, POINTER, VECTOR, WIDE
 
-#: Outputs of one panel, and the rows that share one read of it (4 x 4 vectors of sums in 32 registers).
-PANEL = 64
-ROWS = 4
-#: Inputs of one output that share a scale in an 8-bit matrix.
-GROUP = 64
-#: Addresses of one layer in the weight table: matrix, scales, bias of the four linears; gain and bias of the two norms.
-LAYER_POINTERS = 16
 NORM_EPS = 1e-5
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """What the code is written for.
-
-    `weights` of the layers and of the output `head`: "float32", "float16", "bfloat16" or "int8"; `cache`: "float32" or
-    "bfloat16".
-    """
-
-    width: int
-    heads: int
-    layers: int
-    feed_forward: int
-    vocabulary: int
-    weights: str
-    head: str
-    cache: str
-
-    @property
-    def head_width(self) -> int:
-        return self.width // self.heads
-
-    @property
-    def value_width(self) -> int:
-        """Head width rounded up to whole vectors."""
-        return -(-self.head_width // LANES) * LANES
-
-    def matrices(self) -> set[tuple[str, int]]:
-        """Kinds of weights and numbers of inputs of all matrices."""
-        return {(self.weights, self.width), (self.weights, self.feed_forward), (self.head, self.width)}
-
-    @staticmethod
-    def stride(count: int) -> int:
-        """Floats from one row of activations to the next: whole panels, and one vector that may be written past."""
-        return -(-count // PANEL) * PANEL + LANES
-
-    @property
-    def strides(self) -> tuple[int, int, int, int]:
-        """Of the four scratch buffers: fused query, key, value; attention; feed-forward; output."""
-        columns = (3 * self.width, self.heads * self.value_width, self.feed_forward, self.width)
-        return self.stride(columns[0]), self.stride(columns[1]), self.stride(columns[2]), self.stride(columns[3])
-
-    @property
-    def scratch(self) -> int:
-        """Floats of scratch for one row, beside the attention's scores (heads x the longest capacity)."""
-        return sum(self.strides)
-
-
-class Kernels(Vectors):
+class Kernels(Linears):
     """Writes the module for these sizes. Only `module` is for others."""
-
-    def __init__(self, sizes: Sizes) -> None:
-        super().__init__()
-        self.sizes = sizes
-
-    # -- linear layers -------------------------------------------------------------------------------------------------
-    def panel(self, kind: str, inputs: int, rows: int) -> ir.Function:
-        """64 outputs of `rows` rows: out = weight . x + bias, then max(0, .) when asked; 8-bit weights have scales."""
-        weight_type = ir.PointerType(ELEMENTS[kind])
-        kinds = [POINTER, I64, weight_type, POINTER, POINTER, POINTER, I64, I1]
-        made = self.function(f"panel_{kind}_{inputs}_{rows}", kinds)
-        made.attributes.add("noinline")
-        x, x_stride, weight, scale, bias, out, out_stride, relu = made.args
-        b = self.b
-        vectors = PANEL // LANES
-        xs = [self.at(x, b.mul(x_stride, self.i(r))) for r in range(rows)]
-        zeros = [self.constant(0.0)] * (rows * vectors)
-
-        def products(start: ir.Value | int, count: int) -> list[ir.Value]:
-            """Sums over `count` inputs from `start` on: rows x vectors."""
-            unroll = next(u for u in (4, 2, 1) if count % u == 0)
-            stop = b.add(start, self.i(count)) if isinstance(start, ir.Value) else start + count
-            with self.loop(stop, start=start, step=unroll, carry=zeros) as over:
-                sums = list(over.values)
-                for u in range(unroll):
-                    k = b.add(over.index, self.i(u))
-                    column = self.at(weight, b.mul(k, self.i(PANEL)))
-                    ws = [self.load_as(kind, column, j * LANES) for j in range(vectors)]
-                    for r in range(rows):
-                        value = self.spread(b.load(self.at(xs[r], k)))
-                        for j in range(vectors):
-                            sums[r * vectors + j] = self.fma(ws[j], value, sums[r * vectors + j])
-                over.following = sums
-            return over.values
-
-        def scaled(group: ir.Value | int, sums: list[ir.Value], totals: list[ir.Value]) -> list[ir.Value]:
-            """The group's sums with its scales, added to the totals."""
-            offset = b.mul(group, self.i(PANEL)) if isinstance(group, ir.Value) else self.i(group * PANEL)
-            factors = [self.load(self.at(scale, offset), j * LANES) for j in range(vectors)]
-            return [self.fma(value, factors[n % vectors], totals[n]) for n, value in enumerate(sums)]
-
-        if kind == "int8":
-            with self.loop(inputs // GROUP, carry=zeros) as over:
-                sums = products(b.mul(over.index, self.i(GROUP)), GROUP)
-                over.following = scaled(over.index, sums, over.values)
-            totals = over.values
-            if rest := inputs % GROUP:
-                totals = scaled(inputs // GROUP, products(inputs - rest, rest), totals)
-        else:
-            totals = products(0, inputs)
-        for j in range(vectors):
-            shift = self.load(bias, j * LANES)
-            for r in range(rows):
-                value = b.fadd(totals[r * vectors + j], shift)
-                value = b.select(relu, self.largest(value, self.constant(0.0)), value)
-                self.store(value, out, b.add(b.mul(out_stride, self.i(r)), self.i(j * LANES)))
-        b.ret_void()
-        return made
-
-    def linear(self, kind: str, inputs: int) -> ir.Function:
-        """All panels of a matrix for all rows: linear(rows, panels, x, x_stride, weight, scale, bias, out, out_stride,
-        relu)."""
-        panels = {r: self.panel(kind, inputs, r) for r in range(1, ROWS + 1)}
-        weight_type = ir.PointerType(ELEMENTS[kind])
-        kinds = [I64, I64, POINTER, I64, weight_type, POINTER, POINTER, POINTER, I64, I1]
-        made = self.function(f"linear_{kind}_{inputs}", kinds, public=True)
-        rows, count, x, x_stride, weight, scale, bias, out, out_stride, relu = made.args
-        b = self.b
-        with self.loop(count) as over:
-            first = b.mul(over.index, self.i(PANEL))
-            scales = self.at(scale, b.mul(first, self.i(-(-inputs // GROUP))))
-            here = (self.at(weight, b.mul(first, self.i(inputs))), scales, self.at(bias, first))
-            target = self.at(out, first)
-            whole = b.mul(b.sdiv(rows, self.i(ROWS)), self.i(ROWS))
-
-            def some(row: ir.Value, number: int) -> None:
-                source, result = self.at(x, b.mul(row, x_stride)), self.at(target, b.mul(row, out_stride))
-                b.call(panels[number], [source, x_stride, *here, result, out_stride, relu])
-
-            with self.loop(whole, step=ROWS) as group:
-                some(group.index, ROWS)
-            rest = b.sub(rows, whole)
-            for number in range(1, ROWS):
-                with b.if_then(b.icmp_signed("==", rest, self.i(number))):
-                    some(whole, number)
-        b.ret_void()
-        return made
 
     # -- attention -----------------------------------------------------------------------------------------------------
     def exponential(self, x: ir.Value) -> ir.Value:
@@ -308,15 +161,17 @@ class Kernels(Vectors):
 
     # -- the whole -----------------------------------------------------------------------------------------------------
     def module(self) -> ir.Module:
-        """The module with one public function, `step`, of nine addresses or numbers:
+        """The module: the public functions of its parts, and `step`, of ten addresses or numbers:
 
         rows; x (rows x stride(width), embedded codes, changed in place); table of weight addresses; addresses of each
-        row's keys; of its values; its places filled so far; its capacity; scratch; logits (rows x stride(vocabulary)).
+        row's keys; of its values; its places filled so far; its capacity; scratch; logits (rows x stride(vocabulary));
+        address of each row's table of adapters, or 0 when no row has any.
         """
         s, b = self.sizes, self.b
         linears = {(kind, inputs): self.linear(kind, inputs) for kind, inputs in sorted(s.matrices())}
         attention, norm = self.attention(), self.norm()
-        made = self.function("step", [I64] * 9, public=True)
+        adapters = [self.beside(kind) for kind in self.adapter_kinds]
+        made = self.function("step", [I64] * 10, public=True)
         longs = ir.PointerType(I64)
         rows = made.args[0]
         x, scratch, logits = (b.inttoptr(made.args[n], POINTER) for n in (1, 7, 8))
@@ -345,13 +200,45 @@ class Kernels(Vectors):
             outputs: int,
             source: tuple[ir.Value, int],
             target: tuple[ir.Value, int],
-            relu: bool = False,
+            relu: ir.Value | None = None,
         ) -> None:
             """`base`: where the addresses of the matrix, its scales and its bias stand. Rows with their strides."""
             weight = pointer(base, 0, linear.args[4].type)
             arguments = [rows, self.i(-(-outputs // PANEL)), source[0], self.i(source[1])]
             arguments += [weight, pointer(base, 1), pointer(base, 2), target[0], self.i(target[1])]
-            b.call(linear, [*arguments, ir.Constant(I1, int(relu))])
+            b.call(linear, [*arguments, ir.Constant(I1, 0) if relu is None else relu])
+
+        plain = b.icmp_signed("==", made.args[9], self.i(0))
+        all_adapters = b.inttoptr(made.args[9], longs)
+
+        def apply_adapted(
+            linear: ir.Function,
+            layer: ir.Value,
+            number: int,
+            sizes: tuple[int, int],
+            source: tuple[ir.Value, int],
+            target: tuple[ir.Value, int],
+            relu: bool = False,
+        ) -> None:
+            """The linear of this `number` in the layer (inputs and outputs in `sizes`), and what each row's adapters
+            add to it."""
+            base = self.at(table, b.add(b.mul(layer, self.i(LAYER_POINTERS)), self.i(3 * number)))
+            inputs, outputs = sizes
+            apply(linear, base, outputs, source, target, b.and_(ir.Constant(I1, int(relu)), plain))
+            first = b.add(
+                b.mul(layer, self.i(4 * ADAPTER_POINTERS)), self.i(ADAPTER_HEADER + number * ADAPTER_POINTERS)
+            )
+            with b.if_then(b.not_(plain)), self.loop(rows) as row:
+                mine = b.inttoptr(b.load(self.at(all_adapters, row.index)), longs)
+                entry, scale = self.at(mine, first), b.bitcast(b.trunc(b.load(self.at(mine, 1)), I32), F32)
+                here = self.at(source[0], b.mul(row.index, self.i(source[1])))
+                there = self.at(target[0], b.mul(row.index, self.i(target[1])))
+                for kind, beside in enumerate(adapters):
+                    with b.if_then(b.icmp_signed("==", b.load(mine), self.i(kind))):
+                        pair = [pointer(entry, n, beside.args[5].type) for n in (0, 1)]
+                        arguments = [self.i(1), self.i(-(-outputs // PANEL)), here, self.i(source[1]), self.i(inputs)]
+                        arguments += [*pair, b.load(self.at(entry, 2)), scale, there, self.i(target[1])]
+                        b.call(beside, [*arguments, ir.Constant(I1, int(relu))])
 
         def add_norm(base: ir.Value, first: int) -> None:
             gain, bias = pointer(base, first), pointer(base, first + 1)
@@ -363,7 +250,8 @@ class Kernels(Vectors):
         with self.loop(s.layers) as layer:
             base = self.at(table, b.mul(layer.index, self.i(LAYER_POINTERS)))
             wide, narrowing = linears[s.weights, s.width], linears[s.weights, s.feed_forward]
-            apply(wide, base, 3 * s.width, (x, x_stride), (fused, strides[0]))
+            number, d, f = layer.index, s.width, s.feed_forward
+            apply_adapted(wide, number, 0, (d, 3 * d), (x, x_stride), (fused, strides[0]))
             with self.loop(rows) as row:
                 place = b.load(self.at(places, row.index))
                 capacity = b.load(self.at(capacities, row.index))
@@ -382,10 +270,10 @@ class Kernels(Vectors):
                         self.at(mixed, b.mul(row.index, self.i(strides[1]))),
                     ],
                 )
-            apply(wide, self.at(base, 3), s.width, (mixed, strides[1]), (output, strides[3]))
+            apply_adapted(wide, number, 1, (d, d), (mixed, strides[1]), (output, strides[3]))
             add_norm(base, 12)
-            apply(wide, self.at(base, 6), s.feed_forward, (x, x_stride), (inner, strides[2]), relu=True)
-            apply(narrowing, self.at(base, 9), s.width, (inner, strides[2]), (output, strides[3]))
+            apply_adapted(wide, number, 2, (d, f), (x, x_stride), (inner, strides[2]), relu=True)
+            apply_adapted(narrowing, number, 3, (f, d), (inner, strides[2]), (output, strides[3]))
             add_norm(base, 14)
         last = self.at(table, s.layers * LAYER_POINTERS)
         apply(linears[s.head, s.width], last, s.vocabulary, (x, x_stride), (logits, s.stride(s.vocabulary)))

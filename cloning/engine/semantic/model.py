@@ -8,13 +8,18 @@ files load without translation; the code is our own. Shapes: B items, X phones, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cloning.engine.config import SemanticConfig
+
+if TYPE_CHECKING:
+    from cloning.engine.semantic.adapters import BlockPairs
 
 #: Wave lengths of the sine positions grow to this base (Vaswani et al. 2017, section 3.5).
 POSITION_BASE = 10000.0
@@ -100,13 +105,20 @@ class SelfAttention(nn.Module):
         nn.init.xavier_uniform_(self.in_proj_weight)
         nn.init.zeros_(self.out_proj.bias)
 
-    def forward(self, x: Tensor, visible: Tensor | None, cache: KeyValueCache | None = None, layer: int = 0) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        visible: Tensor | None,
+        cache: KeyValueCache | None = None,
+        layer: int = 0,
+        pairs: BlockPairs | None = None,
+    ) -> Tensor:
         """x B x N x D; visible broadcasts to B x 1 x N x M, True = may be looked at (None: everything).
 
         With a cache, x continues the cached places and M = cached + N.
         """
         batch, count, width = x.shape
-        fused = F.linear(x, self.in_proj_weight, self.in_proj_bias)
+        fused = self.fused(x, pairs)
         query, key, value = fused.view(batch, count, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         if cache is not None:
             end = cache.length + count
@@ -116,8 +128,17 @@ class SelfAttention(nn.Module):
         mixed = F.scaled_dot_product_attention(
             query, key, value, attn_mask=visible, dropout_p=self.dropout if self.training else 0.0
         )
-        out: Tensor = self.out_proj(mixed.transpose(1, 2).reshape(batch, count, width))
-        return out
+        return self.output(mixed.transpose(1, 2).reshape(batch, count, width), pairs)
+
+    def fused(self, x: Tensor, pairs: BlockPairs | None) -> Tensor:
+        """B x N x D -> query, key and value of every place, B x N x 3D."""
+        out = F.linear(x, self.in_proj_weight, self.in_proj_bias)
+        return out if pairs is None else out + pairs.fused(x)
+
+    def output(self, mixed: Tensor, pairs: BlockPairs | None) -> Tensor:
+        """What the heads found, B x N x D -> B x N x D."""
+        out: Tensor = self.out_proj(mixed)
+        return out if pairs is None else out + pairs.output(mixed)
 
 
 class Block(nn.Module):
@@ -132,11 +153,27 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(config.width)
         self.drop = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, visible: Tensor | None, cache: KeyValueCache | None = None, layer: int = 0) -> Tensor:
-        x = self.norm1(x + self.drop(self.self_attn(x, visible, cache, layer)))
-        inner = self.drop(F.relu(self.linear1(x)))
-        out: Tensor = self.norm2(x + self.drop(self.linear2(inner)))
+    def forward(
+        self,
+        x: Tensor,
+        visible: Tensor | None,
+        cache: KeyValueCache | None = None,
+        layer: int = 0,
+        pairs: BlockPairs | None = None,
+    ) -> Tensor:
+        """`pairs`: a voice's adapters beside the four linear layers, for inference."""
+        # Attention that trains adapters of its own knows no pairs.
+        beside = () if pairs is None else (pairs,)
+        x = self.norm1(x + self.drop(self.self_attn(x, visible, cache, layer, *beside)))
+        out: Tensor = self.norm2(x + self.drop(self.fed(x, pairs)))
         return out
+
+    def fed(self, x: Tensor, pairs: BlockPairs | None) -> Tensor:
+        """The feed-forward part, B x N x D -> B x N x D."""
+        inner = self.linear1(x) if pairs is None else self.linear1(x) + pairs.widening(x)
+        inner = self.drop(F.relu(inner))
+        out: Tensor = self.linear2(inner)
+        return out if pairs is None else out + pairs.narrowing(inner)
 
 
 class Stack(nn.Module):
@@ -146,10 +183,16 @@ class Stack(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
 
-    def forward(self, x: Tensor, visible: Tensor | None, cache: KeyValueCache | None = None) -> Tensor:
-        """With a cache: reads and extends it by x's places."""
+    def forward(
+        self,
+        x: Tensor,
+        visible: Tensor | None,
+        cache: KeyValueCache | None = None,
+        pairs: Sequence[BlockPairs] | None = None,
+    ) -> Tensor:
+        """With a cache: reads and extends it by x's places. `pairs`: a voice's adapters, block by block."""
         for index, block in enumerate(self.layers):
-            x = block(x, visible, cache, index)
+            x = block(x, visible, cache, index, None if pairs is None else pairs[index])
         if cache is not None:
             cache.length += x.shape[1]
         return x

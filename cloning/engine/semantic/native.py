@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 import llvmlite.binding as llvm
 
-from cloning.engine.semantic.kernels import Kernels, Sizes
+from cloning.engine.semantic.kernels import Kernels
+from cloning.engine.semantic.linears import Sizes
 
 
 @dataclass(slots=True)
@@ -21,31 +22,37 @@ class Step:
     """The compiled functions; keeps their engine alive. All take addresses and numbers.
 
     `call`: one decode step (see `Kernels.module`). `linears`: kind of weight and inputs -> a linear layer over any
-    number of rows (see `Kernels.linear`), the same sums as in a step.
+    number of rows (see `Kernels.linear`), the same sums as in a step. `besides`: kind of adapter -> what adapters add
+    (see `Kernels.beside`).
     """
 
     sizes: Sizes
     call: Callable[..., None]
     linears: Mapping[tuple[str, int], Callable[..., None]]
+    besides: Mapping[str, Callable[..., None]]
     engine: llvm.ExecutionEngine = field(repr=False)
 
 
 @functools.lru_cache(maxsize=32)
 def compiled(sizes: Sizes) -> Step:
     """The step for these sizes, compiled once in a process (a fraction of a second)."""
-    module = llvm.parse_assembly(str(Kernels(sizes).module()))
+    kernels = Kernels(sizes, half=reads_half())
+    module = llvm.parse_assembly(str(kernels.module()))
     machine = _target()
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
     builder.getModulePassManager().run(module, builder)
     engine = llvm.create_mcjit_compiler(module, machine)
     engine.finalize_object()
-    step = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 9)(engine.get_function_address("step"))
+    step = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 10)(engine.get_function_address("step"))
     linear = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 9, ctypes.c_bool)
     linears = {
         (kind, inputs): linear(engine.get_function_address(f"linear_{kind}_{inputs}"))
         for kind, inputs in sizes.matrices()
     }
-    return Step(sizes, step, linears, engine)
+    number = ctypes.c_int64
+    beside = ctypes.CFUNCTYPE(None, *[number] * 8, ctypes.c_float, number, number, ctypes.c_bool)
+    besides = {kind: beside(engine.get_function_address(f"beside_{kind}")) for kind in kernels.adapter_kinds}
+    return Step(sizes, step, linears, besides, engine)
 
 
 def reads_half() -> bool:

@@ -16,7 +16,8 @@ from torch.nn import functional as F
 
 from cloning.engine.errors import EngineError
 from cloning.engine.semantic import native
-from cloning.engine.semantic.kernels import GROUP, LAYER_POINTERS, PANEL, Sizes
+from cloning.engine.semantic.adapters import MATRICES, SemanticAdapters, no_pairs
+from cloning.engine.semantic.linears import GROUP, LAYER_POINTERS, PANEL, Sizes
 from cloning.engine.semantic.model import Block, Text2Semantic, prefix_mask
 from cloning.engine.semantic.runner import State
 from cloning.engine.semantic.vectors import LANES
@@ -34,13 +35,14 @@ ALIGNMENT = 64
 @dataclass(slots=True)
 class PackedState:
     """Keys and values of one utterance, zero where nothing was said yet. `length` places of `capacity` are filled;
-    `spoken` of them are codes."""
+    `spoken` of them are codes. `adapters`: of the voice that speaks it."""
 
     keys: np.ndarray
     values: np.ndarray
     capacity: int
     length: int
     spoken: int
+    adapters: SemanticAdapters | None = None
 
 
 class PackedRunner:
@@ -81,6 +83,7 @@ class PackedRunner:
         self._sine = model.ar_text_position.table
         self._places = np.zeros((0, config.width), dtype=np.float32)
         self._table = self._pack(state)
+        self._no_pairs = no_pairs(config.layers)
 
     @property
     def device(self) -> torch.device:
@@ -143,11 +146,21 @@ class PackedRunner:
 
     # -- reading an utterance ------------------------------------------------------------------------------------------
     @torch.inference_mode()
-    def begin(self, phones: Tensor, prompt: Tensor, bert: Tensor | None, most: int) -> tuple[PackedState, Tensor]:
+    def begin(
+        self,
+        phones: Tensor,
+        prompt: Tensor,
+        bert: Tensor | None,
+        most: int,
+        adapters: SemanticAdapters | None = None,
+    ) -> tuple[PackedState, Tensor]:
         """See `Runner.begin`."""
+        if adapters is not None:
+            adapters.check(self.config)
         x = self._embed(phones, prompt, bert)
         count = x.shape[0]
         state = self._room(count + most)
+        state.adapters = adapters
         visible = prefix_mask(phones.shape[0], prompt.shape[0])
         for number in range(self.config.layers):
             x = self._block(number, x, visible, state)
@@ -158,16 +171,39 @@ class PackedRunner:
     def _block(self, number: int, x: Tensor, visible: Tensor, state: PackedState) -> Tensor:
         """One layer over all places, N x D; remembers their keys and values."""
         count, width = x.shape
-        sizes, first = self.sizes, number * LAYER_POINTERS
-        fused = self._linear(x, first, sizes.weights, 3 * width)
+        sizes = self.sizes
+        fused = self._adapted(x, number, 0, 3 * width, state.adapters)
         query, keys, values = fused.reshape(count, 3, sizes.heads, sizes.head_width).permute(1, 2, 0, 3)
         self._remember(state, number, keys, values)
         mixed = F.scaled_dot_product_attention(query[None], keys[None], values[None], attn_mask=visible[None, None])
         mixed = mixed[0].transpose(0, 1).reshape(count, width)
         gains = self._norms[number]
-        x = F.layer_norm(x + self._linear(mixed, first + 3, sizes.weights, width), (width,), *gains[0])
-        inner = self._linear(x, first + 6, sizes.weights, sizes.feed_forward, relu=True)
-        return F.layer_norm(x + self._linear(inner, first + 9, sizes.weights, width), (width,), *gains[1])
+        x = F.layer_norm(x + self._adapted(mixed, number, 1, width, state.adapters), (width,), *gains[0])
+        inner = self._adapted(x, number, 2, sizes.feed_forward, state.adapters, relu=True)
+        return F.layer_norm(x + self._adapted(inner, number, 3, width, state.adapters), (width,), *gains[1])
+
+    def _adapted(
+        self,
+        x: Tensor,
+        layer: int,
+        matrix: int,
+        outputs: int,
+        adapters: SemanticAdapters | None,
+        relu: bool = False,
+    ) -> Tensor:
+        """One of a layer's four linears, and what the adapters add to it."""
+        first = layer * LAYER_POINTERS + 3 * matrix
+        out = self._linear(x, first, self.sizes.weights, outputs, relu=relu and adapters is None)
+        if adapters is not None:
+            x = x.contiguous()
+            down, up, rank = adapters.place(layer * len(MATRICES) + matrix)
+            beside = self._step.besides[adapters.kind]
+            panels, stride = -(-outputs // PANEL), out.stride(0)
+            rows, inputs = x.shape
+            beside(
+                rows, panels, x.data_ptr(), inputs, inputs, down, up, rank, adapters.scale, out.data_ptr(), stride, relu
+            )
+        return out
 
     def _linear(self, x: Tensor, first: int, kind: str, outputs: int, relu: bool = False) -> Tensor:
         """rows x K -> rows x outputs, by the matrix whose addresses begin at place `first` of the table."""
@@ -229,6 +265,8 @@ class PackedRunner:
         pointers = np.empty((4, rows), dtype=np.int64)
         x = np.zeros((rows, sizes.stride(sizes.width)), dtype=np.float32)
         longest = 0
+        tables = np.full(rows, self._no_pairs.ctypes.data, dtype=np.int64)
+        adapted = False
         for n, (state, code) in enumerate(zip(states, codes.tolist(), strict=True)):
             if not isinstance(state, PackedState):
                 raise EngineError("wrong_state", "the utterance was begun by another runner")
@@ -239,6 +277,8 @@ class PackedRunner:
             state.length += 1
             state.spoken += 1
             longest = max(longest, state.capacity)
+            if state.adapters is not None:
+                tables[n], adapted = state.adapters.table.ctypes.data, True
         scratch = np.empty(rows * sizes.scratch + sizes.heads * longest, dtype=np.float32)
         scores = np.empty((rows, sizes.stride(sizes.vocabulary)), dtype=np.float32)
         self._step.call(
@@ -248,6 +288,7 @@ class PackedRunner:
             *(pointers[n].ctypes.data for n in range(4)),
             scratch.ctypes.data,
             scores.ctypes.data,
+            tables.ctypes.data if adapted else 0,
         )
         return torch.from_numpy(scores)[:, : sizes.vocabulary]
 

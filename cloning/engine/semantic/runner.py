@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cloning.engine.config import SemanticConfig
 from cloning.engine.errors import EngineError
+from cloning.engine.semantic.adapters import BlockPairs, SemanticAdapters
 from cloning.engine.semantic.model import KeyValueCache, Text2Semantic, prefix_mask
 
 
@@ -35,9 +36,20 @@ class Runner(Protocol):
     @property
     def device(self) -> torch.device: ...
 
-    def begin(self, phones: Tensor, prompt: Tensor, bert: Tensor | None, most: int) -> tuple[State, Tensor]:
+    def begin(
+        self,
+        phones: Tensor,
+        prompt: Tensor,
+        bert: Tensor | None,
+        most: int,
+        adapters: SemanticAdapters | None = None,
+    ) -> tuple[State, Tensor]:
         """phones X, prompt P (int64, may be empty), bert bert_dim x X or None; room for `most` codes -> the state and
-        the scores of the first code, V float32."""
+        the scores of the first code, V float32.
+
+        With `adapters` the utterance is spoken by that voice; the states of a batch may have different ones. Raises
+        EngineError `wrong_adapters` for those of a model of another size.
+        """
         ...
 
     def advance(self, states: Sequence[State], codes: Tensor) -> Tensor:
@@ -47,11 +59,12 @@ class Runner(Protocol):
 
 
 class PlainState:
-    """The model's own cache, and the place of the next code among the codes."""
+    """The model's own cache, the place of the next code among the codes, and the voice's adapters."""
 
-    def __init__(self, cache: KeyValueCache, spoken: int) -> None:
+    def __init__(self, cache: KeyValueCache, spoken: int, pairs: list[BlockPairs] | None) -> None:
         self.cache = cache
         self.spoken = spoken
+        self.pairs = pairs
 
     @property
     def length(self) -> int:
@@ -71,14 +84,23 @@ class PlainRunner:
         return self.model.ar_predict_layer.weight.device
 
     @torch.inference_mode()
-    def begin(self, phones: Tensor, prompt: Tensor, bert: Tensor | None, most: int) -> tuple[PlainState, Tensor]:
+    def begin(
+        self,
+        phones: Tensor,
+        prompt: Tensor,
+        bert: Tensor | None,
+        most: int,
+        adapters: SemanticAdapters | None = None,
+    ) -> tuple[PlainState, Tensor]:
+        """See `Runner.begin`."""
+        pairs = None if adapters is None else adapters.pairs(self.config, self.model.ar_predict_layer.weight)
         x = self.model.embed_text(phones[None], None if bert is None else bert[None])
         if prompt.shape[0]:
             x = torch.cat((x, self.model.embed_codes(prompt[None])), dim=1)
         cache = KeyValueCache(self.config, x.shape[1] + most, x)
         visible = prefix_mask(phones.shape[0], prompt.shape[0], x.device)[None, None]
-        scores = self.model.logits(self.model.h(x, visible, cache)[:, -1])[0].float()
-        return PlainState(cache, prompt.shape[0]), scores
+        scores = self.model.logits(self.model.h(x, visible, cache, pairs)[:, -1])[0].float()
+        return PlainState(cache, prompt.shape[0], pairs), scores
 
     @torch.inference_mode()
     def advance(self, states: Sequence[State], codes: Tensor) -> Tensor:
@@ -87,6 +109,6 @@ class PlainRunner:
             if not isinstance(state, PlainState):
                 raise EngineError("wrong_state", "the utterance was begun by another runner")
             x = self.model.embed_codes(code[None, None], start=state.spoken)
-            scores.append(self.model.logits(self.model.h(x, None, state.cache)[:, -1]).float())
+            scores.append(self.model.logits(self.model.h(x, None, state.cache, state.pairs)[:, -1]).float())
             state.spoken += 1
         return torch.cat(scores)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cloning.engine.semantic.adapters import SemanticAdapters
 from cloning.engine.semantic.choice import Sampling, draw, penalise, penalise_seen, probabilities
 from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.semantic.packed import PackedRunner
@@ -62,7 +63,8 @@ class Utterance:
     """What to say: `phones` X int64 (the prompt's, then the target's), at most `most` codes.
 
     `prompt`: P int64, codes to continue. `bert`: bert_dim x X. `generator` lives on the CPU and belongs to this
-    utterance alone. Raises ValueError when there is nothing to say.
+    utterance alone. `adapters`: of the voice, None = the model as it is; utterances of one batch may have different
+    ones. Raises ValueError when there is nothing to say.
     """
 
     phones: Tensor
@@ -71,6 +73,7 @@ class Utterance:
     most: int
     prompt: Tensor | None = None
     bert: Tensor | None = None
+    adapters: SemanticAdapters | None = None
 
     def __post_init__(self) -> None:
         if self.phones.ndim != 1 or self.phones.shape[0] == 0:
@@ -284,7 +287,7 @@ def _begin(runner: Runner, utterances: Sequence[Utterance]) -> tuple[list[Row], 
         prompt = torch.empty(0, dtype=torch.long) if prompt is None else prompt
         prompt = prompt.to(device)
         bert = None if utterance.bert is None else utterance.bert.to(device)
-        state, first = runner.begin(utterance.phones.to(device), prompt, bert, utterance.most)
+        state, first = runner.begin(utterance.phones.to(device), prompt, bert, utterance.most, utterance.adapters)
         seen = torch.zeros(first.shape[0], dtype=torch.bool, device=first.device)
         seen[prompt] = True
         rows.append(Row(index, utterance, state, seen))

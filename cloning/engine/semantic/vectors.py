@@ -92,6 +92,12 @@ class Vectors:
             return self.b.bitcast(self.b.shl(self.b.zext(raw, wide), ir.Constant(wide, [16] * LANES)), VECTOR)
         return self.b.fpext(self.b.bitcast(raw, ir.VectorType(ir.HalfType(), LANES)), VECTOR)
 
+    def number_as(self, kind: str, pointer: ir.Value) -> ir.Value:
+        """One number of kind "float32" or "float16", as float32."""
+        if kind == "float32":
+            return self.b.load(pointer)
+        return self.b.fpext(self.b.load(self.b.bitcast(pointer, ir.PointerType(ir.HalfType()))), F32)
+
     def rounded(self, value: ir.Value) -> ir.Value:
         """float32 (one or 16) as the bits of the nearest bfloat16, ties to even."""
         one = not isinstance(value.type, ir.VectorType)

@@ -113,12 +113,17 @@ def train_content(
     *,
     seed: int,
     report: Callable[[int, float, float], None],
+    device: str = "cpu",
 ) -> ContentEncoder:
-    """A trained content encoder in eval mode. `report(step, loss, seconds)` is called every REPORT_EVERY steps."""
+    """A trained content encoder in eval mode, on the CPU whatever trained it.
+
+    `report(step, loss, seconds)` is called every REPORT_EVERY steps.
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     encoder = ContentEncoder(config)
     items = [label(utterance, encoder) for utterance in utterances]
+    encoder.to(device)
     optimiser = torch.optim.AdamW(encoder.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
 
     def rate(step: int) -> float:
@@ -127,9 +132,9 @@ def train_content(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
     started, running = time.monotonic(), 0.0
     for step in range(1, recipe.steps + 1):
-        mels, phones, pitch, voiced = _batch(items, recipe, rng)
+        mels, phones, pitch, voiced = (value.to(device) for value in _batch(items, recipe, rng))
         inputs = encoder.normalise(torch.log(mels + LOG_OFFSET))
-        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+        with torch.autocast(device.partition(":")[0], torch.bfloat16, enabled=recipe.bfloat16):
             logits, tone = encoder.heads(encoder.encode(inputs))
         logits, tone = logits.float(), tone.float()
         loss = F.cross_entropy(logits.flatten(0, 1), phones.flatten(), label_smoothing=LABEL_SMOOTHING)
@@ -145,7 +150,7 @@ def train_content(
         if step % REPORT_EVERY == 0:
             report(step, running / REPORT_EVERY, time.monotonic() - started)
             running = 0.0
-    return encoder.eval()
+    return encoder.cpu().eval()
 
 
 @torch.no_grad()

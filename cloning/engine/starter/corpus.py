@@ -159,7 +159,8 @@ RARE_WORD_SHARE = 0.4
 
 
 @functools.lru_cache(maxsize=1)
-def _dictionary_words() -> list[str]:
+def dictionary_words() -> list[str]:
+    """Words of 3 to 10 letters that the text front end knows how to say."""
     raw = resources.files("cloning.engine.text").joinpath("data/cmudict.txt.gz").read_bytes()
     words = [line.partition(" ")[0] for line in gzip.decompress(raw).decode().splitlines()]
     return [word for word in words if word.isalpha() and 3 <= len(word) <= 10]
@@ -172,6 +173,6 @@ def sentence(rng: np.random.Generator) -> str:
     for part in parts[1:]:
         slot, _, rest = part.partition("}")
         rare = slot in ("noun", "adjective") and rng.random() < RARE_WORD_SHARE
-        pool = _dictionary_words() if rare else _COMMON[slot]
+        pool = dictionary_words() if rare else _COMMON[slot]
         out += pool[int(rng.integers(len(pool)))] + rest
     return out[0].upper() + out[1:]

@@ -6,6 +6,8 @@ left out; in the others every spoken phone is matched with a phone of the text, 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, fields
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,7 +15,7 @@ from torch import Tensor
 from cloning.engine.config import EngineConfig
 from cloning.engine.features.content import ContentEncoder
 from cloning.engine.semantic.model import IGNORED
-from cloning.engine.starter.corpus import PHONES, Utterance
+from cloning.engine.starter.corpus import PHONE_INDEX, PHONES, Utterance
 from cloning.engine.text import Phones, to_phones
 from cloning.engine.text.symbols import PUNCTUATION
 from cloning.engine.training.prepare import Item, encode
@@ -25,27 +27,42 @@ MOST_DISAGREEMENT = 0.12
 _VOWELS = frozenset(str.split("AA AE AH AO AW AX AY EH ER EY IH IY OW OY UH UW"))
 
 
-def item(utterance: Utterance, *, config: EngineConfig, encoder: ContentEncoder, codebook: Tensor) -> Item | None:
+@dataclass(frozen=True)
+class TimedItem(Item):
+    """An item that also knows where in its text each code is.
+
+    `places` (T,): the row of `phones` that is spoken at each code, IGNORED where unknown.
+    The synthesiser's phone times give this exactly; no real recording has it.
+    """
+
+    places: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+
+
+def item(utterance: Utterance, *, config: EngineConfig, encoder: ContentEncoder, codebook: Tensor) -> TimedItem | None:
     """The utterance as a training item; None when the dictionaries disagree about it."""
     read = to_phones(utterance.text, "en")
     matched = align(read, utterance)
     if matched is None:
         return None
     span = config.audio.hop * config.acoustic.frames_per_code
-    places = utterance.positions(len(utterance.wave) // span, span)
-    targets = torch.from_numpy(np.append(matched, IGNORED)[places])
-    return encode(
+    places = np.append(matched, IGNORED)[utterance.positions(len(utterance.wave) // span, span)]
+    rows = np.append(np.array(read.ids), IGNORED)
+    targets = torch.from_numpy(np.where(places == IGNORED, IGNORED, rows[np.maximum(places, -1)]))
+    coded = encode(
         utterance.wave.astype(np.float32) / 32768, read.ids, config=config, encoder=encoder, codebook=codebook,
         speaker=utterance.speaker.name, phone_targets=targets,
     )  # fmt: skip
+    known = {f.name: getattr(coded, f.name) for f in fields(coded)}
+    return TimedItem(**known, places=torch.from_numpy(places)[: len(coded.codes)])
 
 
 def align(read: Phones, utterance: Utterance) -> np.ndarray | None:
-    """For each spoken phone the matching row of the symbol table, IGNORED for pauses and extra sounds; (phones,) int64.
+    """For each spoken phone its place in the text's symbols, IGNORED for extra sounds; (phones,) int64.
 
-    Least-cost alignment (Wagner and Fischer 1974). None above MOST_DISAGREEMENT.
+    A pause belongs to the first mark between its neighbours, where there is one. Least-cost alignment (Wagner and
+    Fischer 1974). None above MOST_DISAGREEMENT.
     """
-    text = [(s.rstrip("012"), row) for s, row in zip(read.symbols, read.ids, strict=True) if s not in PUNCTUATION]
+    text = [(s.rstrip("012"), place) for place, s in enumerate(read.symbols) if s not in PUNCTUATION]
     spoken = [(PHONES[p].upper(), place) for place, p in enumerate(utterance.phones) if PHONES[p] != "pau"]
     cost = np.zeros((len(text) + 1, len(spoken) + 1))
     cost[:, 0] = np.arange(len(text) + 1) * GAP_COST
@@ -66,6 +83,12 @@ def align(read: Phones, utterance: Utterance) -> np.ndarray | None:
             i -= 1
         else:
             j -= 1
+    for place in np.flatnonzero(utterance.phones == PHONE_INDEX["pau"]):
+        before = out[:place].max(initial=-1)
+        after = min((int(x) for x in out[place + 1 :] if x != IGNORED), default=len(read.symbols))
+        marks = [k for k in range(before + 1, after) if read.symbols[k] in PUNCTUATION]
+        if before >= 0 and marks:
+            out[place] = marks[0]
     return out
 
 

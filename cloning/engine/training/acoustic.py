@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cloning.engine.acoustic.discriminators import Discriminators
+from cloning.engine.acoustic.discriminators import Discriminators, Judgement
 from cloning.engine.acoustic.generator import AcousticModel, slice_segments
 from cloning.engine.acoustic.losses import (
     FEATURE_WEIGHT,
@@ -66,14 +68,14 @@ class AcousticStage:
         self.codes = CodeTraining(model) if recipe.commitment else None
         self.optimiser = torch.optim.AdamW(
             groups(model, recipe.learning_rate, {ACOUSTIC_TEXT: recipe.text_rate}, recipe.frozen),
-            lr=recipe.learning_rate, betas=recipe.betas, eps=1e-9, weight_decay=0.01,
+            lr=recipe.learning_rate, betas=recipe.betas, eps=1e-9, weight_decay=0.01, fused=True,
         )  # fmt: skip
         self.critics: Discriminators | None = None
         if recipe.adversarial_from is not None:
             self.critics = build_critics(model, seed, critics).to(device)
             self.critic_optimiser = torch.optim.AdamW(
                 [{"params": list(self.critics.parameters()), "peak": recipe.critic_rate}],
-                lr=recipe.critic_rate, betas=recipe.betas, eps=1e-9,
+                lr=recipe.critic_rate, betas=recipe.betas, eps=1e-9, fused=True,
             )  # fmt: skip
 
     def modules(self) -> dict[str, nn.Module]:
@@ -81,6 +83,13 @@ class AcousticStage:
 
     def optimisers(self) -> Mapping[str, torch.optim.Optimizer]:
         return {"acoustic": self.optimiser} | ({"critics": self.critic_optimiser} if self.critics else {})
+
+    def halve(self) -> bool:
+        batch, frames = self.recipe.batch // 2, max(1, self.recipe.batch_frames // 2)
+        if not batch:
+            return False
+        self.recipe = dataclasses.replace(self.recipe, batch=batch, batch_frames=frames)
+        return True
 
     def batch(self, rng: np.random.Generator) -> list[Item]:
         """Items of like length, together at most `batch_frames` content frames (always at least one item)."""
@@ -123,7 +132,9 @@ class AcousticStage:
         if self.critics is not None and step > (self.recipe.adversarial_from or 0):
             for group in self.critic_optimiser.param_groups:
                 group["lr"] = group["peak"] * share
-            extra = adversarial_losses(self.critics, self.critic_optimiser, fake, real, clip=CRITIC_CLIP)
+            extra = adversarial_losses(
+                self.critics, self.critic_optimiser, fake, real, clip=CRITIC_CLIP, bfloat16=self.bfloat16
+            )
             if extra is None:
                 return None
             loss = loss + extra
@@ -143,18 +154,38 @@ def build_critics(model: AcousticModel, seed: int, weights: Mapping[str, Tensor]
 
 
 def adversarial_losses(
-    critics: Discriminators, optimiser: torch.optim.Optimizer, fake: Tensor, real: Tensor, *, clip: float
+    critics: Discriminators,
+    optimiser: torch.optim.Optimizer,
+    fake: Tensor,
+    real: Tensor,
+    *,
+    clip: float,
+    bfloat16: bool,
 ) -> Tensor | None:
     """Train the critics on this batch of waves (B x 1 x N each), then ask them: the generator's adversarial and feature
     losses. None when the critics' step was not finite. Their rates are the optimiser's `lr` as set by the caller."""
+    narrow = functools.partial(torch.autocast, fake.device.type, torch.bfloat16, enabled=bfloat16)
     critics.requires_grad_(True)
-    verdict = discriminator_loss(critics(real), critics(fake.detach()))
-    if not step_optimiser(verdict, critics, optimiser, share=None, clip=clip):
+    with narrow():
+        judged = both(critics, real, fake.detach())
+    if not step_optimiser(discriminator_loss(*judged), critics, optimiser, share=None, clip=clip):
         return None
-    with torch.no_grad():
-        on_real = critics(real)
     # The generator's loss needs gradients through the critics, not of them. They stay so until the next call: the
     # generator's backward pass may compute their insides again (memory.recompute).
     critics.requires_grad_(False)
-    on_fake = critics(fake)
+    with narrow():
+        with torch.no_grad():
+            on_real = critics(real)
+        on_fake = critics(fake)
     return adversarial_loss(on_fake) + FEATURE_WEIGHT * feature_loss(on_real, on_fake)
+
+
+def both(critics: Discriminators, real: Tensor, fake: Tensor) -> tuple[Judgement, Judgement]:
+    """Judge real and generated waves (B x 1 x N each) in one pass: weights are normed and read once."""
+    whole = critics(torch.cat((real, fake)))
+    first, second = slice(None, len(real)), slice(len(real), None)
+    return _part(whole, first), _part(whole, second)
+
+
+def _part(whole: Judgement, rows: slice) -> Judgement:
+    return Judgement([s[rows] for s in whole.scores], [[f[rows] for f in each] for each in whole.features])

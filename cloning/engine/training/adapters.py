@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MethodType
@@ -104,6 +104,8 @@ class Attached:
         self.targets: dict[str, Target] = {}
         self._handles: list[RemovableHandle] = []
         self._modules: list[nn.Module] = []
+        #: The attentions' own ways forward, where they had one.
+        self._before: dict[nn.Module, Callable[..., Tensor]] = {}
 
     @property
     def voices(self) -> int:
@@ -144,8 +146,10 @@ class Attached:
             delattr(module, CHILD)
             if isinstance(module, SelfAttention):
                 del module.forward
+                vars(module).update({"forward": self._before[module]} if module in self._before else {})
         self._handles.clear()
         self._modules.clear()
+        self._before.clear()
 
     def merged(self, voice: int = 0) -> dict[str, Tensor]:
         """The model's state dict with one voice's adapters added in, under the names of the plain model."""
@@ -182,6 +186,8 @@ def attach(model: nn.Module, recipe: AdapterRecipe, *, seeds: Sequence[int] = (0
         attached.adapters[target.name], attached.targets[target.name] = adapter, target
         attached._modules.append(module)
         if isinstance(module, SelfAttention):
+            if "forward" in vars(module):
+                attached._before[module] = module.forward
             vars(module)["forward"] = MethodType(_attend, module)
         else:
             attached._handles.append(module.register_forward_hook(_added))

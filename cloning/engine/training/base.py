@@ -83,7 +83,7 @@ def starter_base() -> Base:
 def load_base(folder: Path) -> Base:
     """A base from a folder: the content file is needed, the other two are optional (random weights then)."""
     if not (folder / CONTENT_FILE).is_file():
-        raise EngineError("missing_base", f"{CONTENT_FILE} is missing; make it with demo/train_starter.py")
+        raise EngineError("missing_base", f"{CONTENT_FILE} is missing; make it: python -m demo.starter")
     files = {name: _read(folder / name) for name in (CONTENT_FILE, SEMANTIC_FILE, ACOUSTIC_FILE)}
     tensors = {name: load(data) if data else None for name, data in files.items()}
     content = tensors[CONTENT_FILE] or {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
+import json
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -267,7 +268,10 @@ def main(arguments: list[str] | None = None) -> int:
     speaking = getattr(importlib.import_module(module), function)
     torch.set_num_threads(1)
     base = starter_base()
-    found = [EXPERIMENTS[options.name](base, speaking, seed) for seed in range(options.seeds)]
+    found = []
+    for seed in range(options.seeds):
+        found.append(EXPERIMENTS[options.name](base, speaking, seed))
+        sys.stderr.write(f"seed {seed}: {json.dumps(found[-1])}\n")
     columns = list(next(iter(found[0].values())))
     lines = ["| " + " | ".join([options.name, *columns]) + " |", "|---" * (len(columns) + 1) + "|"]
     for name in found[0]:

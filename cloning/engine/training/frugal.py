@@ -7,9 +7,9 @@ batch. Where memory ends decides then about the result, so two runs are equal on
 from __future__ import annotations
 
 import copy
-import dataclasses
 import gc
 from collections.abc import Callable, Mapping
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from torch import nn
 
 from cloning.engine.errors import TrainingFailed
 from cloning.engine.training.loop import Stage
+
+T = TypeVar("T")
 
 #: What torch says when the C library gives its CPU allocator nothing; there is no class of its own for it.
 _CPU_MESSAGE = "can't allocate memory"
@@ -29,10 +31,31 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and _CPU_MESSAGE in str(error)
 
 
+def attempt(work: Callable[[], T]) -> tuple[T] | None:
+    """What the work gives, in a tuple; None when memory ran out, with what it held given back."""
+    try:
+        return (work(),)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+    # Only here is the error, whose traceback holds the work's tensors, let go.
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return None
+
+
+class Shrinking(Stage, Protocol):
+    """A stage that can do with less memory."""
+
+    def halve(self) -> bool:
+        """From now on batches of half the size. False: they are single items already."""
+
+
 class Frugal:
     """The same stage to the loop. `halved`: how often its batch was cut in two."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Shrinking) -> None:
         self.stage = stage
         self.name = stage.name
         self.steps = stage.steps
@@ -48,37 +71,17 @@ class Frugal:
         """Raises TrainingFailed `out_of_memory` when not even one item at a time fits."""
         global_state, own_state = torch.get_rng_state(), generator.get_state()
         while True:
-            # What is caught must be let go before the next attempt: its traceback holds the step's tensors.
-            if (done := self._attempt(lambda: self.stage.advance(step, copy.deepcopy(rng), generator))) is not None:
+            if (done := attempt(lambda: self.stage.advance(step, copy.deepcopy(rng), generator))) is not None:
                 return done[0]
+            for optimiser in self.optimisers().values():
+                optimiser.zero_grad(set_to_none=True)
             if not self.halve():
                 raise TrainingFailed("out_of_memory", f"the {self.name} stage does not fit into memory, item by item")
             torch.set_rng_state(global_state)
             generator.set_state(own_state)
 
     def halve(self) -> bool:
-        """Cut the batch in two. False: it was a single item already, or the stage has a fixed batch."""
-        recipe = getattr(self.stage, "recipe", None)
-        batch = getattr(recipe, "batch", 1)
-        if recipe is None or batch <= 1:
-            return False
-        changes = {"batch": batch // 2}
-        if hasattr(recipe, "batch_frames"):
-            changes["batch_frames"] = max(1, recipe.batch_frames // 2)
-        self.stage.recipe = dataclasses.replace(recipe, **changes)  # type: ignore[attr-defined]
-        self.halved += 1
-        return True
-
-    def _attempt(self, work: Callable[[], float | None]) -> tuple[float | None] | None:
-        """The work's answer in a tuple; None when memory ran out, with everything of the step given back."""
-        try:
-            return (work(),)
-        except (MemoryError, RuntimeError) as error:
-            if not out_of_memory(error):
-                raise
-        for optimiser in self.optimisers().values():
-            optimiser.zero_grad(set_to_none=True)
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        return None
+        """Cut the batch in two. False: it was a single item already."""
+        done = self.stage.halve()
+        self.halved += done
+        return done

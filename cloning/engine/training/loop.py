@@ -111,10 +111,13 @@ def step_optimiser(
     if not bool(torch.isfinite(loss.detach())):
         return False
     loss.backward()  # type: ignore[no-untyped-call]
-    norm = torch.nn.utils.clip_grad_norm_((p for p in model.parameters() if p.grad is not None), clip)
+    trained = [value for value in model.parameters() if value.grad is not None]
+    norm = torch.nn.utils.get_total_norm([value.grad for value in trained if value.grad is not None])
     if not bool(torch.isfinite(norm)):
         optimiser.zero_grad(set_to_none=True)
         return False
+    if float(norm) > clip:
+        torch.nn.utils.clip_grads_with_norm_(trained, clip, norm)
     if share is not None:
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] * share
@@ -134,7 +137,12 @@ def freeze(
         for index, state in optimiser.state_dict()["state"].items():
             for key, value in state.items():
                 tensors[f"optimiser.{name}.{index}.{key}"] = torch.as_tensor(value).detach().cpu().clone().contiguous()
-    return save(tensors, {"training": json.dumps({"format": FORMAT, **about}, sort_keys=True)})
+    return freeze_tensors(about, tensors)
+
+
+def freeze_tensors(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
+    """Tensors on the CPU and a JSON description, for `thaw`."""
+    return save(dict(tensors), {"training": json.dumps({"format": FORMAT, **about}, sort_keys=True)})
 
 
 def thaw(data: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -21,20 +21,14 @@ LARGE = (Block, GatedStack, ResBlock1, ResBlock2, ScaleCritic, PeriodCritic)
 
 
 def recompute(model: nn.Module) -> None:
-    """From now on training passes of the large blocks in `model` keep only their inputs.
+    """From now on passes with gradients of the large blocks in `model` keep only their inputs.
 
-    Dropout draws the same numbers the second time, so gradients are those of a plain pass. Passes in evaluation mode or
-    without gradients, names of parameters and state dicts are not touched. Doing it twice changes nothing.
+    Dropout draws the same numbers the second time, so gradients are those of a plain pass. Passes without gradients,
+    names of parameters and state dicts are not touched. Doing it twice changes nothing. To be asked for after `quick`.
     """
     for part in _parts(model):
-        if "forward" not in vars(part):
-            part.forward = functools.partial(_forward, part, part.forward)
-
-
-def keep(model: nn.Module) -> None:
-    """Undo `recompute`."""
-    for part in _parts(model):
-        vars(part).pop("forward", None)
+        if getattr(part.forward, "func", None) is not _forward:
+            part.forward = functools.partial(_forward, part.forward)
 
 
 def _parts(model: nn.Module) -> Iterator[nn.Module]:
@@ -45,7 +39,7 @@ def _parts(model: nn.Module) -> Iterator[nn.Module]:
         yield model.enc_p
 
 
-def _forward(part: nn.Module, inside: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    if not (part.training and torch.is_grad_enabled()):
+def _forward(inside: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    if not torch.is_grad_enabled():
         return inside(*args, **options)
     return checkpoint(inside, *args, use_reentrant=False, **options)

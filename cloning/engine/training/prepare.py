@@ -91,13 +91,15 @@ class Material:
 
     `notes`: what a careful person would mention. `transcripts_left_out`: some cannot be what was said;
     `transcripts_unconfirmed`: the content encoder could not hear the words of most; `several_speakers`: the recordings
-    name more than one; `bert_missing`, `polyphones_built_in`: of the text front end.
+    name more than one; `bert_missing`, `polyphones_built_in`: of the text front end. `left_out`: recordings whose text
+    is not what was said, by name, or by their number in the list (from 1).
     """
 
     items: list[Item]
     speech_seconds: float
     dropped_seconds: float
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def readable(self) -> list[Item]:
@@ -120,7 +122,8 @@ def prepare(
     that of recordings that name none. `keep`: a folder that gets what was prepared as files (see training.keep);
     without it nothing is written.
     Raises TrainingRefused: `no_recordings`, `too_much`, `bad_audio`, `bad_transcript`, `silence`, `too_little_speech`,
-    `no_transcript` (nothing to learn reading from), `disk_full` (`keep`); TextError `unsupported_language`.
+    `transcripts_disagree` (most are not what is said), `no_transcript` (nothing to learn reading from), `disk_full`
+    (`keep`); TextError `unsupported_language`.
     """
     if not recordings:
         raise TrainingRefused("no_recordings", "there is no recording")
@@ -134,8 +137,10 @@ def prepare(
     items: list[Item] = []
     told: list[str] = []
     seconds: list[float] = []
+    left_out: list[str] = []
     dropped = mismatched = too_short = 0.0
-    for recording in recordings:
+    for number, recording in enumerate(recordings, 1):
+        recording = replace(recording, name=recording.name or str(number))
         wave = audio.resample(audio.mono(recording.wave), recording.rate, rate)
         wave = wave if compat else audio.normalise(wave)
         short = len(wave) <= (UPSTREAM_ITEM_SECONDS if compat else ITEM_SECONDS) * rate
@@ -150,6 +155,7 @@ def prepare(
             pace = len(spoken.phones) * rate / len(piece) if spoken else PHONES_PER_SECOND[0]
             if not compat and not PHONES_PER_SECOND[0] <= pace <= PHONES_PER_SECOND[1]:
                 mismatched += len(piece) / rate
+                left_out.append(recording.name)
                 continue
             item = _encoded(piece, spoken, recording, language, config, encoder, codebook)
             if item is None:
@@ -160,11 +166,17 @@ def prepare(
             told += spoken.notes if spoken else ()
     if official is None:
         english = [(i, item) for i, item in enumerate(items) if item.has_text and item.language == "en"]
-        wrong, confirmed = doubts.disagreeing([item for _, item in english], encoder, config)  # type: ignore[arg-type]
-        told += [] if confirmed else ["transcripts_unconfirmed"]
-        left_out = {english[place][0] for place in wrong}
-        mismatched += sum(len(items[i].wave) / rate for i in left_out)
-        items, seconds = ([x for i, x in enumerate(row) if i not in left_out] for row in (items, seconds))  # type: ignore[assignment]
+        found = doubts.texts([item for _, item in english], encoder, config)  # type: ignore[arg-type]
+        if found.wrong and not found.confirmed:
+            raise TrainingRefused(
+                "transcripts_disagree",
+                f"{len(found.wrong)} of {len(english)} transcripts are not what is said; give every recording its own",
+            )
+        told += [] if found.confirmed else ["transcripts_unconfirmed"]
+        wrong = {english[place][0] for place in found.wrong}
+        mismatched += sum(len(items[i].wave) / rate for i in wrong)
+        left_out += [items[i].name for i in sorted(wrong)]
+        items, seconds = ([x for i, x in enumerate(row) if i not in wrong] for row in (items, seconds))  # type: ignore[assignment]
     heard = sum(seconds)
     if heard + mismatched + too_short == 0:
         raise TrainingRefused("silence", "no speech was found in the recordings")
@@ -175,7 +187,7 @@ def prepare(
             + (f" (in {mismatched:.1f} more the transcript cannot be what was said)" if mismatched else ""),
         )
     told += ["transcripts_left_out"] * (mismatched > 0) + ["several_speakers"] * (len({i.speaker for i in items}) > 1)
-    material = Material(items, heard, dropped + mismatched, tuple(dict.fromkeys(told)))
+    material = Material(items, heard, dropped + mismatched, tuple(dict.fromkeys(told)), tuple(left_out))
     if not material.readable:
         raise TrainingRefused("no_transcript", "no recording of at most 15 seconds came with its text")
     if keep is not None:

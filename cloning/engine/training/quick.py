@@ -2,112 +2,169 @@
 parameters under the same names, the same files.
 
 What is gained, and where: convolutions over channels-last rows with gradients of their own (`rows`); weight norm in one
-step, in bfloat16; random numbers for dropout drawn sixteen bits at a time; attention without the checks of torch's
-general path. Weights, optimiser and losses stay float32. A model made quick remains a model of its class: it can be
-saved, restored and stepped as before. Not for speaking (see `acoustic.fast` and `semantic.packed`) and not for CUDA.
+step, in bfloat16, and once for a weight that does not change; random numbers for dropout drawn sixteen bits at a time;
+attention without the checks of torch's general path. Weights, optimiser and losses stay float32.
+
+The quick forms stand in for the plain ones within bfloat16 autocast alone. All else, such as judging held-out
+utterances in float32, runs as if the model had never been made quick; hooks (`adapters`) and recomputation (`memory`)
+find the modules they know. Not for speaking (see `acoustic.fast`, `semantic.packed`) and not for CUDA.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cloning.engine.acoustic.discriminators import SLOPE, Discriminators, Judgement, PeriodCritic
+from cloning.engine.acoustic.discriminators import SLOPE, PeriodCritic
 from cloning.engine.acoustic.layers import NormedConv, NormedTransposedConv
 from cloning.engine.semantic.model import Block, KeyValueCache, SelfAttention
+from cloning.engine.training.adapters import CHILD
 from cloning.engine.training.rows import Convolution, NormedWeight, Shape, Transposed, laid_out
 
 #: Score of a place that must not be looked at: finite, so that a row without a visible place stays finite.
 BLOCKED = -3e4
+#: Names of what a module made quick carries: its plain forward, and a weight that need not be computed again.
+PLAIN, HELD = "plain_forward", "held_weight"
 
 
-class QuickConv(nn.Module):
-    """A convolution over B x C x L with the parameters of `source`; its result lies channels last in memory."""
-
-    def __init__(self, source: nn.Conv1d | NormedConv) -> None:
-        super().__init__()
-        self.normed = isinstance(source, NormedConv)
-        if isinstance(source, NormedConv):
-            self.weight_v, self.weight_g = source.weight_v, source.weight_g
-            settings = source.settings
-            self.shape = Shape(
-                source.weight_v.shape[2], _first(settings["stride"]), _first(settings["padding"]), settings["dilation"]
-            )
-        else:
-            self.weight = source.weight
-            assert isinstance(source.padding, tuple)
-            self.shape = Shape(source.kernel_size[0], source.stride[0], source.padding[0], source.dilation[0])
-        self.bias = source.bias
-        #: The weight computed once for several calls (`judging`).
-        self.held: Tensor | None = None
-
-    def effective(self) -> Tensor:
-        """O x C x K in bfloat16."""
-        if self.held is not None:
-            return self.held
-        if self.normed:
-            weight: Tensor = NormedWeight.apply(self.weight_v, self.weight_g)
-            return weight
-        return laid_out(self.weight)
-
-    def rows(self, x: Tensor) -> Tensor:
-        """B x L x C -> B x L' x O."""
-        bias = None if self.bias is None else self.bias.to(torch.bfloat16)
-        done: Tensor = Convolution.apply(x.to(torch.bfloat16).contiguous(), self.effective(), bias, self.shape)
-        return done
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.rows(x.transpose(1, 2)).transpose(1, 2)
+def available(device: str = "cpu") -> bool:
+    """Whether this processor gains: x86-64 with bfloat16 products in oneDNN."""
+    return (
+        device == "cpu" and torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    )
 
 
-class QuickUp(nn.Module):
+def quicken(model: nn.Module) -> None:
+    """From now on passes of a Text2Semantic, an AcousticModel or Discriminators under bfloat16 autocast are quick.
+
+    Modules, parameters and state dicts are not touched. Adapters must be attached before, recomputation may be asked
+    for before or after. Doing it twice changes nothing.
+    """
+    for part in model.modules():
+        form = _form(part)
+        if form is not None:
+            _exchange(part, form)
+        if isinstance(part, Block):
+            _exchange(part.drop, _dropped)
+
+
+def _form(part: nn.Module) -> Callable[..., Any] | None:
+    """The quick form of a module, None where there is none."""
+    if isinstance(part, PeriodCritic):
+        return _judged
+    if isinstance(part, NormedTransposedConv):
+        return _lengthened
+    if isinstance(part, SelfAttention):
+        return _attended
+    if isinstance(part, NormedConv):
+        narrow = (part.weight if part.folded else part.weight_v).dim() == 3
+        return _convolved if narrow and part.settings["groups"] == 1 else None
+    plain = isinstance(part, nn.Conv1d) and part.groups == 1 and part.padding_mode == "zeros"
+    return _convolved if plain and isinstance(part.padding, tuple) else None
+
+
+def _exchange(part: nn.Module, form: Callable[..., Any]) -> None:
+    if PLAIN not in vars(part):
+        vars(part)[PLAIN] = part.forward
+        part.forward = functools.partial(_chosen, part, form)
+
+
+def _chosen(part: nn.Module, form: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    return (form if torch.is_autocast_enabled("cpu") else _plain)(part, *args, **options)
+
+
+def _plain(part: nn.Module, *args: Any, **options: Any) -> Any:
+    before: Callable[..., Any] = vars(part)[PLAIN]
+    return before(*args, **options)
+
+
+# -- convolutions ------------------------------------------------------------------------------------------------------
+Convolving = nn.Conv1d | NormedConv | NormedTransposedConv
+
+
+def weight(conv: Convolving) -> Tensor:
+    """What the convolution multiplies with, O x C x K in bfloat16, `laid_out`.
+
+    That of a weight which takes no gradient is kept until it changes: a base under its adapters, critics being asked.
+    """
+    normed = not isinstance(conv, nn.Conv1d) and not conv.folded
+    sources = tuple(getattr(conv, name) for name in (("weight_v", "weight_g") if normed else ("weight",)))
+    if any(source.requires_grad for source in sources):
+        vars(conv).pop(HELD, None)
+        return _effective(*sources)
+    state = tuple((source.data_ptr(), source._version) for source in sources)
+    if vars(conv).get(HELD, (None,))[0] != state:
+        with torch.no_grad():
+            vars(conv)[HELD] = (state, _effective(*sources))
+    held: Tensor = vars(conv)[HELD][1]
+    return held
+
+
+def _effective(direction: Tensor, gain: Tensor | None = None) -> Tensor:
+    if gain is None:
+        return laid_out(direction)
+    whole: Tensor = NormedWeight.apply(direction, gain)
+    return whole
+
+
+def rows(conv: nn.Conv1d | NormedConv, x: Tensor) -> Tensor:
+    """B x L x C -> B x L' x O in bfloat16: the convolution over rows, its first dimension where it has two."""
+    if isinstance(conv, nn.Conv1d):
+        stride, padding, dilation = conv.stride[0], conv.padding[0], conv.dilation[0]
+    else:
+        stride, padding = _first(conv.settings["stride"]), _first(conv.settings["padding"])
+        dilation = conv.settings["dilation"]
+    whole = weight(conv)
+    bias = None if conv.bias is None else conv.bias.to(torch.bfloat16)
+    shape = Shape(whole.shape[2], stride, int(padding), dilation)
+    done: Tensor = Convolution.apply(x.to(torch.bfloat16).contiguous(), whole, bias, shape)
+    return done
+
+
+def _convolved(conv: nn.Conv1d | NormedConv, x: Tensor) -> Tensor:
+    """B x C x L -> B x O x L', channels last in memory."""
+    return rows(conv, x.transpose(1, 2)).transpose(1, 2)
+
+
+def _lengthened(conv: NormedTransposedConv, x: Tensor) -> Tensor:
     """The transposed convolution of a decoder stage, B x C x L -> B x C' x L * rate."""
-
-    def __init__(self, source: NormedTransposedConv) -> None:
-        super().__init__()
-        self.weight_v, self.weight_g, self.bias = source.weight_v, source.weight_g, source.bias
-        self.shape = Shape(source.weight_v.shape[2], source.rate, source.padding)
-
-    def forward(self, x: Tensor) -> Tensor:
-        rows = x.transpose(1, 2).to(torch.bfloat16).contiguous()
-        weight = NormedWeight.apply(self.weight_v, self.weight_g)
-        bias = self.bias.to(torch.bfloat16)
-        count = rows.shape[1] * self.shape.stride
-        done: Tensor = Transposed.apply(rows, weight, bias, self.shape, count)
-        return done.transpose(1, 2)
+    side = x.transpose(1, 2).to(torch.bfloat16).contiguous()
+    whole = weight(conv)
+    shape = Shape(whole.shape[2], conv.rate, conv.padding)
+    count = side.shape[1] * conv.rate
+    done: Tensor = Transposed.apply(side, whole, conv.bias.to(torch.bfloat16), shape, count)
+    return done.transpose(1, 2)
 
 
-class QuickPeriodCritic(nn.Module):
-    """A period critic whose columns are items of their own: rows of samples `period` apart."""
+def _judged(critic: PeriodCritic, wave: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """A period critic whose columns are items of their own: rows of samples `period` apart.
 
-    def __init__(self, source: PeriodCritic) -> None:
-        super().__init__()
-        self.period = source.period
-        self.convs = nn.ModuleList(QuickConv(conv) for conv in source.convs)  # type: ignore[arg-type]
-        self.conv_post = QuickConv(source.conv_post)
-
-    def forward(self, wave: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Scores B x M and features, in another order than the plain form's; losses take means over them."""
-        missing = -wave.shape[2] % self.period
-        if missing:
-            wave = F.pad(wave, (0, missing), mode="reflect")
-        batch = wave.shape[0]
-        x = wave.view(batch, -1, self.period).transpose(1, 2).reshape(batch * self.period, -1, 1)
-        features = []
-        for conv in self.convs:
-            assert isinstance(conv, QuickConv)
-            x = F.leaky_relu(conv.rows(x), SLOPE)
-            features.append(x.unflatten(0, (batch, self.period)))
-        x = self.conv_post.rows(x).unflatten(0, (batch, self.period))
-        features.append(x)
-        return x.flatten(1), features
+    Scores B x M and features, in another order than the plain form's; losses take means over them.
+    """
+    missing = -wave.shape[2] % critic.period
+    if missing:
+        wave = F.pad(wave, (0, missing), mode="reflect")
+    batch = wave.shape[0]
+    x = wave.view(batch, -1, critic.period).transpose(1, 2).reshape(batch * critic.period, -1, 1)
+    features = []
+    for conv in critic.convs:
+        x = F.leaky_relu(rows(conv, x), SLOPE)  # type: ignore[arg-type]
+        features.append(x.unflatten(0, (batch, critic.period)))
+    x = rows(critic.conv_post, x).unflatten(0, (batch, critic.period))
+    features.append(x)
+    return x.flatten(1), features
 
 
+def _first(value: int | tuple[int, ...]) -> int:
+    return value if isinstance(value, int) else value[0]
+
+
+# -- dropout and attention ---------------------------------------------------------------------------------------------
 class _Dropout(torch.autograd.Function):
     """x with a share of its places set to 0 and the others scaled up."""
 
@@ -136,111 +193,25 @@ def dropout(x: Tensor, share: float) -> Tensor:
     return done
 
 
-class QuickDropout(nn.Module):
-    """`dropout` in training, nothing otherwise."""
-
-    def __init__(self, share: float) -> None:
-        super().__init__()
-        self.share = share
-
-    def forward(self, x: Tensor) -> Tensor:
-        return dropout(x, self.share) if self.training else x
+def _dropped(part: nn.Dropout, x: Tensor) -> Tensor:
+    return dropout(x, part.p) if part.training else x
 
 
-class QuickAttention(SelfAttention):
-    """S1's attention spelled out, with the parameters of `source`."""
-
-    def __init__(self, source: SelfAttention) -> None:
-        nn.Module.__init__(self)
-        self.heads, self.dropout = source.heads, source.dropout
-        self.in_proj_weight, self.in_proj_bias = source.in_proj_weight, source.in_proj_bias
-        self.out_proj = source.out_proj
-
-    def forward(self, x: Tensor, visible: Tensor | None, cache: KeyValueCache | None = None, layer: int = 0) -> Tensor:
-        if cache is not None or not self.training:
-            return super().forward(x, visible, cache, layer)
-        batch, count, width = x.shape
-        fused = F.linear(x, self.in_proj_weight, self.in_proj_bias)
-        query, key, value = fused.view(batch, count, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        scores = (query * (width // self.heads) ** -0.5) @ key.transpose(2, 3)
-        if visible is not None:
-            scores = scores + torch.where(visible, 0.0, BLOCKED).to(scores.dtype)
-        share = dropout(scores.softmax(-1), self.dropout)
-        mixed = share @ value
-        out: Tensor = self.out_proj(mixed.transpose(1, 2).reshape(batch, count, width))
-        return out
-
-
-def available(device: str = "cpu") -> bool:
-    """Whether this processor gains: x86-64 with bfloat16 products in oneDNN."""
-    return (
-        device == "cpu" and torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    )
-
-
-def quicken(model: nn.Module) -> nn.Module:
-    """Exchange the parts of a Text2Semantic, an AcousticModel or Discriminators for their quick forms, in place.
-
-    Parameters stay the very same objects, so an optimiser made before or after works. Undone by building a new model
-    from `state_dict`, which is that of the plain form.
-    """
-    for name, part in list(model.named_children()):
-        if isinstance(part, PeriodCritic):
-            setattr(model, name, QuickPeriodCritic(part))
-        elif isinstance(part, NormedTransposedConv) and not part.folded:
-            setattr(model, name, QuickUp(part))
-        elif _fits(part):
-            setattr(model, name, QuickConv(part))  # type: ignore[arg-type]
-        elif isinstance(part, SelfAttention):
-            setattr(model, name, QuickAttention(part))
-        elif isinstance(part, nn.Dropout) and isinstance(model, Block):
-            setattr(model, name, QuickDropout(part.p))
-        else:
-            quicken(part)
-    return model
-
-
-def _fits(part: nn.Module) -> bool:
-    """One-dimensional, trained, not grouped."""
-    if isinstance(part, NormedConv):
-        return not part.folded and part.weight_v.dim() == 3 and part.settings["groups"] == 1
-    return (
-        isinstance(part, nn.Conv1d)
-        and part.groups == 1
-        and isinstance(part.padding, tuple)
-        and part.padding_mode == "zeros"
-        and part.weight.requires_grad
-    )
-
-
-def both(critics: Discriminators, real: Tensor, fake: Tensor) -> tuple[Judgement, Judgement]:
-    """Judge real and generated waves (B x 1 x N each) in one pass: weights are normed and read once."""
-    whole = critics(torch.cat((real, fake)))
-    count = len(real)
-    return tuple(  # type: ignore[return-value]
-        Judgement([s[half] for s in whole.scores], [[f[half] for f in row] for row in whole.features])
-        for half in (slice(None, count), slice(count, None))
-    )
-
-
-@contextmanager
-def judging(critics: Discriminators) -> Iterator[None]:
-    """Within: the critics are only asked. Their parameters take no gradient, and weights are normed once.
-
-    The backward pass of what they judged must lie within too, if it may compute their insides again.
-    """
-    parts = [part for part in critics.modules() if isinstance(part, QuickConv)]
-    critics.requires_grad_(False)
-    try:
-        with torch.no_grad():
-            for part in parts:
-                part.held = part.effective()
-        yield
-    finally:
-        for part in parts:
-            part.held = None
-        critics.requires_grad_(True)
-
-
-def _first(value: int | tuple[int, ...]) -> int:
-    return value if isinstance(value, int) else value[0]
+def _attended(
+    part: SelfAttention, x: Tensor, visible: Tensor | None, cache: KeyValueCache | None = None, *more: Any
+) -> Tensor:
+    """S1's attention spelled out, its adapter included; the plain form outside training."""
+    if cache is not None or not part.training:
+        done: Tensor = _plain(part, x, visible, cache, *more)
+        return done
+    batch, count, width = x.shape
+    fused = F.linear(x, part.in_proj_weight, part.in_proj_bias)
+    if hasattr(part, CHILD):
+        fused = fused + getattr(part, CHILD)(x)
+    query, key, value = fused.view(batch, count, 3, part.heads, width // part.heads).permute(2, 0, 3, 1, 4)
+    scores = (query * (width // part.heads) ** -0.5) @ key.transpose(2, 3)
+    if visible is not None:
+        scores = scores + torch.where(visible, 0.0, BLOCKED).to(scores.dtype)
+    mixed = dropout(scores.softmax(-1), part.dropout) @ value
+    out: Tensor = part.out_proj(mixed.transpose(1, 2).reshape(batch, count, width))
+    return out

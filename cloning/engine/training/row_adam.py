@@ -6,7 +6,7 @@ layers there are, and so that a voice's gradient norm, its bad steps and its lea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -89,6 +89,18 @@ class RowAdam:
         table.mul_(1 - rates * DECAY)
         spread = (second / (1 - self.betas[1] ** steps)).sqrt_().add_(self.eps)
         table.sub_(first / (1 - self.betas[0] ** steps) / spread * rates)
+
+    def state(self) -> dict[str, Tensor]:
+        """What a step changes, a row for each voice."""
+        return {"table": self.table, "first": self.first, "second": self.second, "steps": self.steps}
+
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """The inverse of `state`. Raises KeyError, RuntimeError for other shapes."""
+        for name, value in self.state().items():
+            if value.shape != state[name].shape:
+                raise RuntimeError(f"{name} has another shape")
+            value.copy_(state[name])
 
     @torch.no_grad()
     def keep(self, rows: Sequence[int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -40,7 +41,7 @@ class SemanticStage:
             self.same.setdefault(item.speaker, []).append(item)
         self.optimiser = torch.optim.AdamW(
             groups(model, recipe.learning_rate, {SEMANTIC_TEXT: recipe.text_rate}, recipe.frozen),
-            lr=recipe.learning_rate, betas=recipe.betas, weight_decay=0.01,
+            lr=recipe.learning_rate, betas=recipe.betas, weight_decay=0.01, fused=True,
         )  # fmt: skip
 
     def modules(self) -> dict[str, nn.Module]:
@@ -48,6 +49,12 @@ class SemanticStage:
 
     def optimisers(self) -> Mapping[str, torch.optim.Optimizer]:
         return {"semantic": self.optimiser}
+
+    def halve(self) -> bool:
+        if self.recipe.batch == 1:
+            return False
+        self.recipe = dataclasses.replace(self.recipe, batch=self.recipe.batch // 2)
+        return True
 
     def advance(self, step: int, rng: np.random.Generator, generator: torch.Generator) -> float | None:
         phones, codes, targets, chains = [], [], [], []

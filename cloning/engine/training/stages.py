@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.config import EngineConfig
 from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.training.acoustic import AcousticStage
-from cloning.engine.training.loop import Stage
+from cloning.engine.training.frugal import Shrinking
 from cloning.engine.training.memory import recompute
 from cloning.engine.training.prepare import Item
+from cloning.engine.training.quick import available, quicken
 from cloning.engine.training.recipe import TrainingRecipe
 from cloning.engine.training.semantic import SemanticStage
 from cloning.engine.training.upstream_acoustic_stage import UpstreamAcousticStage
@@ -30,14 +31,14 @@ def build_stages(
     device: str,
     seed: int,
     critics: Mapping[str, Tensor] | None = None,
-) -> list[Stage]:
+) -> list[Shrinking]:
     """S1's stage and S2's, on models in training mode (with their adapters, if any, already attached).
 
     `critics`: weights that S2's critics start from; None: random ones from the seed. How many steps a recipe comes to
     is the stages' `steps`. Raises TrainingRefused `no_items` when the official filters leave nothing.
     """
     narrow = recipe.bfloat16
-    stages: list[Stage]
+    stages: list[Shrinking]
     if recipe.official is not None:
         rules = recipe.official
         stages = [
@@ -52,7 +53,14 @@ def build_stages(
             SemanticStage(semantic, items, first, bfloat16=narrow, device=device),
             AcousticStage(acoustic, items, second, bfloat16=narrow, device=device, seed=seed, critics=critics),
         ]
-    if recipe.recompute:
-        for module in {id(m): m for stage in stages for m in stage.modules().values()}.values():
-            recompute(module)
+    for module in {id(m): m for stage in stages for m in stage.modules().values()}.values():
+        equip(module, recipe, device)
     return stages
+
+
+def equip(module: nn.Module, recipe: TrainingRecipe, device: str) -> None:
+    """Give a model or critics the forms that the recipe asks for and this device gains by."""
+    if recipe.quick and recipe.bfloat16 and available(device):
+        quicken(module)
+    if recipe.recompute:
+        recompute(module)

@@ -41,7 +41,7 @@ def acoustic_rate(epoch: int) -> float:
 
 
 def _optimiser(params: list[dict[str, Any]]) -> torch.optim.AdamW:
-    return torch.optim.AdamW(params, lr=RATE, betas=BETAS, eps=EPSILON, weight_decay=WEIGHT_DECAY)
+    return torch.optim.AdamW(params, lr=RATE, betas=BETAS, eps=EPSILON, weight_decay=WEIGHT_DECAY, fused=True)
 
 
 class UpstreamAcousticStage:
@@ -72,6 +72,9 @@ class UpstreamAcousticStage:
         frames = [len(item.wave) // model.audio.hop for item in self.items]
         self.epoch = functools.lru_cache(maxsize=2)(functools.partial(acoustic_batches, frames, recipe.acoustic_batch))
         self.batches = len(self.epoch(1))
+        #: Every so many items of a batch are taken, in another epoch others: 1 unless memory ran out.
+        self.parts = 1
+        self.size = recipe.acoustic_batch
         self.steps = self.batches * recipe.acoustic_epochs
         self.optimiser = _optimiser(groups(model, RATE, {SLOW: recipe.text_low_rate}))
         self.critic_optimiser = _optimiser(groups(self.critics, RATE, {}))
@@ -82,9 +85,16 @@ class UpstreamAcousticStage:
     def optimisers(self) -> Mapping[str, torch.optim.Optimizer]:
         return {"acoustic": self.optimiser, "critics": self.critic_optimiser}
 
+    def halve(self) -> bool:
+        """Epochs keep their number of steps, so each sees half as much of the material."""
+        if 2 * self.parts > self.size:
+            return False
+        self.parts *= 2
+        return True
+
     def advance(self, step: int, rng: np.random.Generator, generator: torch.Generator) -> float | None:
         epoch, index = divmod(step - 1, self.batches)
-        items = [self.items[place] for place in self.epoch(epoch + 1)[index]]
+        items = [self.items[place] for place in self.epoch(epoch + 1)[index][epoch % self.parts :: self.parts]]
         share = acoustic_rate(epoch + 1) / RATE
         for group in self.critic_optimiser.param_groups:
             group["lr"] = group["peak"] * share
@@ -100,7 +110,9 @@ class UpstreamAcousticStage:
             )  # fmt: skip
         fake = out.wave.float()
         real = slice_segments(waves[:, None], out.starts * audio.hop, segment * audio.hop)
-        extra = adversarial_losses(self.critics, self.critic_optimiser, fake, real, clip=math.inf)
+        extra = adversarial_losses(
+            self.critics, self.critic_optimiser, fake, real, clip=math.inf, bfloat16=self.bfloat16
+        )
         if extra is None:
             return None
         # The target mel is cut from the whole utterance's, so only the generated one is reflected at its ends.

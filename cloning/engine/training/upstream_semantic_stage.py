@@ -23,6 +23,7 @@ from cloning.engine.training.scaled_adam import ScaledAdam
 from cloning.engine.training.upstream_batches import semantic_batch_size, semantic_batches, semantic_items, windows
 from cloning.engine.training.upstream_semantic import (
     FIRST_RATE,
+    UpstreamPass,
     preference_loss,
     repeat_stretch,
     upstream_forward,
@@ -55,6 +56,8 @@ class UpstreamSemanticStage:
         self.epoch = functools.lru_cache(maxsize=2)(functools.partial(semantic_batches, seconds, self.size))
         self.windows = windows(-(-len(self.items) // self.size), recipe.semantic_epochs)
         self.steps = len(self.windows)
+        #: A batch goes through the model in so many parts: 1 unless memory ran out.
+        self.parts = 1
         trained = [value for value in model.parameters() if value.requires_grad]
         self.optimiser = ScaledAdam(trained, lr=FIRST_RATE, compat=True)
 
@@ -64,17 +67,24 @@ class UpstreamSemanticStage:
     def optimisers(self) -> Mapping[str, torch.optim.Optimizer]:
         return {"semantic": self.optimiser}
 
+    def halve(self) -> bool:
+        """The same batches in more parts: their gradients are summed in any case, so the result stays the same but for
+        rounding and dropout."""
+        if 2 * self.parts > self.size:
+            return False
+        self.parts *= 2
+        return True
+
     def advance(self, step: int, rng: np.random.Generator, generator: torch.Generator) -> float | None:
         """Mean over the window's batches of the summed loss for each target, padding included."""
         self.optimiser.zero_grad(set_to_none=True)
         told = []
         for epoch, index in self.windows[step - 1]:
-            loss, targets = self._loss([self.items[place] for place in self.epoch(epoch)[index]], rng)
-            if not bool(torch.isfinite(loss.detach())):
+            loss = self._gather([self.items[place] for place in self.epoch(epoch)[index]], rng)
+            if loss is None:
                 self.optimiser.zero_grad(set_to_none=True)
                 return None
-            loss.backward()  # type: ignore[no-untyped-call]
-            told.append(float(loss.detach()) / targets)
+            told.append(loss)
         gradients = [value.grad for value in self.model.parameters() if value.grad is not None]
         if not all(bool(torch.isfinite(gradient).all()) for gradient in gradients):
             self.optimiser.zero_grad(set_to_none=True)
@@ -84,21 +94,32 @@ class UpstreamSemanticStage:
         self.optimiser.step()
         return sum(told) / len(told)
 
-    def _loss(self, items: Sequence[Item], rng: np.random.Generator) -> tuple[Tensor, int]:
+    def _gather(self, items: Sequence[Item], rng: np.random.Generator) -> float | None:
+        """Add a batch's gradients to what is there; its loss for each target. None if it was not finite."""
         eos = self.model.config.eos
         phones, phone_lengths = stack([item.phones for item in items], 1)
         codes, code_lengths = stack([item.codes for item in items], 1, eos)
         bert = prosody([[item] for item in items], dim=self.model.config.bert_dim, width=phones.shape[1])
-        bert = None if bert is None else bert.to(self.device)
-        placed = (phones.to(self.device), phone_lengths.to(self.device))
-        with torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.bfloat16):
-            out = upstream_forward(self.model, *placed, codes.to(self.device), code_lengths.to(self.device), bert)
-            loss = out.loss
-            if self.recipe.preference:
-                # Upstream spoils the padded row, end marks and all.
-                worse, worse_lengths = stack([repeat_stretch(row, rng) for row in codes], 1, eos)
-                rejected = upstream_forward(
-                    self.model, *placed, worse.to(self.device), worse_lengths.to(self.device), bert
-                )
-                loss = loss + preference_loss(out, rejected)
-        return loss, out.targets.numel()
+        # Upstream spoils the padded row, end marks and all.
+        worse = stack([repeat_stretch(row, rng) for row in codes], 1, eos) if self.recipe.preference else None
+        text = phones, phone_lengths, bert
+        told, targets = 0.0, 0
+        for rows in torch.arange(len(items)).chunk(min(self.parts, len(items))):
+            with torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.bfloat16):
+                out = self._pass(rows, text, (codes, code_lengths))
+                loss = out.loss
+                if worse is not None:
+                    loss = loss + preference_loss(out, self._pass(rows, text, worse)) * (len(rows) / len(items))
+            if not bool(torch.isfinite(loss.detach())):
+                return None
+            loss.backward()  # type: ignore[no-untyped-call]
+            told, targets = told + float(loss.detach()), targets + out.targets.numel()
+        return told / targets
+
+    def _pass(
+        self, rows: Tensor, text: tuple[Tensor, Tensor, Tensor | None], spoken: tuple[Tensor, Tensor]
+    ) -> UpstreamPass:
+        """Some rows of a batch: phones with lengths and prosody, codes with lengths."""
+        phones, phone_lengths, codes, code_lengths = (value[rows].to(self.device) for value in (*text[:2], *spoken))
+        bert = None if text[2] is None else text[2][rows].to(self.device)
+        return upstream_forward(self.model, phones, phone_lengths, codes, code_lengths, bert)

@@ -9,9 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.bases import as_voice
@@ -22,12 +20,12 @@ from cloning.engine.reference import Reference
 from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.training.adapters import Attached, attach
 from cloning.engine.training.base import Base, starter_base
-from cloning.engine.training.doubts import MOST_COMPARED, two_speakers
+from cloning.engine.training.doubts import CLEARLY_APART, MOST_OTHER, two_speakers
 from cloning.engine.training.early import Watched, acoustic_loss, divide
 from cloning.engine.training.frugal import Frugal
 from cloning.engine.training.hearing import OfficialHearing
 from cloning.engine.training.loop import CheckpointSink, Progress, Stage, freeze, restore, run, thaw
-from cloning.engine.training.prepare import Item, Material, Recording, prepare
+from cloning.engine.training.prepare import LEAST_SPEECH_SECONDS, Item, Material, Recording, prepare, trim
 from cloning.engine.training.recipe import TrainingRecipe
 from cloning.engine.training.semantic import semantic_loss
 from cloning.engine.training.stages import build_stages
@@ -40,6 +38,8 @@ STYLE_UTTERANCES = 12
 #: Models that read better without a prompt: the small base loses its place behind one (measured: phone error 0.83
 #: with a prompt, 0.68 without).
 UNPROMPTED = frozenset({"starter"})
+#: Longest word of a voice's summary (voicefile).
+MOST_WORD = 500
 #: Models whose style vectors tell speakers apart as `doubts` expects; the others were not measured.
 HEARS_SPEAKERS = frozenset({"starter"})
 
@@ -67,8 +67,9 @@ def train_voice(
     and seed, it continues to the same result. A checkpoint holds weights trained on the voice: treat it like the voice.
     `hearing`: the encoders that an official base needs, made for this base; `compat` in it prepares as upstream does.
     `keep`: see prepare. The voice's `training` summary tells what was left out or looked doubtful.
-    Raises TrainingRefused (unusable material, see prepare; `no_models`, `bad_recipe`, `bad_checkpoint`, `no_items`),
-    TextError (unsupported language) and TrainingFailed (`not_finite`, `stopped`, `out_of_memory`).
+    Raises TrainingRefused (unusable material, see prepare and one_speaker; `no_models`, `bad_recipe`,
+    `bad_checkpoint`, `no_items`), TextError (unsupported language) and TrainingFailed (`not_finite`, `stopped`,
+    `out_of_memory`).
     """
     base = base or starter_base()
     if (base.config.content.kind == "hubert") != (hearing is not None):
@@ -109,9 +110,8 @@ class _Run:
         # Adapters belong to a base that others have too, so parts that it lacks must not depend on this seed.
         self.semantic = base.build_semantic(0 if recipe.adapters else seed)
         self.acoustic = base.build_acoustic(0 if recipe.adapters else seed)
-        self.notes = [*material.notes]
-        if base.config.version in HEARS_SPEAKERS and base.acoustic is not None and two_speakers(self._styles()):
-            self.notes.append("two_speakers")
+        if base.acoustic is not None:
+            self.material = material = one_speaker(material, self.acoustic, base.config.version)
         self.adapters: list[Attached] = []
         if recipe.adapters:
             if recipe.official:
@@ -166,15 +166,12 @@ class _Run:
         self.acoustic.eval().cpu()
         kept = reference(self.acoustic, self.material, self.base.config.version)
         summary: dict[str, int | float | str] = {
-            "speech_seconds": round(self.material.speech_seconds, 2),
-            "dropped_seconds": round(self.material.dropped_seconds, 2),
-            "utterances": len(self.material.items),
+            **outcome(self.material),
             "held_out": len(self.held),
             "semantic_steps": self.stages[0].steps,
             "acoustic_steps": self.stages[1].steps,
             "skipped_steps": self.skipped,
             "batches_halved": sum(frugal.halved for frugal in self.frugal),
-            "notes": ", ".join(self.notes),
             "seed": self.seed,
         }
         if self.recipe.adapters:
@@ -226,17 +223,56 @@ class _Run:
         self.skipped += progress.loss != progress.loss
         self.progress(progress)
 
-    @torch.inference_mode()
-    def _styles(self) -> np.ndarray:
-        self.acoustic.eval()
-        rows = [self.acoustic.reference_style([spec])[0, :, 0] for spec in self._specs()]
-        self.acoustic.train()
-        return torch.stack(rows).numpy()
 
-    def _specs(self) -> list[Tensor]:
-        items = self.material.items
-        places = np.linspace(0, len(items) - 1, min(len(items), MOST_COMPARED)).round().astype(int)
-        return [linear(items[place].wave[None], self.base.config.audio) for place in places]
+@torch.inference_mode()
+def one_speaker(material: Material, model: AcousticModel, version: str) -> Material:
+    """The material without the utterances of a second speaker, who is noted, as is a doubtful one.
+
+    Raises TrainingRefused `two_speakers` when there are more than MOST_OTHER of them, `too_little_speech`,
+    `no_transcript` when too little is left. Models whose styles were not measured take the material as it is.
+    """
+    if version not in HEARS_SPEAKERS:
+        return material
+    was, device = model.training, next(model.parameters()).device
+    model.eval()
+    specs = (linear(item.wave[None].to(device), model.audio) for item in material.items)
+    found = two_speakers(torch.stack([model.reference_style([spec])[0, :, 0] for spec in specs]).cpu().numpy())
+    model.train(was)
+    if found is None:
+        return material
+    if found.cosine >= CLEARLY_APART:
+        return dataclasses.replace(material, notes=(*material.notes, "two_speakers"))
+    if found.share >= MOST_OTHER:
+        raise TrainingRefused(
+            "two_speakers",
+            f"two people seem to speak, one in {found.share:.0%} of the recordings; give only those of one person",
+        )
+    items = [item for item, other in zip(material.items, found.other, strict=True) if not other]
+    gone = [item for item, other in zip(material.items, found.other, strict=True) if other]
+    rate = model.audio.sample_rate
+    lost = sum(len(item.wave) for item in gone) / rate
+    heard = material.speech_seconds - sum(trim(item.wave.numpy(), rate)[1] for item in gone)
+    if heard < LEAST_SPEECH_SECONDS:
+        raise TrainingRefused("too_little_speech", f"only {heard:.1f} seconds are left without the second speaker")
+    kept = Material(
+        items, heard, material.dropped_seconds + lost, (*material.notes, "second_speaker_left_out"),
+        (*material.left_out, *(item.name for item in gone)),
+    )  # fmt: skip
+    if not kept.readable:
+        raise TrainingRefused("no_transcript", "without the second speaker no recording came with its text")
+    return kept
+
+
+def outcome(material: Material) -> dict[str, int | float | str]:
+    """What a voice's summary tells of its material; names are cut where a summary's word ends."""
+    return {
+        "speech_seconds": round(material.speech_seconds, 2),
+        "dropped_seconds": round(material.dropped_seconds, 2),
+        "utterances": len(material.items),
+        "recordings_left_out": len(set(material.left_out)),
+        "left_out": ", ".join(dict.fromkeys(name[:80] for name in material.left_out))[:MOST_WORD],
+        "notes": ", ".join(material.notes),
+    }
 
 
 def held_semantic_loss(model: Text2Semantic, items: Sequence[Item]) -> float:
@@ -254,18 +290,18 @@ def fingerprint(material: Material, recipe: TrainingRecipe, base: Base, seed: in
     return sha.hexdigest()
 
 
+def nearest(items: Sequence[Item], rate: int) -> list[Item]:
+    """The items, those of about REFERENCE_SECONDS first."""
+    return sorted(items, key=lambda item: abs(len(item.wave) / rate - REFERENCE_SECONDS))
+
+
 @torch.inference_mode()
 def reference(model: AcousticModel, material: Material, version: str, *, prompted: bool = True) -> Reference:
     """Prompt and style: the readable utterance nearest to REFERENCE_SECONDS, and the mean style of several.
 
     A starter voice (UNPROMPTED), and any without `prompted`, keeps no prompt: its timbre comes from the style alone.
     """
-    rate = model.audio.sample_rate
-
-    def distance(item: Item) -> float:
-        return abs(len(item.wave) / rate - REFERENCE_SECONDS)
-
-    ordered = sorted(material.readable or material.items, key=distance)
+    ordered = nearest(material.readable or material.items, model.audio.sample_rate)
     specs = [linear(item.wave[None], model.audio) for item in ordered[:STYLE_UTTERANCES]]
     vectors = [item.speaker_vector for item in ordered[:STYLE_UTTERANCES]]
     speakers = [vector[None] for vector in vectors if vector is not None]

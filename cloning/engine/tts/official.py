@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,10 @@ from cloning.engine.checkpoints import (
 from cloning.engine.config import V2_SYMBOLS, SemanticConfig
 from cloning.engine.errors import EngineError, VoiceFileError
 from cloning.engine.features.reference_audio import MOST_BYTES as MOST_REFERENCE_BYTES
+from cloning.engine.tts.adapted import from_adapters
 from cloning.engine.tts.request import MODES, MOST_EXTRA_REFERENCES
 from cloning.engine.tts.voice import LoadedVoice, Manner, VoiceSource, from_file
-from cloning.engine.voicefile import MOST_BYTES, unpack
+from cloning.engine.voicefile import MOST_BYTES, Voice, read
 
 #: What describes an official voice, and its largest size.
 DESCRIPTION = "voice.json"
@@ -67,29 +68,33 @@ class OfficialFolder:
 
 @dataclass(frozen=True, slots=True)
 class VoiceFile:
-    """The source of a voice file."""
+    """The source of a voice file. `bases`: what finds the base that a voice of adapters stands on, by its digest."""
 
     path: Path
+    bases: Callable[[str], Voice | None] = shipped
 
     def key(self) -> str:
         return _stamp("file", [self.path])
 
     def load(self) -> LoadedVoice:
         """Raises VoiceFileError."""
-        data = _read(self.path, MOST_BYTES)
-        return from_file(unpack(data, base=shipped))
+        voice = read(_read(self.path, MOST_BYTES))
+        return from_file(voice) if isinstance(voice, Voice) else from_adapters(voice, self.bases)
 
 
-def source(path: Path) -> VoiceSource:
-    """What lies at `path`: a voice file, a folder that holds one, or an official folder. Raises VoiceFileError."""
+def source(path: Path, bases: Callable[[str], Voice | None] = shipped) -> VoiceSource:
+    """What lies at `path`: a voice file, a folder that holds one, or an official folder. Raises VoiceFileError.
+
+    bases: see `VoiceFile`.
+    """
     if not path.is_dir():
         if not path.is_file():
             raise VoiceFileError("no_voice", "there is no voice of that name")
-        return VoiceFile(path)
+        return VoiceFile(path, bases)
     files = _files(path)
     if any(file.suffix in (".ckpt", ".pth") for file in files):
         return OfficialFolder(path)
-    return VoiceFile(_only(files, FILE_ENDINGS, "voice file"))
+    return VoiceFile(_only(files, FILE_ENDINGS, "voice file"), bases)
 
 
 def load_folder(folder: Path) -> LoadedVoice:

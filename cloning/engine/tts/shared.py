@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -27,6 +27,7 @@ class _Held:
     value: object
     size: int
     users: int
+    needs: frozenset[str] = frozenset()
 
 
 class Shared:
@@ -36,6 +37,7 @@ class Shared:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: dict[str, _Held] = {}
+        self._making: dict[str, threading.Lock] = {}
 
     def take(self, modules: Sequence[nn.Module]) -> frozenset[str]:
         """Replace every tensor of the modules that is here already by the one here, and keep the others; -> keys.
@@ -57,39 +59,78 @@ class Shared:
                     _replace(holder, name, known)
         return frozenset(keys)
 
-    def part(self, key: str, make: Callable[[], T], size: Callable[[T], int]) -> T:
-        """The thing of that key, made by `make` if nobody holds it; the caller becomes one more user of the key."""
+    def part(
+        self,
+        key: str,
+        make: Callable[[], T],
+        size: Callable[[T], int],
+        needs: Callable[[T], frozenset[str]] = lambda _: frozenset(),
+    ) -> T:
+        """The thing of that key, made by `make` if nobody holds it; the caller becomes one more user of the key.
+
+        Who asks while it is being made waits for that one making. `needs`: keys that the thing took for itself, to be
+        released when it goes.
+        """
         with self._lock:
-            held = self._held.get(key)
-            if held is not None:
+            making = self._making.setdefault(key, threading.Lock())
+        with making:
+            with self._lock:
+                held = self._held.get(key)
+                if held is not None:
+                    self._making.pop(key, None)
+                    held.users += 1
+                    return cast(T, held.value)
+            try:
+                made = make()
+                taken, needed = needs(made), size(made)
+            except BaseException:
+                with self._lock:
+                    self._making.pop(key, None)
+                raise
+            with self._lock:
+                self._making.pop(key, None)
+                # After a failed making two may try at once; the first one's thing stays.
+                held = self._held.setdefault(key, _Held(made, needed, 0, taken))
                 held.users += 1
-                return cast(T, held.value)
-        made = make()
-        needed = size(made)
-        with self._lock:
-            held = self._held.setdefault(key, _Held(made, needed, 0))
-            held.users += 1
+            if held.value is not made:
+                self.release(taken)
             return cast(T, held.value)
 
     def release(self, keys: Iterable[str]) -> None:
         """One user less for every key; memory goes when nobody is left."""
         with self._lock:
-            for key in keys:
+            waiting = list(keys)
+            while waiting:
+                key = waiting.pop()
                 held = self._held[key]
                 held.users -= 1
                 if not held.users:
+                    waiting += held.needs
                     del self._held[key]
 
     def own_bytes(self, keys: Iterable[str]) -> int:
         """Bytes that would come back if the user of these keys went now: what nobody else uses."""
         with self._lock:
-            return sum(held.size for key in keys if (held := self._held[key]).users == 1)
+            total, waiting = 0, list(keys)
+            while waiting:
+                held = self._held[waiting.pop()]
+                if held.users == 1:
+                    total += held.size
+                    waiting += held.needs
+            return total
 
     def addresses(self, keys: Iterable[str]) -> set[int]:
         """Where the tensors of these keys lie."""
         with self._lock:
             values = [self._held[key].value for key in keys]
         return {_place(value)[0] for value in values if isinstance(value, Tensor)}
+
+    def keep(self, keys: Iterable[str], places: Mapping[int, int]) -> frozenset[str]:
+        """Release the tensors of these keys that lie elsewhere than in `places`; -> the others' keys."""
+        keys = frozenset(keys)
+        kept = frozenset(key for key in keys if self.addresses([key]) <= places.keys())
+        self.release(keys - kept)
+        return kept
 
     @property
     def total_bytes(self) -> int:
@@ -126,7 +167,8 @@ def memory(*things: object) -> dict[int, int]:
             waiting += thing
         elif isinstance(thing, nn.Module) or type(thing).__module__.startswith("cloning.engine"):
             waiting += vars(thing).values() if hasattr(thing, "__dict__") else ()
-            waiting += [getattr(thing, name, None) for name in getattr(type(thing), "__slots__", ())]
+            slots = (name for kind in type(thing).__mro__ for name in vars(kind).get("__slots__", ()))
+            waiting += [getattr(thing, name, None) for name in slots]
     return found
 
 

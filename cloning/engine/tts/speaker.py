@@ -121,6 +121,7 @@ class Speaker:
             most=self.bound(index),
             prompt=None if job.prompt is None else job.prompt.codes,
             bert=job.bert(sentence),
+            adapters=job.voice.adapters,
         )
 
     def bound(self, index: int) -> int:

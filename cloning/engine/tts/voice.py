@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -15,6 +15,7 @@ from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.config import AudioConfig, SemanticConfig
 from cloning.engine.errors import VoiceFileError
 from cloning.engine.reference import Reference
+from cloning.engine.semantic.adapters import SemanticAdapters
 from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.semantic.runner import Runner
 from cloning.engine.semantic.sampling import MUTE_CODE, mute_similarity, prepare
@@ -58,6 +59,7 @@ class LoadedVoice:
     everything that is computed from a reference with them; `semantic_identity`: that of S1's. `kept`: codes, phones and
     style that a voice file keeps of its reference. `runner`: S1 ready to decode, there after `settle`, when
     `semantic` has gone. `mute`: how much each code is like a pause (codes + 1 numbers), None for a starter voice.
+    `adapters`: what the voice adds to `runner`, None when that is the voice's own.
     """
 
     version: str
@@ -71,6 +73,7 @@ class LoadedVoice:
     precision: Precision = Precision()
     runner: Runner | None = None
     mute: Tensor | None = None
+    adapters: SemanticAdapters | None = None
     _unshared: int = 0
 
     @property
@@ -89,7 +92,8 @@ class LoadedVoice:
 
     def settle(self, shared: Shared) -> frozenset[str]:
         """See `pool.Pooled`. S2 is made ready in place and shared as it is then. The module of S1 goes; in single
-        precision the runner keeps many of its tensors, so they are shared before it is made."""
+        precision the runner keeps its tables, so they are shared before it is made. The matrices are packed anew, and
+        the originals go with the module."""
         semantic, self.semantic = self.semantic, None
         if semantic is None:
             raise ValueError("a voice is settled once")
@@ -98,23 +102,23 @@ class LoadedVoice:
         fast.prepare(self.acoustic, self.precision.acoustic)
         keys = shared.take([self.acoustic, semantic] if self.precision.semantic == "float32" else [self.acoustic])
         places = shared.addresses(keys)
-        self._unshared = _elsewhere(self.acoustic, places)
+        self._unshared = elsewhere(self.acoustic, places)
         key = f"runner {self.precision.semantic} {self.semantic_identity}"
         try:
             self.runner = shared.part(
-                key, lambda: prepare(semantic, self.precision.semantic), lambda made: _elsewhere(made, places)
+                key, lambda: prepare(semantic, self.precision.semantic), lambda made: elsewhere(made, places)
             )
         except BaseException:
             shared.release(keys)
             raise
-        return keys | {key}
+        return shared.keep(keys, memory(self.acoustic, self.runner)) | {key}
 
     def unshared_bytes(self) -> int:
         """See `pool.Pooled`: tensors too small to be shared, and views."""
         return self._unshared
 
 
-def _elsewhere(thing: object, places: set[int]) -> int:
+def elsewhere(thing: object, places: Container[int]) -> int:
     """Bytes that the thing holds outside these addresses."""
     return sum(size for place, size in memory(thing).items() if place not in places)
 
@@ -132,6 +136,11 @@ def from_file(voice: Voice) -> LoadedVoice:
     """A voice file's content, not yet settled. Raises VoiceFileError for a base without a reference."""
     if voice.reference is None:
         raise VoiceFileError("no_reference", "this is a base, not a voice: it has no reference to speak like")
+    return standing(voice)
+
+
+def standing(voice: Voice) -> LoadedVoice:
+    """The same of a voice or a base, which may have no reference."""
     lean = voice.for_speaking()
     return LoadedVoice(
         version=voice.config.version,

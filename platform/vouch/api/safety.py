@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from cloning.models import Output, Voice
 from cloning.services import resume_held
+from consent.examination import settle_held
 from foundation.identity.actors import Actor
 from safety import selectors, services
 from safety.errors import CaseDecided
@@ -69,6 +70,7 @@ class CaseView(CaseRow):
     requester = serializers.UUIDField(source="requester_id", allow_null=True)
     pack = serializers.CharField()
     pack_sha256 = serializers.CharField()
+    matches = serializers.JSONField(help_text="Of a voice match: whom the live voice resembles, and how much.")
     decision_reason = serializers.CharField()
     decision_clause = serializers.CharField()
     said = serializers.SerializerMethodField(help_text="What people reported, oldest first.")
@@ -162,8 +164,9 @@ class ClaimCase(ApiView):
 
 
 class DecideCase(ApiView):
-    """The decision commits by itself; then held requests move on, each in a transaction of its own (lock order: the
-    gate takes consents before the log, a decision has the log already). Moving them on is safe to repeat."""
+    """The decision commits by itself; then held requests and held challenges move on, each in a transaction of its own
+    (lock order: the gate takes consents before the log, a decision has the log already). Moving them on is safe to
+    repeat."""
 
     scopes: ClassVar[dict[str, str]] = {"POST": "moderate"}
 
@@ -174,11 +177,15 @@ class DecideCase(ApiView):
         try:
             services.decide_case(actor=self.actor, case_id=case_id, interested=_stakes_of(found), **fields)
         except CaseDecided:
-            # A crash between the decision and what follows may have left a request waiting.
-            resume_held(actor=self.actor, case_id=case_id)
+            # A crash between the decision and what follows may have left something waiting.
+            self._move_on(case_id)
             raise
-        resume_held(actor=self.actor, case_id=case_id)
+        self._move_on(case_id)
         return _shown(self.actor, case_id)
+
+    def _move_on(self, case_id: UUID) -> None:
+        resume_held(actor=self.actor, case_id=case_id)
+        settle_held(case_id=case_id)
 
 
 class Restrictions(ApiView):

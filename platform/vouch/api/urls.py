@@ -3,11 +3,13 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from vouch.api import cloning, consent, custody, identity, log, marketplace, safety
+from vouch.api import ceremony, cloning, consent, custody, identity, log, marketplace, reviews, safety
 
 urlpatterns = [
     *identity.urlpatterns,
+    *ceremony.urlpatterns,
     *consent.urlpatterns,
+    *reviews.urlpatterns,
     *custody.urlpatterns,
     *cloning.urlpatterns,
     *safety.urlpatterns,

@@ -8,7 +8,10 @@ from uuid import UUID
 from cloning import selectors as cloning
 from cloning.models import Job, JobKind, Voice
 from consent import selectors as consents
+from consent.compact import SELF
+from consent.consequences import ENDS, Consequence
 from consent.models import Consent, Licence
+from consent.renewal import due_from
 from foundation.audit import selectors as audit
 from foundation.audit import tree
 from foundation.clock import now
@@ -18,6 +21,7 @@ from marketplace.models import Listing
 from marketplace.states import ListingState
 from retention import selectors as retention
 from retention.models import CustodyItem
+from vouch.consents import foresee
 
 ROWS = 50
 """Rows of one list on the dashboard: newest first, the API has the rest."""
@@ -41,6 +45,21 @@ class ConsentRow:
     voices: list[Voice]
     licences: int
     in_force: bool
+
+
+@dataclass(frozen=True)
+class ConsentCard:
+    """A consent as its person keeps it: what it allows, how long still, and what a withdrawal would end.
+
+    ``ends``: each consequence once, with how many of its kind. ``due``: it is time to renew.
+    """
+
+    consent: Consent
+    in_force: bool
+    due: bool
+    seconds_left: int
+    voices: list[Voice]
+    ends: list[tuple[dict[str, str], int]]
 
 
 @dataclass(frozen=True)
@@ -83,6 +102,42 @@ def consent_rows(actor: Actor) -> list[ConsentRow]:
         ConsentRow(one, under[one.id], licences[one.id], one.state == "active" and one.valid_until > moment)
         for one in found
     ]
+
+
+def consent_cards(actor: Actor) -> list[ConsentCard]:
+    """The actor's own consents in full, newest first."""
+    moment = now()
+    return [
+        ConsentCard(
+            row.consent,
+            row.in_force,
+            row.in_force and due_from(row.consent) <= moment,
+            max(0, int((row.consent.valid_until - moment).total_seconds())) if row.in_force else 0,
+            row.voices,
+            _counted(foresee(actor=actor, consent_id=row.consent.id)) if row.consent.state == "active" else [],
+        )
+        for row in consent_rows(actor)
+    ]
+
+
+def renewable(actor: Actor, consent_id: str) -> str:
+    """The id of an own consent in force that is renewed by voice alone; empty for an empty one. Raises NotFound."""
+    if not consent_id:
+        return ""
+    try:
+        found = consents.consent_of(actor=actor, consent_id=UUID(consent_id))
+    except ValueError as error:
+        raise NotFound from error
+    if found.basis != SELF or found.state != "active" or found.valid_until <= now():
+        raise NotFound
+    return str(found.id)
+
+
+def _counted(found: list[Consequence]) -> list[tuple[dict[str, str], int]]:
+    counts: dict[str, int] = defaultdict(int)
+    for one in found:
+        counts[one.what] += one.count
+    return [(ENDS[what], count) for what, count in counts.items()]
 
 
 def licence_rows(actor: Actor) -> list[LicenceRow]:

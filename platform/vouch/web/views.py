@@ -12,9 +12,13 @@ from django.views.decorators.http import require_safe
 
 from cloning.models import CONTAINERS, LANGUAGES, MAX_NAME, MAX_SEED, MAX_TEXT
 from cloning.tracing import MAX_BYTES as MAX_TRACE_BYTES
+from consent import selectors as consent_selectors
 from consent.ceremony import LIFE
+from consent.consequences import REMAINS
 from consent.models import MAX_TERM_DAYS
 from consent.recordings import MAX_BYTES as MAX_RECORDING_BYTES
+from consent.review_models import NAME_CHARS, STATEMENT_CHARS, Standing
+from consent.reviews import MAX_DOCUMENT_BYTES, SPEAKERS
 from consent.services import USES
 from foundation import keys
 from foundation.audit import checkpoints, notes
@@ -61,7 +65,9 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_safe
 @needs("consent:write")
 def consent(request: HttpRequest) -> HttpResponse:
+    """The ceremony; with ``?renew=`` an own consent in force, its renewal."""
     limits = {
+        "renew": selectors.renewable(actor_of(request), request.GET.get("renew", "")),
         "hours": _hours(RETENTION),
         "challenge_seconds": int(LIFE.total_seconds()),
         "max_bytes": MAX_RECORDING_BYTES,
@@ -71,6 +77,47 @@ def consent(request: HttpRequest) -> HttpResponse:
         "other_uses": [use for use in USES if use != "own_use"],
     }
     return render(request, "web/consent.html", limits)
+
+
+@require_safe
+@needs("consent:read")
+def consents(request: HttpRequest) -> HttpResponse:
+    cards = selectors.consent_cards(actor_of(request))
+    return render(request, "web/consents.html", {"cards": cards, "remains": list(REMAINS.values())})
+
+
+@require_safe
+@needs("consent:write")
+def reviews(request: HttpRequest) -> HttpResponse:
+    return render(
+        request,
+        "web/reviews.html",
+        {
+            "reviews": consent_selectors.reviews_of(actor=actor_of(request))[:QUEUE],
+            "standings": [one for one in Standing.values if one != Standing.SELF],
+            "speakers": SPEAKERS,
+            "name_chars": NAME_CHARS,
+            "statement_chars": STATEMENT_CHARS,
+            "max_bytes": MAX_DOCUMENT_BYTES,
+            "hours": _hours(RETENTION),
+        },
+    )
+
+
+@require_safe
+@needs("moderate")
+def review(request: HttpRequest, review_id: UUID) -> HttpResponse:
+    found = consent_selectors.review_for(actor=actor_of(request), review_id=review_id)
+    return render(
+        request,
+        "web/review.html",
+        {
+            "review": found,
+            "documents": found.documents.select_related("custody").order_by("id"),
+            "voted": found.votes.filter(moderator_id=request.user.pk).exists(),
+            "statement_chars": STATEMENT_CHARS,
+        },
+    )
 
 
 @require_safe
@@ -112,8 +159,9 @@ def log(request: HttpRequest) -> HttpResponse:
 def desk(request: HttpRequest) -> HttpResponse:
     queue = safety.queue(actor=actor_of(request))
     waiting = queue.exclude(state=CaseState.DECIDED)[:QUEUE]
+    asked = consent_selectors.review_queue(actor=actor_of(request))[:QUEUE]
     decided = queue.filter(state=CaseState.DECIDED).order_by("-decided_at")[:10]
-    return render(request, "web/desk.html", {"waiting": waiting, "decided": decided, "now": now()})
+    return render(request, "web/desk.html", {"waiting": waiting, "decided": decided, "reviews": asked, "now": now()})
 
 
 @require_safe

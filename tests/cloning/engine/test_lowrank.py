@@ -56,6 +56,18 @@ def test_a_transposed_convolution_is_merged_along_its_own_axes() -> None:
     torch.testing.assert_close(layer(x), wanted)
 
 
+def test_pairs_side_by_side_are_a_pair_for_each_row() -> None:
+    draw = torch.Generator().manual_seed(1)
+    pairs = [
+        lowrank.Pair(torch.randn(r, 6, generator=draw), torch.randn(4, r, generator=draw), s)
+        for r, s in ((1, 2.0), (3, 0.5), (2, 1.0))
+    ]
+    x = torch.randn(3, 5, 6, generator=draw)
+    alone = torch.cat([pair(row[None]) for pair, row in zip(pairs, x, strict=True)])
+    torch.testing.assert_close(lowrank.side_by_side(pairs)(x), alone)
+    torch.testing.assert_close(alone[1], x[1] @ (0.5 * pairs[1].up @ pairs[1].down).T)
+
+
 def test_the_digest_tells_weights_and_not_their_storage() -> None:
     config = tiny()
     with torch.random.fork_rng():

@@ -10,14 +10,14 @@ import pytest
 import soundfile
 import torch
 
-from cloning.engine import say
+from cloning.engine import lowrank, say
 from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.config import EngineConfig, tiny
 from cloning.engine.errors import EngineError, SynthesisFailed, TextError, VoiceFileError
 from cloning.engine.reference import Reference
 from cloning.engine.semantic.model import Text2Semantic
-from cloning.engine.synthesis import PEAK, SpeechRequest, check_audible, synthesise
-from cloning.engine.voicefile import Voice, pack, unpack
+from cloning.engine.synthesis import PEAK, ResidentBase, SpeechRequest, check_audible, synthesise
+from cloning.engine.voicefile import AdapterVoice, Voice, pack, unpack
 
 
 def loud_voice(config: EngineConfig) -> Voice:
@@ -51,6 +51,47 @@ def test_one_seed_is_one_sound(voice: Voice) -> None:
     assert one.pcm.tobytes() == again.pcm.tobytes()
     assert one.pcm.tobytes() != other.pcm.tobytes()
     assert torch.equal(state, torch.random.get_rng_state())
+
+
+@pytest.fixture(scope="module")
+def base() -> ResidentBase:
+    return ResidentBase(dataclasses.replace(loud_voice(tiny()), reference=None))
+
+
+def adapters(base: ResidentBase, seed: int) -> AdapterVoice:
+    draw = torch.Generator().manual_seed(seed)
+    parts = {
+        part: {
+            name: (0.1 * torch.randn(shape, generator=draw)).half()
+            for name, shape in lowrank.outline(base.base.config, part, 4).items()
+        }
+        for part in ("semantic", "acoustic")
+    }
+    reference = Reference(torch.arange(5), torch.arange(12), torch.ones(1, 16, 1))
+    config = base.base.config
+    return AdapterVoice(config, "en", 4, 8.0, parts["semantic"], parts["acoustic"], reference, base.base.digest())
+
+
+def test_a_voice_on_a_resident_base_says_what_the_merged_one_says(base: ResidentBase) -> None:
+    asked = SpeechRequest("Hello there, my friend.", seed=1)
+    voices = [adapters(base, seed) for seed in (1, 2)]
+    first, second = (synthesise(voice, asked, base=base) for voice in voices)
+    for voice, speech in zip(voices, (first, second), strict=True):
+        whole = synthesise(voice.on(base.base), asked)
+        np.testing.assert_allclose(speech.pcm, whole.pcm, atol=1e-5)
+    assert first.pcm.tobytes() != second.pcm.tobytes()
+    # Nothing of the second voice stayed with the base.
+    assert synthesise(voices[0], asked, base=base).pcm.tobytes() == first.pcm.tobytes()
+
+
+def test_adapters_speak_on_their_own_base_only(base: ResidentBase) -> None:
+    asked = SpeechRequest("Hello.", seed=1)
+    voice = adapters(base, 1)
+    strange = dataclasses.replace(voice, base_digest="0" * 64)
+    for one, where, code in ((voice, None, "needs_base"), (strange, base, "wrong_base")):
+        with pytest.raises(VoiceFileError) as refusal:
+            synthesise(one, asked, base=where)
+        assert refusal.value.code == code
 
 
 def test_speech_is_bounded_mono_float_at_the_voice_s_rate(voice: Voice) -> None:

@@ -10,6 +10,7 @@ from cloning.engine.bases import shipped
 from cloning.engine.say import main as say
 from cloning.engine.train import main
 from cloning.engine.training.loop import Progress
+from cloning.engine.training.recipe import TrainingRecipe
 from cloning.engine.training.show import Display, clock, line
 from tests.cloning.engine.training.conftest import TEXTS
 from tests.cloning.engine.training.small_official import write_base, write_models
@@ -108,6 +109,45 @@ def test_an_official_base_gives_a_folder_that_say_speaks_with(speech: Path, tmp_
     arguments = ["--voice", str(folder), "--models", str(models), "--text", "Yes.", "--out", str(out), "--seed", "1"]
     assert say(arguments) == 0
     assert soundfile.info(out).samplerate == 32000
+
+
+def test_a_pro_base_trains_with_speaker_vectors_and_say_speaks_with_it(
+    speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base, folder = write_base(tmp_path / "base", version="v2Pro", critics=True), tmp_path / "official"
+    models = write_models(tmp_path / "base" / "models", speaker=True)
+    assert train(speech, tmp_path / "v", "--base", str(base), "--official", str(folder)) == 0
+    voice = voicefile.unpack((tmp_path / "v").read_bytes())
+    assert voice.config.version == "v2Pro"
+    assert voice.reference is not None
+    assert voice.reference.style.shape == (1, 1024, 1)
+    out = tmp_path / "out.wav"
+    arguments = ["--voice", str(folder), "--models", str(models), "--text", "Yes.", "--out", str(out), "--seed", "1"]
+    assert say(arguments) == 0
+    assert soundfile.info(out).samplerate == 32000
+    (models / "sv" / "pretrained_eres2netv2w24s4ep4.ckpt").unlink()
+    assert train(speech, tmp_path / "w", "--base", str(base)) == 1
+    assert "no_models" in capsys.readouterr().err
+
+
+def test_upstreams_recipe_makes_a_voice_at_a_shell(
+    speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Upstream's recipe with one epoch of each stage, and without its repetition of few clips: a test must wait."""
+    whole = TrainingRecipe.upstream
+    monkeypatch.setattr(TrainingRecipe, "upstream", lambda: whole(semantic_epochs=1, acoustic_epochs=1, batch=2))
+    monkeypatch.setattr("cloning.engine.training.upstream_batches.FEW", 1)
+    base, folder = write_base(tmp_path / "base"), tmp_path / "official"
+    models = write_models(tmp_path / "base" / "models")
+    arguments = ["--speech", str(speech), "--out", str(tmp_path / "v"), "--base", str(base), "--recipe", "upstream"]
+    assert main([*arguments, "--official", str(folder)]) == 0
+    trained = voicefile.unpack((tmp_path / "v").read_bytes()).training
+    assert trained["acoustic_steps"] > 0  # type: ignore[operator]
+    out = tmp_path / "out.wav"
+    spoken = ["--voice", str(folder), "--models", str(models), "--text", "Yes.", "--out", str(out), "--seed", "1"]
+    assert say(spoken) == 0
+    assert main([*arguments[:3], str(tmp_path / "w"), *arguments[4:], "--adapters"]) == 1
+    assert "bad_recipe" in capsys.readouterr().err
 
 
 def test_a_full_disk_gives_no_half_voice(speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

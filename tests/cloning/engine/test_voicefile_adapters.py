@@ -15,17 +15,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load, save
 
-from cloning.engine import lowrank
+from cloning.engine import lowrank, voicefile
 from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.bases import as_voice, shipped
 from cloning.engine.config import tiny
 from cloning.engine.errors import VoiceFileError
+from cloning.engine.reference import Reference
 from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.training.adapters import AdapterRecipe, attach
 from cloning.engine.training.base import random_base, starter_base
 from cloning.engine.voicefile import (
     AdapterVoice,
-    Reference,
     Voice,
     pack,
     pack_adapters,
@@ -195,6 +195,40 @@ def test_a_rewritten_file_is_refused(packed: bytes, change: Callable[..., object
     with pytest.raises(VoiceFileError) as refusal:
         unpack_adapters(save(tensors, {"voice": json.dumps(description)}))
     assert refusal.value.code == code
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d, t: d.update(adapters={"rank": 128, "alpha": 8.0}),
+        lambda d, t: t.update({"semantic.h.layers.0.linear1.up": torch.zeros(9999, 4)}),
+        lambda d, t: t.update({"acoustic.more.down": torch.zeros(1)}),
+        lambda d, t: t.update({"elsewhere": torch.zeros(1)}),
+        lambda d, t: t.update({"reference.codes": torch.zeros(9999, dtype=torch.int64)}),
+    ],
+    ids=["another rank", "wrong shape", "one more", "a stranger", "long reference"],
+)
+def test_names_and_shapes_are_refused_before_any_tensor_is_read(
+    packed: bytes, change: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (length,) = struct.unpack("<Q", packed[:8])
+    description = json.loads(json.loads(packed[8 : 8 + length])["__metadata__"]["voice"])
+    tensors = load(packed)
+    change(description, tensors)
+    data = save(tensors, {"voice": json.dumps(description)})
+
+    def read(_: bytes) -> None:
+        raise AssertionError("a tensor was read")
+
+    monkeypatch.setattr(voicefile, "load", read)
+    with pytest.raises(VoiceFileError):
+        unpack_adapters(data)
+
+
+def test_a_base_is_read_for_its_digest_once(base: Voice, voice: AdapterVoice) -> None:
+    assert base.digest() == voice.base_digest
+    assert base.digest() is base.digest()
+    voice.check_base(base)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -35,7 +35,7 @@ def test_the_noise_floor_is_the_rooms(say, sentences) -> None:
 
 def test_the_evidence_is_storable(good) -> None:
     stored = examine(good, RATE, purpose="live").to_dict()
-    assert stored["model"].startswith("quality-1/")
+    assert stored["model"].startswith("quality-2/")
     assert stored["details"]["failures"] == []
 
 
@@ -106,3 +106,30 @@ def test_purposes_and_lengths_are_bounded() -> None:
         examine(np.zeros(100, np.float32), RATE, purpose="party")  # type: ignore[arg-type]
     with pytest.raises(AudioError):
         examine(np.zeros(61 * RATE, np.float32), RATE, purpose="live")
+
+
+def test_several_people_in_turns_are_noticed(say, sentences) -> None:
+    both = np.concatenate([say(sentences[0]), say(sentences[1]), say(sentences[0], "rms"), say(sentences[1], "rms")])
+    found = examine(both, RATE, purpose="training")
+    assert (found.verdict, found.reason) == (Verdict.REFUSE, "several_voices")
+    alone = examine(np.concatenate([say(text) for text in sentences]), RATE, purpose="training")
+    assert alone.verdict is Verdict.PASS
+
+
+def test_an_echoing_room_reads_longer_than_a_dry_one(good) -> None:
+    rng = np.random.default_rng(0)
+    tail = rng.normal(0.0, 1.0, RATE) * 10.0 ** (-3.0 * np.arange(RATE) / (1.2 * RATE))
+    tail *= 1.0 / np.sqrt((tail**2).sum())
+    tail[0] += 0.5
+    echoing = np.convolve(good, tail)[: good.size].astype(np.float32)
+    dry, wet = measure(good, RATE).reverberation, measure(echoing, RATE).reverberation
+    assert dry is not None
+    assert wet is not None
+    assert dry < 0.3 < wet
+
+
+def test_reading_pace_is_counted_in_syllables(say) -> None:
+    """Ten syllables, spoken by a synthesiser in about two seconds."""
+    found = measure(say("Remember the harbour and the holiday again"), RATE)
+    assert found.syllables is not None
+    assert 2.0 < found.syllables < 8.0

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from soxr import resample
 
-from consent.biometrics import speaker
+from consent.biometrics import calibration, condition, encoder, encoders, speaker
 from consent.biometrics.audio import AudioError
 from consent.biometrics.evidence import Verdict
 
@@ -20,7 +20,7 @@ def sweep() -> np.ndarray:
 
 def test_the_front_end_equals_librosas() -> None:
     """librosa 0.11 ``feature.melspectrogram`` with Resemblyzer's settings, frame 50, every sixth band."""
-    mels = speaker.mel_power(sweep()).numpy()
+    mels = encoder.mel_power(sweep()).numpy()
     assert mels.shape == (151, 40)
     np.testing.assert_allclose(mels[50, [6, 12]], [1.4521957635879517, 1.4569359e-07], rtol=2e-2, atol=1e-9)
     assert mels[50, 6] == pytest.approx(1.4521957635879517, rel=1e-5)
@@ -28,7 +28,7 @@ def test_the_front_end_equals_librosas() -> None:
 
 def test_the_embedding_equals_resemblyzers() -> None:
     """The first 16 of 256 numbers from Resemblyzer 0.1.4 itself."""
-    embedding = speaker.embed_partials(sweep())
+    embedding = encoder.embed_partials(sweep(), floor=False)
     reference = [0, 0, 0, 0, 0, 0, 0, 0, 0.07647, 0.03837, 0.03066, 0.00708, 0, 0.1073, 0.15488, 0]
     np.testing.assert_allclose(embedding[:16], reference, atol=2e-5)
     assert float(np.linalg.norm(embedding)) == pytest.approx(1.0, abs=1e-5)
@@ -47,10 +47,11 @@ def test_the_same_voice_passes_with_other_words(enrolled, say, sentences) -> Non
 
 
 @pytest.mark.parametrize("voice", ["rms", "awb", "kal16"])
-def test_another_voice_is_refused(enrolled, say, sentences, voice: str) -> None:
+def test_another_voice_does_not_pass(enrolled, say, sentences, voice: str) -> None:
     found = speaker.verify(enrolled, say(sentences[2], voice), RATE)
-    assert (found.verdict, found.reason) == (Verdict.REFUSE, "different_speaker")
-    assert found.value < 0.05
+    assert found.verdict is not Verdict.PASS
+    assert found.reason in ("different_speaker", "speaker_uncertain")
+    assert found.value < 0.5 < found.threshold
 
 
 def test_less_than_three_seconds_decide_nothing(enrolled, say) -> None:
@@ -66,24 +67,81 @@ def test_neither_level_nor_rate_matters(enrolled, say, sentences) -> None:
     assert float(straight @ speaker.embed(wave * np.float32(0.25), RATE)) > 0.99
 
 
-@given(st.floats(-1, 1), st.floats(-1, 1), st.floats(0, 100))
-def test_probability_rises_with_the_cosine_and_claims_no_more_than_was_measured(a: float, b: float, net: float) -> None:
+SCALE = calibration.load(encoders.builtin())
+FACTS = st.tuples(
+    st.floats(1, 3), st.floats(0, 60), st.floats(0, 60), st.floats(-60, 10), st.floats(0, 2), st.floats(1, 4)
+)
+
+
+@given(st.floats(-1, 1), st.floats(-1, 1), FACTS)
+def test_probability_rises_with_the_cosine_and_claims_no_more_than_was_measured(a: float, b: float, facts) -> None:
     low, high = sorted((a, b))
-    assert 0.0009 < speaker.probability(low, net) <= speaker.probability(high, net) < 0.9991
+    under = np.array(facts)
+    first, second = (float(SCALE.probability(SCALE.standard(one, under), under)) for one in (low, high))
+    most = 1.0 / (1.0 + np.exp(-SCALE.max_log_odds))
+    assert 1.0 - most - 1e-9 <= first <= second <= most + 1e-9
 
 
-@given(st.floats(3, 20), st.floats(3, 20))
+@given(FACTS)
+def test_what_just_passes_is_more_likely_the_person_than_not_under_every_condition(facts) -> None:
+    under = np.array(facts)
+    cosine = SCALE.cosine_at_margin(under)
+    assert SCALE.standard(cosine, under) == pytest.approx(SCALE.margin)
+    assert 0.2 < cosine < 0.95
+    assert float(SCALE.probability(SCALE.margin, under)) > 0.5
+
+
+@given(st.floats(3, 10), st.floats(3, 10))
 def test_longer_speech_asks_for_a_higher_cosine(a: float, b: float) -> None:
     short, long = sorted((a, b))
     assert speaker.threshold_cosine(short) <= speaker.threshold_cosine(long)
-    assert speaker.threshold_cosine(3.0) == pytest.approx(0.767)
-    assert speaker.threshold_cosine(5.0) == pytest.approx(0.779)
-    assert speaker.threshold_cosine(99.0) == pytest.approx(0.801)
 
 
-def test_the_threshold_is_on_the_same_side_of_even_odds_at_every_length() -> None:
-    for net in (3.0, 4.0, 5.0, 7.0, 10.0, 30.0):
-        assert 0.5 < speaker.probability(speaker.threshold_cosine(net), net) < 0.95
+def test_the_coefficients_belong_to_these_features(tmp_path) -> None:
+    chosen = encoders.builtin()
+    stored = tmp_path / "calibration.json"
+    stored.write_text(SCALE.to_json(chosen))
+    again = calibration.read(stored, chosen)
+    assert again.margin == SCALE.margin
+    np.testing.assert_allclose(again.impostor_mean, SCALE.impostor_mean, atol=1e-6)
+    stored.write_text(SCALE.to_json(chosen).replace(calibration.definition(chosen), "0" * 64))
+    with pytest.raises(encoders.EncoderError, match="calibrate again"):
+        calibration.read(stored, chosen)
+
+
+def test_facts_tell_a_telephone_from_a_quiet_room(say, sentences) -> None:
+    wave = say(sentences[0])
+    narrow = np.asarray(resample(np.asarray(resample(wave, RATE, 7_000)), 7_000, RATE), dtype=np.float32)
+    noisy = (wave + np.random.default_rng(0).normal(0, 0.01, wave.size)).astype(np.float32)
+    quiet, telephone, noise = (condition.facts(one, 3.0) for one in (wave, narrow, noisy))
+    treble, depth = condition.NAMES.index("treble_db"), condition.NAMES.index("depth_db")
+    assert quiet[treble] > telephone[treble] + 15
+    assert quiet[depth] > noise[depth] + 10
+    assert np.isfinite(condition.facts(np.zeros(160, np.float32), 0.0)).all()
+
+
+def test_noise_moves_an_embedding_less_once_the_floor_is_taken_away(say, sentences) -> None:
+    wave = say(sentences[0])
+    noisy = (wave + np.random.default_rng(0).normal(0, 0.01, wave.size)).astype(np.float32)
+    kept, taken = (
+        float(encoder.embed_partials(wave, floor=floor) @ encoder.embed_partials(noisy, floor=floor))
+        for floor in (False, True)
+    )
+    assert taken > kept
+
+
+def test_an_enrolment_may_be_recordings_or_templates(say, sentences) -> None:
+    waves = [say(text) for text in sentences[:2]]
+    by_wave = speaker.verify(waves, say(sentences[2]), RATE)
+    by_template = speaker.verify([speaker.embed(wave, RATE) for wave in waves], say(sentences[2]), RATE)
+    assert by_wave.verdict is by_template.verdict is Verdict.PASS
+    assert by_wave.details["cosine"] == pytest.approx(by_template.details["cosine"], abs=1e-3)
+
+
+def test_the_enrolment_recording_itself_says_nothing(say, sentences) -> None:
+    wave = say(sentences[0])
+    found = speaker.verify([wave, say(sentences[1])], wave * np.float32(0.5), RATE)
+    assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, "same_recording")
 
 
 def test_windows_name_the_seconds_of_somebody_else(enrolled, say, sentences) -> None:
@@ -109,9 +167,9 @@ def test_training_speech_too_short_for_a_window_is_inconclusive(enrolled, say) -
     assert speaker.verify_windows(enrolled, say("hello"), RATE).verdict is Verdict.INCONCLUSIVE
 
 
-@pytest.mark.parametrize("bad", [[], [np.zeros(256)], [np.ones(255)], [np.full(256, np.nan)]])
+@pytest.mark.parametrize("bad", [[], [np.zeros(256)], [np.ones(255)], [np.full(256, np.nan)], [np.ones(256)] * 21])
 def test_broken_enrolment_is_an_error(bad: list[np.ndarray], say, sentences) -> None:
-    with pytest.raises(ValueError, match="enrolment"):
+    with pytest.raises(ValueError, match=r"enrolment|no_speech"):
         speaker.verify(bad, say(sentences[0]), RATE)
 
 

@@ -107,7 +107,8 @@ def test_withdrawing_cancels_jobs_and_destroys_voices_in_the_same_act(person: An
 
 def test_consent_texts_are_public_and_hashed(db: None, api: Any) -> None:
     texts = api(None).get("consent-texts").json()
-    assert {text["version"] for text in texts} == {"en-1", "zh-1", "biometric-en-1", "biometric-zh-1"}
+    kinds = {"{}-1", "biometric-{}-1", "represented-{}-1", "unmeasured-{}-1"}
+    assert {text["version"] for text in texts} == {kind.format(code) for kind in kinds for code in ("en", "zh")}
     assert all(len(text["sha256"]) == 64 and text["text"] for text in texts)
 
 
@@ -278,3 +279,131 @@ def test_a_licensee_sees_and_gives_up_a_licence(person: Any, api: Any) -> None:
     assert [one["id"] for one in api(given.person).get("licences").json()] == [str(made.id)]
     assert problem(api(person()).post(f"licences/{made.id}/end")) == (404, "not_found")
     assert api(customer).post(f"licences/{made.id}/end").json()["state"] == "ended"
+
+
+def test_what_a_withdrawal_ends_is_said_before_and_is_what_ends(person: Any, api: Any) -> None:
+    from cloning.services import request_voice
+    from consent.licences import grant_licence
+    from foundation.identity.actors import Actor
+
+    given = consent(person())
+    request_voice(actor=Actor.of(given.person), consent_id=given.id, name="Mine", language="en")
+    grant_licence(actor=Actor.system("test"), consent=given, licensee=person(), scope={}, characters_cap=10)
+    client = api(given.person)
+    before = client.get(f"consents/{given.id}/consequences").json()
+    after = client.post(f"consents/{given.id}/withdraw").json()
+
+    def what(answer: Any) -> set[tuple[str, int]]:
+        return {(one["what"], one["count"]) for one in answer["consequences"]}
+
+    assert what(before) == what(after)
+    assert all(one["at"] is None for one in before["consequences"])
+    assert all(one["at"] and one["says"].keys() == {"en", "zh"} for one in after["consequences"])
+    assert before["remains"] == after["remains"]
+    assert client.get(f"consents/{given.id}/consequences").json()["consequences"] == []
+    other = consent(person())
+    assert problem(client.get(f"consents/{other.id}/consequences")) == (404, "not_found")
+
+
+def test_the_act_is_the_key_or_the_session_it_was_done_through(person: Any, api: Any) -> None:
+    from django.test import Client
+
+    from consent.acts import Act
+
+    owner = person()
+    challenge = passed_challenge(owner)
+    client = api(owner)
+    made = client.post("consents", json=body(challenge, passed_recording(challenge))).json()
+    statement = Consent.objects.get(id=made["id"]).statement
+    key = client.headers["Authorization"].removeprefix("Bearer ")
+    given_at = Consent.objects.get(id=made["id"]).given_at
+    assert statement["act"] == Act("key", key).statement(statement["salt"], given_at)
+
+    browser = Client()
+    browser.force_login(owner)
+    owner.refresh_from_db()
+    challenge = passed_challenge(owner)
+    made = browser.post(
+        "/api/v1/consents", body(challenge, passed_recording(challenge)), content_type="application/json"
+    ).json()
+    found = Consent.objects.get(id=made["id"])
+    act = Act("session", browser.session.session_key or "", owner.last_login)
+    assert found.statement["act"] == act.statement(found.statement["salt"], found.given_at)
+
+
+def test_a_consent_is_renewed_and_its_voice_goes_on(person: Any, api: Any) -> None:
+    from cloning.services import request_voice
+    from foundation.identity.actors import Actor
+
+    former = consent(person())
+    voice = request_voice(actor=Actor.of(former.person), consent_id=former.id, name="Mine", language="en")
+    challenge = passed_challenge(former.person)
+    terms = {key: value for key, value in body(challenge).items() if key != "recordings"}
+    assert problem(api(person()).post(f"consents/{former.id}/renew", json=terms)) == (404, "not_found")
+    answer = api(former.person).post(f"consents/{former.id}/renew", json=terms)
+    assert answer.status_code == 201
+    made = answer.json()
+    assert (made["consent"]["version"], made["consent"]["former"]) == (2, str(former.id))
+    assert {"consent.renewed", "template.destroyed", "voice.carried"} <= {one["what"] for one in made["consequences"]}
+    voice.refresh_from_db()
+    assert str(voice.consent_id) == made["consent"]["id"]
+    assert api(former.person).get(f"consents/{former.id}").json()["state"] == "renewed"
+
+
+def test_the_receipts_other_forms_are_its_owners_alone(person: Any, api: Any) -> None:
+    from consent import compact
+
+    given = consent(person())
+    client = api(given.person)
+    text = client.get(f"consents/{given.id}/receipt.txt").content.decode()
+    assert compact.verify(text, keys.public_key("log")).consent_id == given.id
+    page = client.get(f"consents/{given.id}/receipt.pdf?language=zh")
+    assert page.content.startswith(b"%PDF-1.4")
+    assert page["Content-Disposition"] == f'attachment; filename="consent-{given.id}.pdf"'
+    assert b"<svg " in client.get(f"consents/{given.id}/receipt.svg").content
+    for form in ("txt", "pdf", "svg"):
+        assert api(person()).get(f"consents/{given.id}/receipt.{form}").status_code == 404
+        assert api(None).get(f"consents/{given.id}/receipt.{form}").status_code == 401
+
+
+def test_no_consent_without_challenge_or_review(person: Any, api: Any) -> None:
+    challenge = passed_challenge(person())
+    terms = body(challenge, passed_recording(challenge))
+    del terms["challenge"]
+    assert problem(api(challenge.person).post("consents", json=terms)) == (422, "challenge_not_passed")
+    assert not Consent.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_receipt_is_checked_at_the_shell_in_both_forms(person: Any, api: Any, tmp_path: Any) -> None:
+    from consent import proofs
+    from vouch.cli import main
+
+    given = consent(person())
+    client, public = api(given.person), keys.public_key("log")
+    whole = client.get(f"consents/{given.id}/receipt").content
+    code = client.get(f"consents/{given.id}/receipt.txt").content
+    for data in (whole, code):
+        said = proofs.described(data, public)
+        assert said is not None
+        assert str(given.id) in said
+        with pytest.raises(proofs.ReceiptInvalid):
+            proofs.described(data, keys.public_key("gate"))
+    with pytest.raises(proofs.ReceiptInvalid):
+        proofs.described(whole.replace(b'"own_use":true', b'"own_use":false'), public)
+    for other in (b"", b"{}", b"not a receipt", b"VOUCH1:" + bytes(2_000)):
+        assert proofs.described(other, public) is None
+
+    file = tmp_path / "receipt"
+    for data in (whole, code):
+        file.write_bytes(data)
+        assert main(["verify-receipt", str(file), "--public-key", public.hex()]) == 0
+        assert main(["verify-receipt", str(file), "--public-key", keys.public_key("gate").hex()]) == 1
+
+
+def test_checking_a_receipt_needs_no_django() -> None:
+    import subprocess
+    import sys
+
+    said = "import sys, consent.proofs; sys.exit('django' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", said], env={"PYTHONPATH": ".:platform"}, check=False).returncode == 0

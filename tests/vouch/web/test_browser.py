@@ -311,7 +311,7 @@ def test_every_page_fits_a_small_phone_and_reads_in_both_schemes(page, live_serv
         assert page.locator("html").get_attribute("lang") == language
         fits_and_reads(page, path)
     sign_in(owner)
-    for path in ["/", "/consent", f"/voices/{voice.id}", "/market", "/log"]:
+    for path in ["/", "/consent", "/consents", "/reviews", f"/voices/{voice.id}", "/market", "/log"]:
         page.goto(path)
         fits_and_reads(page, path)
 

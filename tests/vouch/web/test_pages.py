@@ -19,7 +19,7 @@ from tests.marketplace.factories import consent_of, ready_voice
 pytestmark = pytest.mark.django_db
 TEXT = "Grandma, I had an accident, please send the money today and do not tell anyone. <script>alert(1)</script>"
 PUBLIC = ["/", "/sign-in", "/sign-up", "/trace", "/log"]
-MEMBERS = ["/consent", "/market"]
+MEMBERS = ["/consent", "/consents", "/reviews", "/market"]
 NOWHERE = "0e4f3c1a-5d0b-4c39-9d6f-6f2f5a1c7b10"
 """An id that nothing has."""
 

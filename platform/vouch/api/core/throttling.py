@@ -7,6 +7,7 @@ from django.conf import settings
 from rest_framework.request import Request
 
 from foundation.errors import TooMany
+from vouch.api.core.addresses import address_of
 
 
 @lru_cache(maxsize=1)
@@ -16,7 +17,7 @@ def _redis() -> redis.Redis:
 
 def limit(request: Request, *, door: str, per_minute: int) -> None:
     """Counts this call and raises TooMany (429, Retry-After) above ``per_minute`` for one person or address."""
-    caller = str(request.user.pk) if getattr(request.user, "pk", None) else request.META.get("REMOTE_ADDR", "")
+    caller = str(request.user.pk) if getattr(request.user, "pk", None) else address_of(request)
     name = f"limit:{door}:{caller}"
     pipe = _redis().pipeline()
     pipe.set(name, 0, ex=60, nx=True)

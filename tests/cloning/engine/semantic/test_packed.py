@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from cloning.engine.config import SemanticConfig, tiny
 from cloning.engine.errors import EngineError
-from cloning.engine.semantic.kernels import GROUP
+from cloning.engine.semantic.linears import GROUP
 from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.semantic.packed import PackedRunner, quantised
 from cloning.engine.semantic.runner import PlainRunner, State

@@ -100,7 +100,7 @@ def test_probabilities_are_a_distribution_that_keeps_the_best_code(
     assert torch.isfinite(chances).all()
     assert float(chances.sum()) == pytest.approx(1.0, abs=1e-4)
     assert float(chances[torch.tensor(scores).argmax()]) == pytest.approx(float(chances.max()))
-    if top_k and len(set(scores)) == len(scores):
+    if top_k and len(set(torch.tensor(scores).tolist())) == len(scores):  # two scores may be one float32
         assert int((chances > 0).sum()) <= top_k
 
 

@@ -105,7 +105,20 @@ def test_text_and_speech_are_aligned_phone_by_phone() -> None:
     spoken = utter(speak_tones, "Hello, world!", VirtualSpeaker("t"))
     matched = align(read, spoken)
     assert matched is not None
-    assert matched.tolist() == [IGNORED, *[row for row, s in zip(read.ids, read.symbols, strict=True) if s not in ",!"]]
+    words = [place for place, symbol in enumerate(read.symbols) if symbol not in ",!"]
+    assert matched.tolist() == [IGNORED, *words]
+
+
+def test_a_pause_belongs_to_the_mark_it_is_read_from() -> None:
+    read = to_phones("Hello, world!", "en")
+    assert read.symbols[4] == ","
+    names = ["pau", "hh", "ax", "l", "ow", "pau", "w", "er", "l", "pau", "d", "pau"]
+    phones = np.array([PHONE_INDEX[name] for name in names])
+    spoken = Utterance("x", VirtualSpeaker("t"), np.zeros(16000, np.int16), phones, np.arange(1, 13) / 12)
+    matched = align(read, spoken)
+    assert matched is not None
+    # The first pause stands before every mark, the one inside "world" at none.
+    assert matched.tolist() == [IGNORED, 0, 1, 2, 3, 4, 5, 6, 7, IGNORED, 8, 9]
 
 
 def test_speech_that_says_something_else_is_left_out() -> None:
@@ -131,5 +144,8 @@ def test_the_content_encoder_learns_phones_and_its_codebook_covers_them() -> Non
     coded = item(made[0], config=config, encoder=encoder, codebook=book)
     assert coded is not None
     assert coded.phone_targets is not None
-    assert len(coded.codes) == len(coded.phone_targets) == len(coded.wave) // 640
+    assert len(coded.codes) == len(coded.phone_targets) == len(coded.places) == len(coded.wave) // 640
+    known = coded.places != IGNORED
+    assert torch.equal(coded.phones[coded.places[known]], coded.phone_targets[known])
+    assert torch.equal(known, coded.phone_targets != IGNORED)
     assert len(coded.codes.unique()) > 5

@@ -1,4 +1,4 @@
-"""A base in the official files' format, small where the format lets it, and the mounted HuBERT that goes with it."""
+"""A base in the official files' format, small where the format lets it, and the mounted models that go with it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import torch
 
+from cloning.engine.acoustic.discriminators import Discriminators
 from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.config import EngineConfig, official
 from cloning.engine.features.hubert import Hubert, HubertConfig
+from cloning.engine.features.speaker import SpeakerEncoder
 from cloning.engine.parity.recipe import recipe_state
 from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.weights import outline
@@ -18,9 +20,9 @@ from tests.cloning.engine.features.mounts import HUBERT_SETTINGS, write_settings
 _POSITION = "encoder.pos_conv_embed.conv."
 
 
-def config() -> EngineConfig:
-    """A v2 model: widths the files may choose are small, the others are the published ones."""
-    whole = official("v2")
+def config(version: str = "v2") -> EngineConfig:
+    """Widths the files may choose are small, the others are the published ones."""
+    whole = official(version)
     return dataclasses.replace(
         whole,
         semantic=dataclasses.replace(whole.semantic, width=32, heads=2, layers=1),
@@ -31,9 +33,9 @@ def config() -> EngineConfig:
     )  # fmt: skip
 
 
-def write_base(folder: Path, *, posterior: bool = True) -> Path:
-    """s1.ckpt and s2G.pth with weights of the recipe W1, as plain dictionaries."""
-    c = config()
+def write_base(folder: Path, *, posterior: bool = True, version: str = "v2", critics: bool = False) -> Path:
+    """s1.ckpt, s2G.pth and perhaps s2D.pth with weights of the recipe W1, as plain dictionaries."""
+    c = config(version)
     folder.mkdir(parents=True, exist_ok=True)
     s1 = recipe_state(outline(lambda: Text2Semantic(c.semantic)), 5)
     s2 = recipe_state(outline(lambda: AcousticModel(c.acoustic, c.audio, posterior=posterior)), 6)
@@ -59,11 +61,20 @@ def write_base(folder: Path, *, posterior: bool = True) -> Path:
         "win_length": audio.win, "n_mel_channels": audio.n_mels,
     }  # fmt: skip
     torch.save({"weight": s2, "config": {"model": model, "data": data}, "info": ""}, folder / "s2G.pth")
+    if critics:
+        torch.save({"weight": critic_weights(version)}, folder / "s2D.pth")
     return folder
 
 
-def write_models(folder: Path) -> Path:
-    """A models folder with one layer of HuBERT, 768 wide as the codebook wants it."""
+def critic_weights(version: str = "v2") -> dict[str, torch.Tensor]:
+    return recipe_state(outline(lambda: Discriminators(config(version).acoustic)), 7)
+
+
+def write_models(folder: Path, *, speaker: bool = False) -> Path:
+    """A models folder with one layer of HuBERT, 768 wide as the codebook wants it, and perhaps a speaker encoder."""
+    if speaker:
+        (folder / "sv").mkdir(parents=True)
+        torch.save(recipe_state(outline(SpeakerEncoder), 72), folder / "sv" / "pretrained_eres2netv2w24s4ep4.ckpt")
     width = {"width": 768, "layers": 1, "heads": 4, "inner": 96, "position_kernel": 16, "position_groups": 16}
     shape = HubertConfig(channels=(32,) * 7, **width)  # type: ignore[arg-type]
     state = recipe_state(outline(lambda: Hubert(shape)), 71)

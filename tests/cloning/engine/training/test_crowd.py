@@ -21,7 +21,7 @@ from cloning.engine.training.early import EarlyStop
 from cloning.engine.training.loop import Progress
 from cloning.engine.training.prepare import Material, Recording, prepare
 from cloning.engine.training.recipe import OfficialRecipe, TrainingRecipe
-from cloning.engine.training.together import SemanticCrowd, Spoken
+from cloning.engine.training.together import AcousticCrowd, Heard, SemanticCrowd, Spoken
 from tests.cloning.engine.training.conftest import spoken
 
 TINY = TrainingRecipe.tiny()
@@ -259,3 +259,91 @@ def test_the_base_is_left_as_it_was(requests: list[VoiceRequest], base: Base) ->
     before = {k: v.clone() for k, v in base.content.items()}
     train(requests[:1], base)
     assert all(torch.equal(before[k], v) for k, v in base.content.items())
+
+
+class Kept(dict[str, bytes]):
+    """A store in memory that remembers all that was ever put."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: list[dict[str, bytes]] = []
+
+    def put(self, name: str, data: bytes) -> None:
+        self[name] = data
+        self.history.append(dict(self))
+
+
+@pytest.mark.parametrize("early", [None, EarlyStop(share=0.3, every=1, patience=1)], ids=["plain", "early"])
+def test_a_run_goes_on_from_every_checkpoint_to_the_same_bytes(
+    requests: list[VoiceRequest], base: Base, early: EarlyStop | None
+) -> None:
+    recipe = dataclasses.replace(TINY, early=early, checkpoint_every=1, adapters=AdapterRecipe(rank=2))
+    store = Kept()
+    whole = train(requests[:2], base, recipe, store=store)
+    assert whole == train(requests[:2], base, recipe)
+    for moment in (*store.history[::3], store.history[-2]):
+        resumed = Kept()
+        resumed.update(moment)
+        assert train(requests[:2], base, recipe, store=resumed) == whole
+
+
+def test_a_stopped_run_goes_on(requests: list[VoiceRequest], base: Base) -> None:
+    told: list[Progress] = []
+    store = Kept()
+    stopped = train(
+        requests[:2], base, together=1, store=store, progress=lambda i, p: told.append(p),
+        should_stop=lambda: told[-1].stage == "acoustic" and told[-1].step == 3,
+    )  # fmt: skip
+    assert [a.code for a in stopped if isinstance(a, Refusal)] == ["stopped", "stopped"]
+    assert set(store) == {"group"}
+    assert train(requests[:2], base, together=1, store=store) == train(requests[:2], base, together=1)
+
+
+def test_a_store_of_another_run_is_refused(requests: list[VoiceRequest], base: Base) -> None:
+    store = Kept()
+    train(requests[:1], base, store=store)
+    others: list[tuple[list[VoiceRequest], TrainingRecipe]] = [
+        ([dataclasses.replace(requests[0], seed=9)], TINY),
+        (requests[:2], TINY),
+        (requests[:1], dataclasses.replace(TINY, bfloat16=True)),
+    ]
+    for changed, recipe in others:
+        with pytest.raises(TrainingRefused) as refusal:
+            train(changed, base, recipe, store=store)
+        assert refusal.value.code == "bad_checkpoint"
+    store["answer-0"] = store["answer-0"][:100]
+    with pytest.raises(TrainingRefused, match="bad_checkpoint"):
+        train(requests[:1], base, store=store)
+
+
+def test_recomputing_gives_the_same_voices(requests: list[VoiceRequest], base: Base) -> None:
+    assert train(requests, base, dataclasses.replace(TINY, recompute=True)) == train(requests, base)
+
+
+def test_a_voice_too_large_for_the_memory_trains_on_smaller_batches_or_leaves_alone(
+    requests: list[VoiceRequest], base: Base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The voice of the middle fits with one item at a time, then not at all; its neighbours do not notice."""
+    plain = AcousticCrowd.losses
+    voice = {id(item) for item in requests[1].material.items}  # type: ignore[union-attr]
+    good = train(requests, base, together=1)
+
+    def scarce(most: int) -> None:
+        def losses(self: AcousticCrowd, blocks: list[list[Heard]], **options: bool) -> Tensor:
+            if any(id(row.item) in voice and len(block) > most for block in blocks for row in block):
+                raise torch.OutOfMemoryError
+            return plain(self, blocks, **options)
+
+        monkeypatch.setattr(AcousticCrowd, "losses", losses)
+
+    for most in (1, 0):
+        scarce(most)
+        answers = train(requests, base, together=3)
+        for place in (0, 2):
+            assert difference(adapters(answers[place]), adapters(good[place])) < ROUNDING
+        if most:
+            assert isinstance(answers[1], TrainedVoice)
+            assert voicefile.unpack_adapters(answers[1].data).training["batches_halved"] == 1
+        else:
+            assert isinstance(answers[1], Refusal)
+            assert answers[1].code == "out_of_memory"

@@ -1,4 +1,5 @@
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -6,20 +7,27 @@ import pytest
 import torch
 
 from cloning.engine import voicefile
-from cloning.engine.errors import CheckpointError, EngineError, TrainingRefused
+from cloning.engine.errors import CheckpointError, EngineError, TrainingFailed, TrainingRefused
 from cloning.engine.features.levels import content_input
 from cloning.engine.features.mounted import Mounted
 from cloning.engine.text.phones import clean
 from cloning.engine.training.base import Base
 from cloning.engine.training.hearing import OfficialHearing
+from cloning.engine.training.loop import Progress, thaw
 from cloning.engine.training.official_base import find_base
 from cloning.engine.training.prepare import Recording, prepare
 from cloning.engine.training.recipe import TrainingRecipe
 from cloning.engine.training.voice import train_voice
 from cloning.engine.training.zero_shot import instant_voice
-from tests.cloning.engine.training.small_official import write_base, write_models
+from tests.cloning.engine.training.small_official import critic_weights, write_base, write_models
 
 TINY = TrainingRecipe.tiny()
+#: One step of S1, then S2 with critics.
+JUDGED = dataclasses.replace(
+    TINY,
+    semantic=dataclasses.replace(TINY.semantic, steps=1),
+    acoustic=dataclasses.replace(TINY.acoustic, steps=2, batch=1, warm_up=0, adversarial_from=0),
+)
 SHORT = dataclasses.replace(
     TINY, semantic=dataclasses.replace(TINY.semantic, steps=1), acoustic=dataclasses.replace(TINY.acoustic, steps=1)
 )
@@ -91,6 +99,42 @@ def test_an_instant_voice_of_an_official_base_has_a_prompt(
     styled = instant_voice(base, one.wave, one.rate, None, "en", hearing=hearing)
     assert styled.reference is not None
     assert styled.reference.codes.numel() == 0
+
+
+def test_critics_of_the_folder_are_what_the_fine_tune_starts_from(
+    tmp_path: Path, models: Mounted, recordings: list[Recording]
+) -> None:
+    judged = find_base(str(write_base(tmp_path / "judged", critics=True)))
+    assert judged.critics is not None
+    kept: list[bytes] = []
+    steps: list[Progress] = []
+    with pytest.raises(TrainingFailed, match="stopped"):
+        train_voice(
+            recordings, language="en", recipe=JUDGED, base=judged, seed=1, progress=steps.append,
+            hearing=OfficialHearing(judged, models), checkpoint=kept.append,
+            should_stop=lambda: steps[-1].stage == "acoustic",
+        )  # fmt: skip
+    _, tensors = thaw(kept[-1])
+    moved = [(tensors[f"weights.critics.{name}"] - value).abs().max() for name, value in critic_weights().items()]
+    # AdamW's first step moves nothing further than its rate, and its decay hardly anything.
+    assert 0 < float(max(moved)) < 2 * JUDGED.acoustic.critic_rate
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (lambda w: {k: v for k, v in w.items() if "discriminators.5" not in k}, "wrong_weights"),
+        (lambda w: w | {"discriminators.0.conv_post.bias": torch.full((1,), torch.nan)}, "not_finite"),
+        (lambda w: w | {"discriminators.0.conv_post.bias": torch.zeros(2)}, "wrong_weights"),
+    ],
+    ids=["missing", "nan", "shape"],
+)
+def test_critics_that_do_not_fit_are_refused(
+    tmp_path: Path, spoil: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]], code: str
+) -> None:
+    folder = write_base(tmp_path)
+    torch.save({"weight": spoil(critic_weights())}, folder / "s2D.pth")
+    assert refusal(lambda: find_base(str(folder))) == code
 
 
 def refusal(work: object) -> str:

@@ -12,11 +12,17 @@ from torch.nn import functional as F
 
 from cloning.engine.acoustic.discriminators import Discriminators
 from cloning.engine.acoustic.generator import AcousticModel
+from cloning.engine.acoustic.layers import NormedConv
 from cloning.engine.acoustic.losses import discriminator_loss, feature_loss
 from cloning.engine.config import tiny
 from cloning.engine.semantic.model import Text2Semantic
-from cloning.engine.training.quick import both, dropout, judging, quicken
+from cloning.engine.training.acoustic import both
+from cloning.engine.training.adapters import AdapterRecipe, attach
+from cloning.engine.training.quick import PLAIN, dropout, quicken, weight
+from cloning.engine.training.recipe import TrainingRecipe
 from cloning.engine.training.rows import NormedWeight, Shape, convolve, laid_out, spread, weight_gradient
+from cloning.engine.training.stages import build_stages
+from tests.cloning.engine.training import made
 
 #: bfloat16 holds eight binary digits.
 ROUGH = 3e-2
@@ -91,7 +97,7 @@ def test_the_semantic_model_keeps_its_function() -> None:
         torch.manual_seed(1)
         plain = Text2Semantic(tiny().semantic).train()
     quick = copy.deepcopy(plain)
-    assert quicken(quick) is quick
+    quicken(quick)
     assert list(quick.state_dict()) == list(plain.state_dict())
     drawn = torch.Generator().manual_seed(1)
     batch = (
@@ -116,7 +122,8 @@ def test_the_acoustic_model_keeps_its_function() -> None:
         plain = AcousticModel(full, config.audio).eval()  # without the style encoder's dropout
         for coupling in list(plain.flow.flows)[::2]:
             nn.init.normal_(coupling.post.weight, 0.0, 0.1)
-    quick = quicken(copy.deepcopy(plain))
+    quick = copy.deepcopy(plain)
+    quicken(quick)
     assert list(quick.state_dict()) == list(plain.state_dict())
     drawn = torch.Generator().manual_seed(1)
     codes = torch.randint(0, 64, (2, 16), generator=drawn)
@@ -156,8 +163,62 @@ def test_critics_judge_as_before() -> None:
     assert alike(gradients(plain), gradients(quick)) > ALIKE
     fake.requires_grad_()
     exact = feature_loss(plain(real), plain(fake))
-    with judging(quick), torch.autocast("cpu", torch.bfloat16):
+    quick.requires_grad_(False)
+    with torch.autocast("cpu", torch.bfloat16):
         rough = feature_loss(quick(real), quick(fake))
     assert rough.item() == pytest.approx(exact.item(), rel=ROUGH)
     assert alike(torch.autograd.grad(exact, fake)[0], torch.autograd.grad(rough, fake)[0]) > 0.98
-    assert all(p.requires_grad for p in quick.parameters())
+
+
+@pytest.mark.parametrize("adapters", [None, AdapterRecipe(rank=4)], ids=["whole", "adapters"])
+@pytest.mark.parametrize("recompute", [False, True], ids=["kept", "recomputed"])
+def test_a_step_of_each_stage_is_that_of_the_plain_forms(adapters: AdapterRecipe | None, recompute: bool) -> None:
+    """Losses and gradients of both stages, critics included, quick and in single precision."""
+    told, moved = [], []
+    start, pool = made.base(), made.items([40, 40])
+    config = dataclasses.replace(
+        made.CONFIG,
+        semantic=dataclasses.replace(made.CONFIG.semantic, dropout=0.0),
+        acoustic=dataclasses.replace(made.CONFIG.acoustic, dropout=0.0),
+    )
+    start = dataclasses.replace(start, config=config)
+    for narrow in (False, True):
+        recipe = TrainingRecipe.tiny()
+        recipe = dataclasses.replace(
+            recipe, acoustic=dataclasses.replace(recipe.acoustic, adversarial_from=0), bfloat16=narrow,
+            adapters=adapters, recompute=recompute,
+        )  # fmt: skip
+        models = start.build_semantic(1), start.build_acoustic(1)
+        if adapters:
+            for model in models:
+                attach(model, adapters)
+        stages = build_stages(recipe, *models, pool, config=config, device="cpu", seed=1)
+        convs = [m for m in models[1].modules() if isinstance(m, NormedConv)]
+        assert all((PLAIN in vars(conv)) == narrow for conv in convs)
+        told.append([made.finish(stage, stop=1)[0] for stage in stages])
+        moved.append([gradients(module) for stage in stages for module in stage.modules().values()])
+    assert told[1] == pytest.approx(told[0], rel=ROUGH)
+    for plain, quick in zip(*moved, strict=True):
+        assert alike(plain, quick) > 0.97
+
+
+def test_outside_autocast_a_quick_model_is_the_plain_one() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        plain = AcousticModel(tiny().acoustic, tiny().audio).eval()
+    quick = copy.deepcopy(plain)
+    quicken(quick)
+    quicken(quick)
+    spec = torch.rand(1, tiny().audio.bins, 40, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(quick.reference_style([spec]), plain.reference_style([spec]))
+
+
+def test_a_weight_that_takes_no_gradient_is_computed_anew_when_it_changes() -> None:
+    conv = NormedConv(4, 3, (3,))
+    conv.requires_grad_(False)
+    first = weight(conv)
+    assert weight(conv) is first
+    conv.load_state_dict({name: 2 * value for name, value in conv.state_dict().items()})
+    assert not torch.equal(weight(conv), first)
+    conv.requires_grad_(True)
+    assert weight(conv).requires_grad

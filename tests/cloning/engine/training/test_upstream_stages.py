@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -163,3 +164,24 @@ def test_a_recipe_says_which_stages_are_built() -> None:
         "own": ["SemanticStage", "AcousticStage"],
         "official": ["UpstreamSemanticStage", "UpstreamAcousticStage"],
     }
+
+
+def test_reading_in_parts_sums_the_same_gradients() -> None:
+    """Half the memory, the same weights but for rounding (ScaledAdam takes the sign of small gradients)."""
+    whole, parts = reading(), reading()
+    assert parts.halve()
+    for stage in (whole, parts):
+        stage.model.eval()
+        stage._gather(stage.items[:5], np.random.default_rng(1))
+    for one, other in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
+        if one.grad is not None:
+            torch.testing.assert_close(other.grad, one.grad, rtol=1e-3, atol=1e-4)
+
+
+def test_both_halve_down_to_single_items_and_train_on() -> None:
+    for stage in (reading(), sound()):
+        halves = 0
+        while stage.halve():
+            halves += 1
+        assert halves == {"semantic": 4, "acoustic": 3}[stage.name]
+        assert len(finish(stage, stop=1)) == 1

@@ -63,12 +63,14 @@ def test_one_seed_is_one_voice(recordings: list[Recording], base: Base) -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_a_resumed_training_ends_in_the_same_voice(recordings: list[Recording], base: Base) -> None:
+@pytest.mark.parametrize("narrow", [False, True], ids=["float32", "bfloat16"])
+def test_a_resumed_training_ends_in_the_same_voice(recordings: list[Recording], base: Base, narrow: bool) -> None:
     kept: list[bytes] = []
-    whole = train(recordings, base, checkpoint=kept.append)
+    recipe = dataclasses.replace(TINY, bfloat16=narrow)
+    whole = train(recordings, base, recipe=recipe, checkpoint=kept.append)
     assert len(kept) == 2
     for state in kept:
-        assert train(recordings, base, resume=state) == whole
+        assert train(recordings, base, recipe=recipe, resume=state) == whole
 
 
 def test_stopping_leaves_a_checkpoint_to_continue_from(recordings: list[Recording], base: Base) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -57,6 +60,64 @@ def test_a_part_is_made_once_and_goes_with_its_last_user() -> None:
     assert shared.own_bytes({"a"}) == 10
     shared.release({"a"})
     assert shared.part("a", make, lambda _: 10) == [2]
+
+
+def test_what_nobody_holds_any_more_is_let_go() -> None:
+    shared, one, other = Shared(), linear(1), linear(2)
+    keys = shared.take([one, other])
+    kept = shared.keep(keys, memory(one))
+    assert len(kept) == 1
+    assert shared.total_bytes == 16384
+    shared.release(kept)
+    assert shared.total_bytes == 0
+
+
+def test_what_a_part_took_for_itself_goes_with_it() -> None:
+    shared, module = Shared(), linear(1)
+
+    def make() -> frozenset[str]:
+        return shared.take([module])
+
+    for _ in range(2):
+        shared.part("base", make, lambda _: 10, lambda keys: keys)
+    assert shared.total_bytes == 16384 + 10
+    assert shared.own_bytes({"base"}) == 0
+    shared.release({"base"})
+    assert shared.own_bytes({"base"}) == 16384 + 10
+    shared.release({"base"})
+    assert shared.total_bytes == 0
+
+
+def test_a_part_that_many_ask_for_at_once_is_made_once() -> None:
+    shared, made, started = Shared(), [], threading.Barrier(6)
+
+    def make() -> list[int]:
+        made.append(1)
+        return made
+
+    def ask() -> None:
+        started.wait()
+        shared.part("a", make, lambda _: 10)
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [1]
+    shared.release(["a"] * 6)
+    assert shared.total_bytes == 0
+
+
+def test_after_a_failed_making_the_next_one_tries_again() -> None:
+    shared = Shared()
+
+    def fail() -> int:
+        raise OSError("no such file")
+
+    with pytest.raises(OSError, match="no such file"):
+        shared.part("a", fail, lambda _: 1)
+    assert shared.part("a", lambda: 7, lambda _: 1) == 7
 
 
 def test_memory_counts_every_place_once() -> None:

@@ -6,6 +6,11 @@ import { Meter, Recorder } from "./recorder.js";
 
 const RATE = 16000; // What the API takes: 16-bit mono at 16 kHz.
 const TRIES = 5; // For one chunk, when the network stumbles.
+const BEGIN_WITHIN = 10; // Seconds until the first word; the server refuses a later one.
+const SAY_LEFT = [60, 30, 10]; // Seconds left that are said aloud; a countdown read out whole would drown the reading.
+const SPEECH_DBFS = -45; // From this level on somebody is taken to be reading.
+const WAITING = "vouch-held"; // Where a challenge that waits for a moderator is remembered: ids only.
+const SETTLED = ["done", "failed", "held"];
 
 /** Sends chunks one after another, in order, while more are being spoken. */
 class LiveSender {
@@ -60,6 +65,19 @@ class LiveSender {
   }
 }
 
+/** A moderator may take hours: the page can be closed meanwhile. */
+function keep(waiting) {
+  localStorage.setItem(WAITING, JSON.stringify(waiting));
+}
+
+function kept() {
+  try {
+    return JSON.parse(localStorage.getItem(WAITING) ?? "null");
+  } catch {
+    return null;
+  }
+}
+
 /** Shows each piece of evidence as a row: what was measured, against what, and what follows. */
 export function showEvidence(table, evidence) {
   const number = (value) => (Number.isInteger(value) ? String(value) : Number(value).toPrecision(3));
@@ -86,6 +104,16 @@ export class ChallengeStep {
     byId("challenge-again").addEventListener("click", () => this.begin());
     byId("challenge-finish").addEventListener("click", () => this.finish());
     byId("challenge-next").addEventListener("click", () => this.onPassed(this.id));
+    byId("challenge-look").addEventListener("click", () => this.look());
+    byId("words").addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && !byId("challenge-finish").disabled) this.finish();
+    });
+    this.person = page.dataset.person;
+    const waiting = kept();
+    if (waiting?.person === this.person) {
+      Object.assign(this, { id: waiting.challenge, examination: waiting.examination });
+      this.look();
+    }
   }
 
   show(part) {
@@ -115,7 +143,10 @@ export class ChallengeStep {
     this.sender = new LiveSender(challenge.id, (sent) => {
       byId("challenge-sent").textContent = fill(gettext("%(n)s s sent"), { n: sent });
     });
-    this.recorder.onLevel = (level) => meter.take(level);
+    this.reading = false;
+    this.recorder.onLevel = (level) => {
+      if (meter.take(level) > SPEECH_DBFS) this.reading = true;
+    };
     this.recorder.onChunk = (pcm) => {
       this.sender.push(pcm);
       if (this.sender.failure) this.abandon(this.sender.failure);
@@ -128,17 +159,33 @@ export class ChallengeStep {
     byId("challenge-finish").disabled = false;
     this.show("live");
     byId("words").focus();
+    this.say(gettext("Read the words aloud now."));
     // Both times are the server's; counting from before the question never shows more than is left.
     const life = Date.parse(challenge.expires_at) - Date.parse(challenge.opened_at);
+    const clock = byId("challenge-clock");
+    clock.max = life / 1000;
+    const unsaid = [...SAY_LEFT];
     const tick = () => {
       if (session !== this.session) return;
-      const left = (life - (performance.now() - asked)) / 1000;
+      const gone = (performance.now() - asked) / 1000;
+      const left = life / 1000 - gone;
+      clock.value = Math.max(0, left);
       byId("challenge-time").textContent = fill(gettext("%(time)s left"), { time: span(left) });
+      if (this.reading) byId("challenge-begin").textContent = "";
+      else if (gone < BEGIN_WITHIN) {
+        byId("challenge-begin").textContent = fill(gettext("Begin within %(time)s."), { time: span(BEGIN_WITHIN - gone) });
+      } else byId("challenge-begin").textContent = gettext("Nothing was heard yet. If you began late, start over with new words.");
+      if (left <= unsaid[0]) this.say(fill(gettext("%(time)s left"), { time: span(unsaid.shift()) }));
       if (left <= 0) {
         this.abandon(new Problem(410, { code: "challenge_expired", detail: gettext("The time for these words is over.") }));
       } else setTimeout(tick, 250);
     };
     tick();
+  }
+
+  /** Writes into the live region: what somebody who does not see the page must know. */
+  say(text) {
+    byId("challenge-said").textContent = text;
   }
 
   /** Ends an attempt that cannot succeed any more. */
@@ -160,28 +207,53 @@ export class ChallengeStep {
       await this.sender.finish();
       const { examination } = await call("POST", `challenges/${this.id}/answer`, { json: {} });
       byId("words").textContent = "";
-      this.show("result");
-      this.verdict(gettext("Listening to what you said …"), "");
-      byId("challenge-result").focus();
-      this.decide(await poll(`examinations/${examination}`, (one) => ["done", "failed"].includes(one.state)));
+      this.examination = examination;
+      await this.hear();
     } catch (error) {
       this.abandon(error);
     }
   }
 
+  /** Shows the result part and fills it when the examination is over, or waits for a moderator. */
+  async hear() {
+    this.show("result");
+    this.verdict(gettext("Listening to what you said …"), "");
+    byId("challenge-listening").hidden = false;
+    byId("challenge-result").focus();
+    this.decide(await poll(`examinations/${this.examination}`, (one) => SETTLED.includes(one.state)));
+  }
+
+  /** Has the moderator decided? */
+  look() {
+    return attempt(byId("challenge-look"), this.box, async () => {
+      try {
+        await this.hear();
+      } catch (error) {
+        if (error instanceof Problem && error.status === 404) {
+          localStorage.removeItem(WAITING);
+          this.show("intro");
+        } else throw error;
+      }
+    });
+  }
+
   verdict(text, advice) {
     byId("challenge-verdict").textContent = text;
     byId("challenge-advice").textContent = advice;
-    byId("challenge-evidence").hidden = true;
-    byId("challenge-next").hidden = byId("challenge-again").hidden = true;
+    byId("challenge-evidence").hidden = byId("challenge-listening").hidden = true;
+    for (const name of ["next", "again", "look"]) byId(`challenge-${name}`).hidden = true;
   }
 
   decide(examination) {
+    const held = examination.state === "held";
     const passed = examination.verdict === "pass";
-    this.verdict(word(examination.verdict), passed ? "" : (examination.advice[lang] ?? examination.advice.en ?? ""));
+    const advice = passed ? "" : (examination.advice[lang] ?? examination.advice.en ?? "");
+    this.verdict(word(held ? "held" : examination.verdict), advice);
     showEvidence(byId("challenge-evidence"), examination.evidence);
-    byId("challenge-next").hidden = !passed;
-    byId("challenge-again").hidden = passed;
-    byId(passed ? "challenge-next" : "challenge-again").focus();
+    if (held) keep({ person: this.person, challenge: this.id, examination: this.examination });
+    else localStorage.removeItem(WAITING);
+    const next = byId(held ? "challenge-look" : passed ? "challenge-next" : "challenge-again");
+    next.hidden = false;
+    next.focus();
   }
 }

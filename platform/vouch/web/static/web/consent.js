@@ -7,6 +7,7 @@ import { ReadingStep } from "./reading.js";
 import { follow } from "./training.js";
 
 const page = byId("ceremony");
+const renews = page.dataset.renew; // The consent that is renewed; empty for a new one, which needs readings too.
 const box = byId("problem");
 const KEPT = "vouch-ceremony";
 const FRESH_MS = 24 * 3600 * 1000; // A passed challenge vouches for a day; the server decides.
@@ -15,7 +16,7 @@ const FRESH_MS = 24 * 3600 * 1000; // A passed challenge vouches for a day; the 
 const state = { person: page.dataset.person, challenge: null, recordings: [], at: 0 };
 
 function keep() {
-  sessionStorage.setItem(KEPT, JSON.stringify(state));
+  if (!renews) sessionStorage.setItem(KEPT, JSON.stringify(state));
 }
 
 function kept() {
@@ -47,11 +48,12 @@ function show(step) {
 new ChallengeStep(page, (challenge) => {
   Object.assign(state, { challenge, recordings: [], at: Date.now() });
   keep();
-  show("reading");
+  if (renews) terms();
+  else show("reading");
 });
 const reading = new ReadingStep(page, state, { onChange: keep, onDone: () => terms() });
 
-const earlier = kept();
+const earlier = renews ? null : kept();
 if (earlier) {
   byId("challenge-resume").hidden = false;
   byId("challenge-resume").addEventListener("click", () => {
@@ -75,8 +77,13 @@ async function terms() {
     );
     choice.value = (offered.find((one) => one.language === lang) ?? offered[0]).version;
     showTexts();
-    const recorded = new Set(state.recordings.map((one) => one.language));
-    for (const input of byId("terms").querySelectorAll('[name="language"]')) input.checked = recorded.has(input.value);
+    const former = renews ? await call("GET", `consents/${renews}`) : null;
+    const spoken = new Set(former?.languages ?? state.recordings.map((one) => one.language));
+    for (const input of byId("terms").querySelectorAll('[name="language"]')) input.checked = spoken.has(input.value);
+    if (former) {
+      for (const input of byId("terms").querySelectorAll('[name="use"]')) input.checked = former.uses[input.value] === true;
+      byId("territory").value = former.territory;
+    }
     show("terms");
   });
 }
@@ -101,7 +108,7 @@ byId("terms").addEventListener("submit", (event) => {
   for (const input of form.querySelectorAll('[name="use"]')) uses[input.value] = input.checked;
   const given = {
     challenge: state.challenge,
-    recordings: state.recordings.map((one) => one.id),
+    ...(renews ? {} : { recordings: state.recordings.map((one) => one.id) }),
     uses,
     languages: [...form.querySelectorAll('[name="language"]:checked')].map((one) => one.value),
     term_days: Number(form.elements.term_days.value),
@@ -110,7 +117,8 @@ byId("terms").addEventListener("submit", (event) => {
     biometric_release: form.elements.biometric_release.checked,
   };
   attempt(form.querySelector("button"), box, async () => {
-    const consent = await call("POST", "consents", { json: given, key: consentKey });
+    const consent = await call("POST", renews ? `consents/${renews}/renew` : "consents", { json: given, key: consentKey });
+    if (renews) return location.assign(page.dataset.consentsUrl);
     sessionStorage.removeItem(KEPT);
     byId("receipt").href = `/api/v1/consents/${consent.id}/receipt`;
     byId("receipt").download = `consent-${consent.id}.json`;

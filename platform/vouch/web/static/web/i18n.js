@@ -50,12 +50,18 @@ const WORDS = {
   spoof: gettext("Made by a machine?"),
   speaker: gettext("Same speaker"),
   speaker_windows: gettext("Same speaker throughout"),
-  protected_voice: gettext("Protected voice?"),
+  voice_search: gettext("Like a protected voice, or somebody else’s?"),
+  channel: gettext("Same microphone and room?"),
+  heard_before: gettext("Recorded before?"),
   "consent.withdrawn": gettext("Consent withdrawn"),
   "licence.ended": gettext("Licence ended"),
   "job.cancelled": gettext("Work stopped"),
   "voice.destroyed": gettext("Voice destroyed"),
   "template.destroyed": gettext("Voice template destroyed"),
+  "search_template.destroyed": gettext("Taken out of the voice search"),
+  "recording.destroyed": gettext("Recording of you destroyed"),
+  "outputs.revoked": gettext("Recordings made with it withdrawn"),
+  "listing.withdrawn": gettext("Offer taken off the market"),
 };
 
 /** The word for a code; an unknown code is shown as it is. */

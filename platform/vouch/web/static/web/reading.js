@@ -10,6 +10,14 @@ const ENOUGH = 6; // Seconds of speech from which a reading may end: 3 are neede
 const MOST = 14; // Seconds after which a reading ends by itself: the engine learns words from recordings of up to 15.
 const WAV_HEAD = 44;
 
+/** Where in a recording somebody else seems to speak, if that was found. */
+function strangers(found) {
+  const others = found.evidence.flatMap((one) => one.details.others ?? []);
+  if (!others.length) return "";
+  const stretches = others.map(([from, to]) => `${Math.floor(from)}–${Math.ceil(to)} s`).join(", ");
+  return fill(gettext("Another voice: %(stretches)s."), { stretches });
+}
+
 export class ReadingStep {
   /** `onChange()` is called when the list of passed readings changes, `onDone()` when the person goes on. */
   constructor(page, state, { onChange, onDone }) {
@@ -165,7 +173,7 @@ export class ReadingStep {
       if (found.verdict === "pass") {
         this.state.recordings.push(recording);
         this.onChange();
-      } else advice.textContent = found.advice[lang] ?? found.advice.en ?? found.reason;
+      } else advice.textContent = [found.advice[lang] ?? found.advice.en ?? found.reason, strangers(found)].join(" ").trim();
     } catch (error) {
       chip.textContent = gettext("Failed");
       chip.classList.add("failed");

@@ -1,0 +1,223 @@
+"""Attacks on the consent gate, made and measured (ISO/IEC 30107-3).
+
+An attacker wants a voice of somebody else: the live answer must read this challenge, look like no synthesis, and be the
+person whose recordings are uploaded. `run` makes the presentations of one species and asks the gate's steps, each on
+its own, so that the card can say which would have stopped what. A presentation that says other words than a challenge's
+(recorded speech of the corpus never holds them) is not asked for its words; `Outcomes.steps` says so.
+
+Corpus voices are recorded speech; text-to-speech voices and our own engine's clones come from the caller (`Attackers`),
+because this package knows neither.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from consent.biometrics import copies, liveness, speaker, spoof, words
+from consent.biometrics.attacks.outcomes import Outcome, Outcomes
+from consent.biometrics.attacks.splicing import spliced
+from consent.biometrics.audio import MODEL_RATE
+from consent.biometrics.evidence import Evidence, Verdict
+
+if TYPE_CHECKING:
+    from consent.biometrics.calibrate.corpus import Voice
+
+#: A text-to-speech voice: text to 16 kHz sound.
+Speak = Callable[[str], np.ndarray]
+#: Makes a reader of challenge words from a victim's recordings at 16 kHz, each with its text ("" where unknown).
+Clone = Callable[[Sequence[tuple[np.ndarray, str]]], Callable[[Sequence[str]], np.ndarray]]
+
+LIVENESS, SPOOF, SPEAKER = "liveness", "spoof", "speaker"
+#: Seconds of a victim's upload and of an impostor's answer.
+ENROLMENT_SECONDS: Final = 20.0
+ANSWER_SECONDS: Final = 6.0
+#: Presentations a victim at most, so that no voice outweighs the others.
+EACH: Final = 4
+_SENTENCES: Final = (
+    "The harbour lights were burning low when the last boat came home from the north.",
+    "Please remember to water the plants on the balcony before you leave for work.",
+    "A small brown dog ran across the meadow and barked at the passing train.",
+    "My neighbour plays the violin every evening after the children have gone to bed.",
+)
+
+
+@dataclass(frozen=True)
+class Attackers:
+    """What the caller brings, by name: text-to-speech voices, clones made at once from a recording, and clones that are
+    trained on recordings with their texts (so that corpus voices, which have none, cannot be their victims)."""
+
+    voices: Mapping[str, Speak] = field(default_factory=dict)
+    clones: Mapping[str, Clone] = field(default_factory=dict)
+    trained_clones: Mapping[str, Clone] = field(default_factory=dict)
+
+
+def _replay(corpus: Sequence[Voice], brought: Attackers, rng: random.Random) -> Iterator[Outcome]:
+    """An old answer of the victim is played for a new challenge: everything is genuine but the words."""
+    for name, speak in brought.voices.items():
+        answers = [(challenge := words.draw(rng=rng), _in_room(speak(", ".join(challenge)), rng)) for _ in range(EACH)]
+        for challenge, _ in answers:
+            fresh = words.draw(exclude=challenge, rng=rng)
+            for old, answer in answers:
+                if old != challenge:
+                    yield _outcome(name, {LIVENESS: liveness.check(answer, MODEL_RATE, fresh)})
+    for voice in corpus:
+        for answer in _stretches(voice, ANSWER_SECONDS)[:EACH]:
+            yield _outcome(voice.name, {LIVENESS: liveness.check(answer, MODEL_RATE, words.draw(rng=rng))})
+
+
+def _splice(corpus: Sequence[Voice], brought: Attackers, rng: random.Random) -> Iterator[Outcome]:
+    """The victim's own words, said on other days, cut together into the challenge (needs voices that can say them)."""
+    for name, speak in brought.voices.items():
+        for _ in range(EACH):
+            challenge = words.draw(rng=rng)
+            answer = spliced([speak(word) for word in challenge], rng)
+            yield _outcome(name, {LIVENESS: liveness.check(answer, MODEL_RATE, challenge)})
+
+
+def _tts(corpus: Sequence[Voice], brought: Attackers, rng: random.Random) -> Iterator[Outcome]:
+    """A ready-made synthetic voice reads the challenge for the victim."""
+    for voice in corpus:
+        upload = _upload(voice)
+        for speak in brought.voices.values():
+            challenge = words.draw(rng=rng)
+            answer = _in_room(speak(", ".join(challenge)), rng)
+            if upload is not None:
+                yield _outcome(voice.name, _steps(answer, challenge, upload))
+
+
+def _clones(corpus: Sequence[Voice], brought: Attackers, rng: random.Random) -> Iterator[Outcome]:
+    """Our own engine, made from the victim's recordings, reads the challenge, unmarked."""
+    for clone in brought.clones.values():
+        for voice in corpus:
+            upload, known = _upload(voice), _stretches(voice, 8.0)
+            if upload is not None and known:
+                read = clone([(known[-1], "")])
+                yield from _read(voice.name, read, upload, rng)
+    for clone in (*brought.clones.values(), *brought.trained_clones.values()):
+        for name, speak in brought.voices.items():
+            said = [(_in_room(speak(text), rng), text) for text in _SENTENCES]
+            yield from _read(name, clone(said), np.concatenate([wave for wave, _ in said]), rng)
+
+
+def _read(
+    target: str, read: Callable[[Sequence[str]], np.ndarray], upload: np.ndarray, rng: random.Random
+) -> Iterator[Outcome]:
+    for _ in range(2):
+        challenge = words.draw(rng=rng)
+        yield _outcome(target, _steps(_in_room(read(challenge), rng), challenge, upload))
+
+
+def _mask(corpus: Sequence[Voice], brought: Attackers, rng: random.Random) -> Iterator[Outcome]:
+    """Somebody else speaks through a voice mask: pitch and formants moved (a stand-in for a trained mask)."""
+    for voice, _, answer in _pairs(corpus, rng, same_gender=False):
+        mask = copies.source_filter(40, pitch=rng.uniform(0.8, 1.3), formants=rng.uniform(0.9, 1.12))
+        yield _impostor(voice, mask(answer), ask_spoof=True)
+
+
+def _other_person(corpus: Sequence[Voice], brought: Attackers, rng: random.Random) -> Iterator[Outcome]:
+    """Another real person answers for the victim."""
+    for voice, _, answer in _pairs(corpus, rng, same_gender=False):
+        yield _impostor(voice, answer)
+
+
+def _same_gender(corpus: Sequence[Voice], brought: Attackers, rng: random.Random) -> Iterator[Outcome]:
+    """Another real person of the victim's gender answers (voices whose packages tell it)."""
+    for voice, _, answer in _pairs(corpus, rng, same_gender=True):
+        yield _impostor(voice, answer)
+
+
+_Make = Callable[["Sequence[Voice]", Attackers, random.Random], Iterator[Outcome]]
+_MAKERS: Final[dict[str, tuple[tuple[str, ...], _Make]]] = {
+    "replay of an old challenge": ((LIVENESS,), _replay),
+    "spliced own words": ((LIVENESS,), _splice),
+    "text-to-speech voice": ((LIVENESS, SPOOF, SPEAKER), _tts),
+    "our own engine's clone": ((LIVENESS, SPOOF, SPEAKER), _clones),
+    "voice mask (stand-in)": ((SPOOF, SPEAKER), _mask),
+    "another person": ((SPEAKER,), _other_person),
+    "same-gender impostor": ((SPEAKER,), _same_gender),
+}
+SPECIES: Final[tuple[str, ...]] = tuple(_MAKERS)
+
+
+def run(
+    species: str, *, corpus: Sequence[Voice], seed: int, attackers: Attackers | None = None, most: int = 400
+) -> Outcomes:
+    """Make and judge up to ``most`` presentations of one species. The same corpus, attackers and seed give the same.
+
+    ``corpus``: voices that no model was fitted on. A species that needs something the caller did not bring makes none.
+    Raises KeyError for an unknown species.
+    """
+    steps, make = _MAKERS[species]
+    presentations = make(corpus, attackers or Attackers(), random.Random(f"{seed}/{species}"))  # noqa: S311 - attacks are to be repeated
+    return Outcomes(species, steps, tuple(outcome for outcome, _ in zip(presentations, range(most), strict=False)))
+
+
+def _steps(answer: np.ndarray, challenge: Sequence[str], upload: np.ndarray) -> dict[str, Evidence]:
+    return {
+        LIVENESS: liveness.check(answer, MODEL_RATE, challenge),
+        SPOOF: spoof.score(answer, MODEL_RATE, own_mark_found=False),
+        SPEAKER: speaker.verify([upload], answer, MODEL_RATE),
+    }
+
+
+def _impostor(voice: Voice, answer: np.ndarray, *, ask_spoof: bool = False) -> Outcome:
+    upload = _upload(voice)
+    assert upload is not None, "pairs are made of voices with enough speech"
+    asked = {SPOOF: spoof.score(answer, MODEL_RATE, own_mark_found=False)} if ask_spoof else {}
+    return _outcome(voice.name, asked | {SPEAKER: speaker.verify([upload], answer, MODEL_RATE)})
+
+
+def _outcome(target: str, evidence: Mapping[str, Evidence]) -> Outcome:
+    return Outcome(target, {step: found.verdict for step, found in evidence.items()})
+
+
+def _pairs(
+    corpus: Sequence[Voice], rng: random.Random, *, same_gender: bool
+) -> Iterator[tuple[Voice, Voice, np.ndarray]]:
+    """Every ordered pair of voices of different people, in random order, with one answer of the second."""
+    pairs = [
+        (voice, other)
+        for voice in corpus
+        for other in corpus
+        if voice.person != other.person and voice.family != other.family
+        if not same_gender or (voice.gender and voice.gender == other.gender)
+    ]
+    rng.shuffle(pairs)
+    for voice, other in pairs:
+        answers = _stretches(other, ANSWER_SECONDS)
+        if answers and _upload(voice) is not None:
+            yield voice, other, rng.choice(answers)
+
+
+def _upload(voice: Voice) -> np.ndarray | None:
+    """The first seconds of a voice's first session; None where there are too few."""
+    found = _joined(voice.sessions[0], ENROLMENT_SECONDS)
+    return found[0] if found else None
+
+
+def _stretches(voice: Voice, seconds: float) -> list[np.ndarray]:
+    """Answers of a voice: stretches of its last session, after what `_upload` may have taken from it."""
+    clips = voice.sessions[-1]
+    return _joined(clips if len(voice.sessions) > 1 else clips[len(clips) // 2 :], seconds)
+
+
+def _joined(clips: Sequence[np.ndarray], seconds: float) -> list[np.ndarray]:
+    """Clips one after the other, cut into recordings of ``seconds``."""
+    whole = np.concatenate([np.zeros(0, np.float32), *clips])
+    size = int(seconds * MODEL_RATE)
+    return [whole[start : start + size] for start in range(0, whole.size - size + 1, size)]
+
+
+def _in_room(wave: np.ndarray, rng: random.Random) -> np.ndarray:
+    """Half a second of a quiet room before and after, noise at -60 dBFS throughout."""
+    framed = np.pad(wave, MODEL_RATE // 2)
+    noise = np.random.default_rng(rng.getrandbits(32)).normal(0.0, 1e-3, framed.size)
+    return (framed + noise).astype(np.float32)
+
+
+__all__ = ["SPECIES", "Attackers", "Outcome", "Outcomes", "Verdict", "run"]

@@ -1,0 +1,230 @@
+"""Writing the card: tables of held-out figures, a DET plot, and what the samples cannot support."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from scipy.stats import norm
+
+from consent.biometrics import quality
+from consent.biometrics.calibrate import figures
+from consent.biometrics.calibrate.fit import Trials
+from consent.biometrics.calibrate.trials import Measured
+from consent.biometrics.calibration import Calibration
+from consent.biometrics.speaker import REFUSE_BELOW
+
+#: Lines of the plot: condition, seconds, colour.
+LINES: Final = (
+    ("clean", 10.0, "#1b9e77"),
+    ("clean", 5.0, "#66a61e"),
+    ("clean", 3.0, "#7570b3"),
+    ("noise 20 dB", 5.0, "#d95f02"),
+    ("noise 10 dB", 10.0, "#e7298a"),
+    ("room 0.6 s", 10.0, "#a6761d"),
+    ("telephone", 10.0, "#666666"),
+)
+_TICKS: Final = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+_SIZE: Final = 460
+_EDGE: Final = 50
+_HEAD: Final = (
+    "| condition | seconds | trials same / other | EER % | same: pass / inconclusive / refused % "
+    "| false accept % (95 % bound) | other: refused % |\n|---|---|---|---|---|---|---|"
+)
+
+
+def write(
+    out: Path,
+    measured: Sequence[Measured],
+    scale: Calibration,
+    trials: Trials,
+    standard: np.ndarray,
+    *,
+    attacks: Path | None,
+) -> None:
+    """The card at ``out`` and its plot beside it."""
+    plot = out.with_name("biometrics-det.svg")
+    plot.write_text(det(trials, standard), encoding="utf-8")
+    out.write_text(text(measured, scale, trials, standard, plot=plot.name, attacks=attacks), encoding="utf-8")
+
+
+def text(
+    measured: Sequence[Measured],
+    scale: Calibration,
+    trials: Trials,
+    standard: np.ndarray,
+    *,
+    plot: str,
+    attacks: Path | None,
+) -> str:
+    """The card in Markdown."""
+    people = len({one.person for one in measured})
+    two = sum(one.apart for one in measured)
+    parts = [
+        "# The consent gate's biometrics: what was measured",
+        "Made by `python -m consent.biometrics.calibrate --speech FOLDER`, which fits the coefficients in "
+        "`consent/biometrics/speaker_calibration.json` and writes this page. The folder holds the Debian packages "
+        "the command "
+        "names, unpacked with `dpkg -x`. No audio and no embedding of a person is kept in the repository: what is "
+        "kept are "
+        "the mean embedding of all people, "
+        f"{len(scale.nuisance)} directions of the channel and the coefficients of a line, a spread and a logistic.",
+        "## People",
+        f"{len(measured)} voices of {people} people (one woman in two languages and sessions), from telephone "
+        "prompts, games and "
+        f"alphabet tutors; {two} voices enrol and are tested in different sessions (texts; mostly not different days). "
+        "Whoever might be the same volunteer is never counted as an impostor of the other. Speech was not recorded "
+        "for this: "
+        "prompts are levelled and joined to recordings. No sex, age or accent is labelled for most of them, so equal "
+        "performance across groups is not shown.",
+        "Left out or not counted as different people, because the folders name nobody and the scores speak against it: "
+        "klettres `de` (its two folders are two people), klettres `tn` against `pt_BR` (0.88 at 5 s).",
+        "## Speaker verification",
+        "Every figure is held out: a trial is judged by coefficients fitted without the two people in it and "
+        "without the "
+        "rest of their folds (5 folds). Enrolment: two recordings of 10 s, clean. *Pass* means z of at least "
+        f"{scale.margin:.2f}, "
+        "set so that the worst row of both tables lets 0.4 % of impostors through; *refused* a probability below "
+        f"{REFUSE_BELOW} "
+        "(equal prior "
+        "odds); anything between is inconclusive. Under 3 s of net speech nothing is decided.",
+        _rows(figures.table(trials, standard, scale)),
+        "Enrolment by 5 s alone, as a live answer is:",
+        _rows(figures.table(trials, standard, scale, recordings_only=False)),
+        f"![Detection error trade-off]({plot})",
+        _other_session(measured, scale, trials, standard),
+        _support(trials, people),
+        "## Quality",
+        _quality(measured),
+        "## Attacks (ISO/IEC 30107-3)",
+        _attacks(attacks),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _rows(rows: Sequence[figures.Row]) -> str:
+    lines = [
+        f"| {row.condition} | {row.seconds:g} | {row.same} / {row.other} | {100 * row.equal_error:.1f} "
+        f"| {100 * row.passed:.0f} / {100 * row.inconclusive:.0f} / {100 * row.refused:.1f} "
+        f"| {100 * row.false_accept:.2f} ({100 * row.false_accept_bound:.2f}) | {100 * row.other_refused:.0f} |"
+        for row in rows
+    ]
+    return "\n".join([_HEAD, *lines])
+
+
+def _other_session(measured: Sequence[Measured], scale: Calibration, trials: Trials, standard: np.ndarray) -> str:
+    passes, refuses = figures.decisions(trials, standard, scale)
+    lines = ["One person, other language and session (Allison, en and es; enrolment by all recordings):", ""]
+    lines += ["| condition | seconds | trials | pass / inconclusive / refused % |", "|---|---|---|---|"]
+    several = trials.facts[:, -1] > np.log(6.5)
+    for condition, seconds in trials.cells:
+        here = several & (trials.kind == 2) & (trials.condition == condition) & (trials.seconds == seconds)
+        if here.sum():
+            undecided = 1.0 - passes[here].mean() - refuses[here].mean()
+            lines.append(
+                f"| {figures.CONDITIONS[condition]} | {seconds:g} | {here.sum()} | {100 * passes[here].mean():.0f} / "
+                f"{100 * undecided:.0f} / {100 * refuses[here].mean():.0f} |"
+            )
+    lines += [
+        "",
+        "So a person enrolled on another day and in another language is not refused but asked again more often "
+        "than not: the margin that keeps other people out is the price. Enrol twice, or mount a stronger "
+        "encoder.",
+    ]
+    return "\n".join(lines)
+
+
+def _support(trials: Trials, people: int) -> str:
+    """What the sample sizes cannot say."""
+    pairs = len({tuple(sorted(pair)) for pair in zip(trials.enroller, trials.tester, strict=True)})
+    return (
+        "**What this cannot support.** Trials of one pair of people are not independent: the bounds in brackets "
+        "count them as "
+        f"if they were. {people} people make {pairs} pairs; by the rule of three, no error among that many pairs "
+        "bounds the "
+        f"share of pairs that are confused only below {300 / max(pairs, 1):.2f} % (95 %), so 1 in 10,000 is out of "
+        "reach. One "
+        "person was measured in two sessions. Clones and imitators are attacks, below, not impostors."
+    )
+
+
+def _quality(measured: Sequence[Measured]) -> str:
+    lines = [
+        "Noise of known strength added to quiet recordings (SNR, dB):",
+        "",
+        "| truth | recordings | median error | largest error |",
+        "|---|---|---|---|",
+    ]
+    for truth, count, middle, most in figures.snr_errors(measured):
+        lines.append(f"| {truth:g} | {count} | {middle:+.1f} | {most:.1f} |")
+    lines += ["", "Reverberation read (seconds):", "", "| condition | recordings | median | 95th percentile |"]
+    lines.append("|---|---|---|---|")
+    for name, count, middle, high in figures.rooms(measured):
+        lines.append(f"| {name} | {count} | {middle:.2f} | {high:.2f} |")
+    one, taken, two, noticed = figures.company_figures(measured, quality.MIN_ALIKE)
+    lines += [
+        "",
+        f"Several speakers (9 s, three windows; refused below a cosine of {quality.MIN_ALIKE}): {one} recordings "
+        "of one person, "
+        f"{100 * taken:.1f} % taken for several; {two} of two people in turns (6 s and 3 s), {100 * noticed:.1f} % "
+        "noticed. "
+        "Two people at the same moment are not told apart. The reverberation figure is a blind estimate from "
+        "synthetic rooms.",
+    ]
+    return "\n".join(lines)
+
+
+def _attacks(path: Path | None) -> str:
+    """The table of a JSON file: rows of species, n, accepted, apcer_bound, stopped_by, and a list of notes."""
+    if path is None:
+        return "Not measured in this run (`--attacks FILE` prints figures made beforehand)."
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    lines = ["| species | presentations | APCER % (95 % bound) | stopped by |", "|---|---|---|---|"]
+    for row in stored["species"]:
+        stopped = ", ".join(f"{step} {count}" for step, count in row["stopped_by"].items())
+        share = 100 * row["accepted"] / row["n"] if row["n"] else float("nan")
+        lines.append(f"| {row['species']} | {row['n']} | {share:.1f} ({100 * row['apcer_bound']:.1f}) | {stopped} |")
+    return "\n".join([*lines, "", *stored.get("notes", [])])
+
+
+def det(trials: Trials, standard: np.ndarray) -> str:
+    """Detection error trade-off (Martin et al. 1997): both error rates on normal-deviate axes, as SVG."""
+    low, high = norm.ppf(_TICKS[0] / 2), norm.ppf(_TICKS[-1] * 1.1)
+
+    def place(share: np.ndarray | float) -> np.ndarray:
+        inside = np.clip(norm.ppf(np.clip(share, 1e-6, 1 - 1e-6)), low, high)
+        return np.asarray((inside - low) / (high - low) * (_SIZE - 2 * _EDGE))
+
+    far = _SIZE - _EDGE
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_SIZE + 170} {_SIZE}" '
+        'font-family="sans-serif" font-size="11">',
+        "<title>Detection error trade-off of the speaker check, held-out people</title>",
+        f'<rect width="{_SIZE + 170}" height="{_SIZE}" fill="#fff"/>',
+    ]
+    for tick in _TICKS:
+        at = float(place(tick))
+        x, y = _EDGE + at, far - at
+        parts += [
+            f'<path d="M{x:.1f} {_EDGE}V{far}M{_EDGE} {y:.1f}H{far}" stroke="#ddd" fill="none"/>',
+            f'<text x="{x:.1f}" y="{far + 15}" text-anchor="middle">{100 * tick:g}</text>',
+            f'<text x="{_EDGE - 5}" y="{y + 4:.1f}" text-anchor="end">{100 * tick:g}</text>',
+        ]
+    parts += [
+        f'<text x="{_SIZE / 2}" y="{_SIZE - 12}" text-anchor="middle">false accept, %</text>',
+        f'<text transform="translate(14 {_SIZE / 2}) rotate(-90)" text-anchor="middle">false reject, %</text>',
+    ]
+    for number, (condition, seconds, colour) in enumerate(LINES):
+        accepts, rejects = figures.curve(trials, standard, condition, seconds)
+        points = np.unique(np.round(np.stack([_EDGE + place(accepts), far - place(rejects)], axis=1), 1), axis=0)
+        path = " ".join(f"{x:g},{y:g}" for x, y in points)
+        y = _EDGE + 18 * number
+        parts += [
+            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>',
+            f'<path d="M{far + 15} {y}h18" stroke="{colour}" stroke-width="2"/>',
+            f'<text x="{far + 38}" y="{y + 4}">{condition}, {seconds:g} s</text>',
+        ]
+    return "\n".join([*parts, "</svg>"]) + "\n"

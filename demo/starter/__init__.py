@@ -1,0 +1,1 @@
+"""Makes and judges the engine's starter voice base."""

@@ -1,0 +1,88 @@
+"""Make the starter voice base from nothing but synthesised speech, by one command:
+
+    python -m demo.starter --work FOLDER
+
+Corpus, content encoder and codebook, S1 (text to codes), S2 (codes to sound), in this order; each stage continues from
+what the folder holds, so the command can be stopped and started again at any time. `--only STAGE` runs one of them;
+several `--only corpus` may run at once. The base lies in FOLDER/base; `--install` copies it into the engine.
+The voice `awb` is never trained on; it judges.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from cloning.engine import starter
+from cloning.engine.starter.reading import ReadingRecipe
+from cloning.engine.starter.sounding import SoundingRecipe
+from cloning.engine.training.base import ACOUSTIC_FILE, CONTENT_FILE, SEMANTIC_FILE, load_base
+from cloning.engine.training.recipe import AcousticRecipe
+from demo.starter import shards, stages
+
+STAGES = ("speech", "content", "items", "semantic", "acoustic")
+#: Shards (twenty minutes each) of the whole corpus, and how many of them teach the content encoder and S2.
+SHARDS, CONTENT_SHARDS, ACOUSTIC_SHARDS = 60, 12, 24
+#: Utterances of the shards that are only measured with.
+HELD_OUT = 40
+CONTENT_STEPS = 2400
+#: Share of S2's steps after which critics join.
+CRITICS_FROM = 0.6
+READING = ReadingRecipe()
+SOUNDING = SoundingRecipe(
+    AcousticRecipe(
+        steps=6000, batch=8, batch_frames=1600, learning_rate=6e-4, text_rate=1.0, warm_up=100, final=0.1,
+        betas=(0.8, 0.99),
+    )
+)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="folder for the corpus, the states and the base")
+    parser.add_argument("--only", choices=STAGES, action="append", help="run this stage (may be repeated)")
+    parser.add_argument("--shards", type=int, default=SHARDS, help="of twenty minutes of speech")
+    parser.add_argument("--part", default="0/1", help="i/n: make every n-th shard, beginning with the i-th")
+    parser.add_argument("--steps", type=int, help="of S1 or S2, instead of the recipe's")
+    parser.add_argument(
+        "--critics-from", type=float, default=CRITICS_FROM, help="share of S2's steps without critics; 1: all"
+    )
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--float32", action="store_true", help="for processors without bfloat16 products")
+    parser.add_argument("--install", action="store_true", help="at the end, copy the base into the engine")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.set_flush_denormal(True)
+    place = stages.Place(args.work, args.device, not args.float32)
+    wanted = args.only or STAGES
+    first, _, stride = args.part.partition("/")
+    numbers = range(int(first), args.shards, int(stride))
+    for stage in (s for s in STAGES if s in wanted):
+        if stage in ("speech", "items"):
+            base = load_base(place.base) if stage == "items" else None
+            for kind, number, count in (
+                *((kind, 0, HELD_OUT) for kind in ("held_out", "judge")),
+                *(("train", number, shards.SHARD) for number in numbers),
+            ):
+                shards.make(args.work, kind, number, base, count)
+                stages.say(f"{stage} {kind} {number}")
+        elif stage == "content":
+            stages.train_content(place, CONTENT_STEPS, min(CONTENT_SHARDS, args.shards))
+        elif stage == "semantic":
+            stages.train_semantic(place, replace(READING, steps=args.steps or READING.steps))
+        else:
+            steps = args.steps or SOUNDING.acoustic.steps
+            acoustic = replace(SOUNDING.acoustic, steps=steps, adversarial_from=round(args.critics_from * steps))
+            stages.train_acoustic(place, replace(SOUNDING, acoustic=acoustic), ACOUSTIC_SHARDS)
+    if args.install:
+        for name in (CONTENT_FILE, SEMANTIC_FILE, ACOUSTIC_FILE):
+            shutil.copyfile(place.base / name, Path(starter.__file__).parent / name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""The trainings of a starter base, each continuing from what the folder holds.
+
+FOLDER/speech and items: the corpus in shards. FOLDER/NAME.state: where a training is, with optimiser. FOLDER/base: the
+weights so far, in the files of the engine's starter folder.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import save_file
+from torch import Tensor
+
+from cloning.engine.acoustic.generator import AcousticModel
+from cloning.engine.config import starter as starter_config
+from cloning.engine.semantic.model import Text2Semantic
+from cloning.engine.starter import content
+from cloning.engine.starter.items import TimedItem
+from cloning.engine.starter.reading import ReadingRecipe, ReadingStage
+from cloning.engine.starter.sounding import SoundingRecipe, SoundingStage
+from cloning.engine.training.base import ACOUSTIC_FILE, CONTENT_FILE, SEMANTIC_FILE, load_base
+from cloning.engine.training.loop import Progress, freeze, restore, run, thaw
+from demo.starter import judge, shards
+
+#: Steps between two lines of the log.
+REPORT_EVERY = 25
+#: Utterances that S2 says when it is measured.
+MEASURED_COPIES = 16
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and on what a base is made."""
+
+    work: Path
+    device: str
+    bfloat16: bool
+    #: Seconds between two states on the disk.
+    keep_seconds: float = 360.0
+
+    @property
+    def base(self) -> Path:
+        return self.work / "base"
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{time.strftime('%H:%M:%S', time.gmtime())} {line}\n")
+    sys.stdout.flush()
+
+
+def train_content(place: Place, steps: int, shard_count: int) -> None:
+    """Content encoder and codebook, from the first shards; done when the file is there."""
+    if (place.base / CONTENT_FILE).exists():
+        return
+    config = starter_config()
+    train, held_out, awb = (
+        [u for index in range(count) for u in shards.read_utterances(place.work / f"speech/{kind}-{index:04d}.st")]
+        for kind, count in (("train", shard_count), ("held_out", 1), ("judge", 1))
+    )
+    recipe = content.ContentRecipe(steps=steps, bfloat16=place.bfloat16)
+    encoder = content.train_content(
+        train, config.content, recipe, seed=1, device=place.device,
+        report=lambda step, loss, seconds: say(f"content {step}/{recipe.steps} loss {loss:.3f} {seconds:.0f} s"),
+    )  # fmt: skip
+    book = content.learn_codebook(
+        encoder, train[:1500], codes=config.acoustic.codes, frames_per_code=config.acoustic.frames_per_code, seed=1
+    )
+    facts = {
+        "steps": str(steps),
+        "accuracy_held_out": f"{content.phone_accuracy(encoder, held_out):.3f}",
+        "accuracy_judge": f"{content.phone_accuracy(encoder, awb):.3f}",
+    }
+    say(json.dumps(facts))
+    tensors = {f"content.{name}": value for name, value in encoder.state_dict().items()} | {"codebook": book}
+    write_weights(place.base / CONTENT_FILE, tensors, facts)
+
+
+def train_semantic(place: Place, recipe: ReadingRecipe) -> None:
+    """S1, from the folder's own state, or else the weights in its base, or else random ones."""
+    base = load_base(place.base)
+    encoder = base.build_content()
+    items = shards.read_items(shards.paths(place.work, "train"))
+    tests = shards.read_items(shards.paths(place.work, "held_out"))
+    say(f"{len(items)} utterances, {sum(len(i.codes) for i in items) / 25 / 3600:.1f} h")
+    model = base.build_semantic(1)
+    stage = ReadingStage(model, items, recipe, bfloat16=place.bfloat16, device=place.device)
+
+    def measure() -> dict[str, str]:
+        reader = copy.deepcopy(stage.average.network).cpu()
+        assert isinstance(reader, Text2Semantic)
+        alone, ended = judge.phone_error_of_reading(reader, encoder, base.codebook, tests)
+        behind, _ = judge.phone_error_of_reading(reader, encoder, base.codebook, tests, prompts_for(tests))
+        return {"phone_error": f"{alone:.3f}", "behind_prompt": f"{behind:.3f}", "ended": f"{ended:.2f}"}
+
+    drive(stage, place, SEMANTIC_FILE, measure)
+
+
+def prompts_for(tests: list[TimedItem]) -> list[TimedItem]:
+    """For each test another one as its prompt: of the same speaker where there is one, else of the same voice."""
+
+    def apart(a: TimedItem, b: TimedItem) -> tuple[bool, str]:
+        return (a.speaker.partition("-")[0] != b.speaker.partition("-")[0], b.speaker)
+
+    return [min((t for t in tests if t is not test), key=lambda t, test=test: apart(test, t)) for test in tests]  # type: ignore[misc]
+
+
+def train_acoustic(place: Place, recipe: SoundingRecipe, shard_count: int) -> None:
+    """S2, from the folder's own state, or else the weights in its base, or else random ones."""
+    base = load_base(place.base)
+    encoder = base.build_content()
+    items = shards.read_items(shards.paths(place.work, "train")[:shard_count])
+    tests = shards.read_items(shards.paths(place.work, "held_out"))[:MEASURED_COPIES]
+    stage = SoundingStage(
+        base.build_acoustic(1), items, recipe, base.build_content(), bfloat16=place.bfloat16, device=place.device,
+        seed=1,
+    )  # fmt: skip
+
+    def measure() -> dict[str, str]:
+        reader = copy.deepcopy(stage.average.network).cpu()
+        assert isinstance(reader, AcousticModel)
+        source, copies = judge.phone_error_of_copies(reader, encoder, tests, prompts_for(tests))
+        return {"phone_error_source": f"{source:.3f}", "phone_error_copy": f"{copies:.3f}"}
+
+    drive(stage, place, ACOUSTIC_FILE, measure)
+
+
+def drive(stage: ReadingStage | SoundingStage, place: Place, file: str, measure: Callable[[], dict[str, str]]) -> None:
+    """Run a stage to its end, continuing from its state."""
+    state = place.work / f"{stage.name}.state"
+    start = 0
+    if state.exists():
+        about, tensors = thaw(state.read_bytes())
+        start = about["step"]
+        restore(tensors, stage.modules(), stage.optimisers())
+    recent: list[float] = []
+    began = kept = time.monotonic()
+
+    def write(step: int) -> None:
+        fresh = state.with_suffix(".new")
+        fresh.write_bytes(freeze({"stage": stage.name, "step": step}, stage.modules(), stage.optimisers()))
+        fresh.replace(state)
+        facts = measure()
+        write_weights(
+            place.base / file, stage.average.network.state_dict(), {"steps": str(step), "of": str(stage.steps), **facts}
+        )
+        say(f"{stage.name} kept at step {step} {json.dumps(facts)}")
+
+    def show(progress: Progress) -> None:
+        nonlocal kept
+        recent.append(progress.loss)
+        if progress.step % REPORT_EVERY == 0:
+            pace = (time.monotonic() - began) / (progress.step - start)
+            more = " ".join(f"{name} {value:.3f}" for name, value in stage.parts.items())
+            loss = np.nanmean(recent[-REPORT_EVERY:])
+            say(f"{stage.name} {progress.step}/{progress.steps} loss {loss:.3f} {more} {pace:.2f} s/step")
+        if time.monotonic() - kept > place.keep_seconds:
+            write(progress.step)
+            kept = time.monotonic()
+
+    run(
+        stage, seed=1, start=start, progress=show, most_skipped=50, checkpoint_every=stage.steps, save_at=None,
+        should_stop=None,
+    )  # fmt: skip
+    if start < stage.steps:
+        write(stage.steps)
+
+
+def write_weights(path: Path, tensors: dict[str, Tensor], facts: dict[str, str]) -> None:
+    """In half precision, in one move."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    half = {name: value.detach().cpu().half().contiguous().clone() for name, value in tensors.items()}
+    save_file(half, fresh, metadata=facts)
+    fresh.chmod(0o644)
+    fresh.replace(path)

@@ -1,0 +1,147 @@
+"""The stranger's ears: a clear synthesiser is understood, silence and noise are not made into words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cloning.engine.evaluate import align
+from cloning.engine.evaluate.hearing import RATE, NoRecogniser, Recogniser, at_rate, grammar, recogniser
+from cloning.engine.evaluate.listening import Heard, Listener
+from cloning.engine.evaluate.texts import Item, items
+from demo.flite.speaker import speak
+
+
+@pytest.fixture(scope="module")
+def ears() -> Recogniser:
+    return recogniser("en")
+
+
+def spoken(text: str) -> np.ndarray:
+    return speak(text, voice="awb")[0]
+
+
+@pytest.mark.parametrize(
+    ("how", "text"),
+    [
+        ("matrix", "brian keeps seven old windows"),
+        ("loop", "brian keeps seven old windows"),
+        ("open", "the old man walked slowly to the market to buy bread and apples"),
+    ],
+)
+def test_a_clear_sentence_is_heard_word_for_word(ears: Recogniser, how: str, text: str) -> None:
+    assert " ".join(ears.words(spoken(text), how)) == text
+
+
+def test_the_loop_hears_words_left_out_and_said_twice_and_the_grammar_cannot(ears: Recogniser) -> None:
+    wave = spoken("Peter bought bought two chairs.")
+    steps = align.align(("peter", "bought", "two", "small", "chairs"), ears.words(wave, "loop"), ears.same)
+    assert (align.skipped(steps), align.repeated(steps)) == (1, 1)
+    assert len(ears.words(wave, "matrix")) == 5
+
+
+def test_phones_are_heard_without_words(ears: Recogniser) -> None:
+    item = items("open")[0]
+    heard = ears.phones(spoken(item.text))
+    count = sum(len(ears.pronunciations(word)[0]) for word in item.words)
+    found = align.phone_errors([ears.pronunciations(word) for word in item.words], heard)
+    assert found < 0.5 * count
+    assert align.phone_errors([ears.pronunciations(word) for word in items("open")[3].words], heard) > found
+
+
+@pytest.mark.parametrize("sound", ["silence", "noise"])
+def test_what_is_not_speech_is_not_the_sentence(ears: Recogniser, sound: str) -> None:
+    wave = np.zeros(2 * RATE, np.float32)
+    if sound == "noise":
+        wave = np.random.default_rng(1).normal(0, 0.05, 2 * RATE).astype(np.float32)
+    given = items("matrix")[0].words
+    steps = align.align(given, ears.words(wave, "loop"), ears.same)
+    assert sum(step.kind == "right" for step in steps) <= 1
+
+
+def test_what_was_heard_before_changes_nothing(ears: Recogniser) -> None:
+    wave = spoken("Emma found nine cheap rings.")
+    before = ears.words(wave, "open"), ears.phones(wave)
+    ears.words(0.05 * spoken("Something else entirely, and very quiet."), "open")
+    assert (ears.words(wave, "open"), ears.phones(wave)) == before
+
+
+def test_durations_are_of_each_word_and_none_of_words_that_do_not_fit(ears: Recogniser) -> None:
+    wave = spoken("Emma found nine cheap rings.")
+    seconds = ears.durations(wave, ("emma", "found", "nine", "cheap", "rings"))
+    assert seconds is not None
+    assert len(seconds) == 5
+    assert 0.6 * len(wave) / RATE < sum(seconds) <= len(wave) / RATE
+    assert all(0.05 < one < 1.0 for one in seconds)
+    assert ears.durations(wave, ("emma", "xqzt")) is None
+    assert ears.durations(wave[:800], ("emma", "found", "nine", "cheap", "rings")) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [("red", "read", True), ("lorry", "laurie", True), ("red", "bed", False), ("x'q", "x'q", True)],
+)
+def test_words_are_compared_by_sound(ears: Recogniser, one: str, other: str, alike: bool) -> None:
+    assert ears.same(one, other) is alike
+
+
+def test_the_grammar_holds_every_choice() -> None:
+    assert grammar().count("|") == 5 * 9
+    assert grammar().startswith("#JSGF V1.0;\n")
+
+
+def test_mandarin_has_no_recogniser_and_says_so() -> None:
+    with pytest.raises(NoRecogniser) as refusal:
+        recogniser("zh")
+    assert refusal.value.code == "no_recogniser"
+
+
+def test_sound_of_another_rate_is_brought_to_ours() -> None:
+    assert at_rate(np.zeros(32000, np.float32), 32000).shape == (RATE,)
+
+
+class Counted:
+    """A recogniser that hears every word as "oh" and counts how often it is asked."""
+
+    name = "counted"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def words(self, wave: np.ndarray, how: str) -> tuple[str, ...]:
+        self.asked += 1
+        return ("oh",)
+
+    def phones(self, wave: np.ndarray) -> tuple[str, ...]:
+        return ("OW",)
+
+    def pronunciations(self, word: str) -> tuple[tuple[str, ...], ...]:
+        return (tuple(word.upper()),)
+
+    def same(self, one: str, other: str) -> bool:
+        return one == other
+
+    def durations(self, wave: np.ndarray, words: object) -> tuple[float, ...] | None:
+        return (0.5,)
+
+
+def test_a_listener_remembers_in_this_run_and_in_its_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    kept = tmp_path_factory.mktemp("kept") / "new"
+    item, wave = Item("open-01", "open", "Oh!", "Oh!"), np.ones(10, np.float32)
+    first = Listener(Counted(), kept)
+    heard = first.hear(item, wave)
+    assert first.hear(item, wave) is heard
+    second = Listener(ears := Counted(), kept)
+    assert second.hear(item, wave) == heard
+    assert ears.asked == 0
+    assert second.hear(item, 2 * wave) == heard
+    assert ears.asked == 1
+    assert Heard.from_json(heard.to_json()) == heard
+
+
+def test_a_refused_text_counts_as_all_its_words_missing() -> None:
+    listener = Listener(Counted())
+    item = items("matrix")[0]
+    heard = listener.hear(item, None)
+    assert align.errors(heard.steps) == align.skipped(heard.steps) == heard.forced == 5
+    assert heard.phone_errors == listener.phone_count(item) == sum(map(len, item.words))
