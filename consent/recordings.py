@@ -47,7 +47,7 @@ def create_recording(*, actor: Actor, challenge_id: UUID, language: str, transcr
     if Recording.objects.filter(challenge=challenge).count() >= MAX_RECORDINGS:
         raise TooManyRecordings(f"At most {MAX_RECORDINGS}.")
     return Recording.objects.create(
-        person_id=challenge.person_id, challenge=challenge, language=language, transcript=_checked(transcript)
+        person_id=challenge.person_id, challenge=challenge, language=language, transcript=checked_transcript(transcript)
     )
 
 
@@ -107,7 +107,11 @@ def passed_challenge(*, actor: Actor, challenge_id: UUID) -> Challenge:
     return challenge
 
 
-def _checked(transcript: str) -> str:
+def checked_transcript(transcript: str) -> str:
+    """The transcript in Unicode's composed form, trimmed: 1 to MAX_TRANSCRIPT characters, no control or private ones.
+
+    Raises TranscriptInvalid.
+    """
     text = unicodedata.normalize("NFC", transcript).strip()
     if not text or len(text) > MAX_TRANSCRIPT:
         raise TranscriptInvalid(f"1 to {MAX_TRANSCRIPT} characters.")

@@ -16,7 +16,7 @@ from consent.compact import WITHOUT_BIOMETRICS
 from consent.errors import LanguageUnsupported, TooManyRecordings
 from consent.models import Consent, Recording
 from consent.prompts import LANGUAGES
-from consent.recordings import _checked as checked_transcript
+from consent.recordings import checked_transcript
 from consent.statements import Ground
 from foundation.identity.actors import Actor
 

@@ -149,7 +149,10 @@ class Speaker:
                 continue
             wave = self.sound(decoded.codes, phones, self.generator(index, attempt, SOUND))
             try:
-                check_finite(wave) if self.job.compat else check_audible(wave, self.job.voice.audio.sample_rate)
+                if self.job.compat:
+                    check_finite(wave)
+                else:
+                    check_audible(wave, self.job.voice.audio.sample_rate, phones=phones.numel())
             except SynthesisFailed as error:
                 failure = error
                 continue
