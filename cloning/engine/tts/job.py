@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from cloning.engine.errors import EngineError
+from cloning.engine.errors import EngineError, TextError
+from cloning.engine.synthesis import STARTER_LANGUAGES
 from cloning.engine.tts.references import Listener, References, content_of
 from cloning.engine.tts.request import TtsRequest
 from cloning.engine.tts.sentences import Prosody, Reader, Sentence, all_overrides, joined_bert
@@ -74,9 +75,12 @@ def prepare(
     prosody: Prosody | None,
     polyphones: Polyphones | None = None,
 ) -> Job:
-    """Reads text and references. Raises TextError, ReferenceRefused, CheckpointError (a model that is not mounted) and
-    EngineError `no_reference`, `no_listener`."""
+    """Reads text and references. Raises TextError (`unsupported_language` too, for a language that a starter voice has
+    never heard: its symbol table knows it, and it would babble), ReferenceRefused, CheckpointError (a model that is not
+    mounted) and EngineError `no_reference`, `no_listener`."""
     compat = request.compat == "upstream"
+    if voice.version == "starter" and request.text_lang.lower() not in STARTER_LANGUAGES:
+        raise TextError("unsupported_language", f"this voice speaks {', '.join(sorted(STARTER_LANGUAGES))} only")
     overrides = all_overrides(voice.manner.overrides, request.overrides, voice.table)
     reader = Reader(
         table=voice.table,

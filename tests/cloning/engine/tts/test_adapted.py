@@ -14,7 +14,7 @@ import torch
 from cloning.engine import lowrank
 from cloning.engine.acoustic.adapted import adaptable
 from cloning.engine.config import tiny
-from cloning.engine.errors import VoiceFileError
+from cloning.engine.errors import TextError, VoiceFileError
 from cloning.engine.reference import Reference
 from cloning.engine.semantic.sampling import Sampling, Utterance, decode_batch
 from cloning.engine.tts.engine import Engine
@@ -173,3 +173,10 @@ def test_without_its_base_a_voice_is_refused_and_nothing_stays(
         assert refusal.value.code == code
     assert engine.report().total_bytes == 0
     assert engine.report().own_bytes == {}
+
+
+@pytest.mark.parametrize(("text", "language"), [("你好", "zh"), ("Hello.", "auto"), ("こんにちは", "all_ja")])
+def test_a_starter_voice_refuses_a_language_it_never_heard(sources: list[VoiceFile], text: str, language: str) -> None:
+    with pytest.raises(TextError) as refusal:
+        Engine().speak(sources[0], TtsRequest(text=text, text_lang=language, seed=5))
+    assert refusal.value.code == "unsupported_language"
