@@ -20,6 +20,8 @@ if PRODUCTION and REHEARSAL:
 VOUCH_VAR = Path(env.text("VOUCH_VAR", str(Path.cwd() / "var"))).resolve()
 VOUCH_KEYS = Path(env.text("VOUCH_KEYS", str(VOUCH_VAR / "keys"))).resolve()
 VOUCH_STORAGE = Path(env.text("VOUCH_STORAGE", str(VOUCH_VAR / "storage"))).resolve()
+# Key material has a place of its own, which ordinary backups leave out (docs/vault.md).
+VOUCH_KEYSTORE = Path(env.text("VOUCH_KEYSTORE", str(VOUCH_VAR / "keystore"))).resolve()
 
 # -- Django -----------------------------------------------------------------------------------------------------------
 SECRET_KEY = env.secret("VOUCH_SECRET_KEY")
@@ -187,7 +189,7 @@ CELERY_BEAT_SCHEDULE = {
     "tidy-consents": {"task": "consent.tidy", "schedule": VOUCH_SWEEP_SECONDS},
     "checkpoint-log": {"task": "audit.checkpoint", "schedule": VOUCH_CHECKPOINT_SECONDS},
     "recover-jobs": {"task": "cloning.recover_jobs", "schedule": VOUCH_RECOVER_SECONDS},
-    "delete-dead-files": {"task": "vault.delete_dead_files", "schedule": 300},
+    "finish-destruction": {"task": "vault.finish_destruction", "schedule": VOUCH_SWEEP_SECONDS},
 }
 
 LOGGING = {

@@ -217,7 +217,7 @@ def test_the_end_of_a_consent_ends_jobs_voices_and_outputs_and_says_so(person, o
     assert granted.characters_reserved == 0
     voice.refresh_from_db()
     voice.key.refresh_from_db()
-    assert (voice.state, voice.key.wrapped) == ("destroyed", None)
+    assert (voice.state, voice.key.state) == ("destroyed", "destroyed")
     log = kinds()
     assert log.count("output.failed") == 5
     assert log[-1] == "voice.destroyed"

@@ -211,7 +211,7 @@ def test_a_consent_past_its_term_is_not_in_force_and_the_sweep_ends_it(person: A
     assert services.expire_consents() == 0
     given.refresh_from_db()
     assert given.state == "expired"
-    assert given.template_key.wrapped is None
+    assert given.template_key.state == "destroyed"
     with pytest.raises(PastDeadline):
         vault.read(sealed_object=given.template, actor=SYSTEM)
 
@@ -263,7 +263,7 @@ def test_the_template_of_who_never_consents_dies_with_the_recording(person: Any)
         custody.read(item=challenge.template, actor=SYSTEM)
     custody.sweep()
     challenge.template.refresh_from_db()
-    assert (challenge.template.state, challenge.template.key.wrapped) == ("destroyed", None)
+    assert (challenge.template.state, challenge.template.key.state) == ("destroyed", "destroyed")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -95,7 +95,7 @@ def test_too_much_is_cut_at_the_bound_and_nothing_is_kept() -> None:
     assert served <= 120_000
     item = CustodyItem.objects.get()
     assert (item.state, item.destroyed_reason) == ("destroyed", "not_received")
-    assert VaultKey.objects.get().wrapped is None
+    assert VaultKey.objects.get().state == "destroyed"
     assert not SealedObject.objects.exists()
     assert len(files()) == before
 
@@ -174,7 +174,7 @@ def test_the_sweep_ends_what_is_due_and_nothing_else_and_may_run_twice() -> None
     assert custody.read(item=later, actor=SYSTEM) == SOUND
     due.refresh_from_db()
     assert due.destroyed_reason == "deadline"
-    assert VaultKey.objects.get(id=due.key_id).wrapped is None
+    assert VaultKey.objects.get(id=due.key_id).state == "destroyed"
     assert Leaf.objects.filter(kind="custody.destroyed").count() == 2
 
 

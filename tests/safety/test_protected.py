@@ -125,7 +125,7 @@ def test_the_end_of_a_consent_destroys_its_search_template(person):
     assert unenrol(consent_ref=str(uuid.uuid4()), reason="unknown", actor=SYSTEM) is None
     assert search(embedding=voice(1)) == []
     made.refresh_from_db()
-    assert (made.state, made.template.key.wrapped) == ("removed", None)
+    assert (made.state, made.template.key.state) == ("removed", "destroyed")
     with pytest.raises(KeyDestroyed):
         vault.read(sealed_object=made.template, actor=SYSTEM)
 

@@ -37,6 +37,7 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         # Vault
         "key.created": _event(key_kind=str),
         "key.destroyed": _event(key_kind=str, reason=str),
+        "key.erased": _event(key_kind=str, epoch_before=int, epoch_after=int, erased_at=str),
         "clearance.issued": _event(),
         "clearance.refused": _event(),
         "clearance.used": _event(clearance=str, purpose=str, consent=str),

@@ -1,6 +1,6 @@
 """What the vault refuses."""
 
-from foundation.errors import Gone, NotAllowed, VouchError
+from foundation.errors import Gone, NotAllowed, Unavailable, VouchError
 
 
 class PastDeadline(Gone):
@@ -61,3 +61,31 @@ class ClearanceMismatch(NotAllowed):
     """The clearance is for another purpose, voice or content."""
 
     code = "clearance_mismatch"
+
+
+class KeyMissing(Gone):
+    """The key store has no such key: it was lost, or the store is not the one that belongs to this database."""
+
+    code = "key_missing"
+    advice = "Look whether VOUCH_KEYSTORE is the right folder and mounted (docs/vault.md)."
+
+
+class KeyStoreRestored(Unavailable):
+    """The key store was put back to an earlier state: keys in it had been destroyed since."""
+
+    code = "keystore_restored"
+    advice = "Run `manage.py keystore reconcile`: it erases the destroyed keys again (docs/vault.md)."
+
+
+class StorageFull(Unavailable):
+    """There is no room left where the vault keeps its files; nothing was kept of this."""
+
+    code = "storage_full"
+    advice = "Try again later; the operator has to make room."
+
+
+class StorageDown(Unavailable):
+    """The place where the vault keeps its files does not answer; nothing was kept of this."""
+
+    code = "storage_down"
+    advice = "Try again later."

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from django.db import transaction
 
 from foundation.clock import now
-from foundation.vault import envelope, keyring, storage
+from foundation.vault import envelope, erasing, keyring, keystore, storage
 from foundation.vault.errors import KeyDestroyed, PastDeadline, Tampered
 from foundation.vault.models import KeyState, SealedObject, VaultKey
 
@@ -21,9 +21,9 @@ def seal(
     sealed = SealedObject(kind=kind, owner_ref=owner_ref, not_after=not_after)
     sealed.location = storage.location_of(sealed.id)
     plain = _Counted([data] if isinstance(data, bytes) else data)
-    written = storage.current().write(
-        sealed.location, envelope.seal(_data_key(key.id), plain, bound_to=_object_context(sealed))
-    )
+    data_key = envelope.new_data_key()
+    sealed.data_key = envelope.wrap(_material(key.id), data_key, bound_to=_data_key_context(sealed))
+    written = storage.current().write(sealed.location, envelope.seal(data_key, plain, bound_to=_object_context(sealed)))
     sealed.size, sealed.ciphertext_sha256 = plain.size, written.sha256
     try:
         with transaction.atomic():
@@ -43,14 +43,16 @@ def unseal(sealed_object: SealedObject) -> Iterator[bytes]:
     # The record as it is now: the caller's copy may be old, and a deadline must not be talked out of a copy.
     found = SealedObject.objects.get(id=sealed_object.id)
     _refuse_late(found)
-    data_key = _data_key(found.key_id)
+    data_key = _data_key(found)
     pieces = envelope.unseal(data_key, storage.current().read(found.location), bound_to=_object_context(found))
     return _until_deadline(found, pieces)
 
 
-def new_wrapped_key(key: VaultKey) -> bytes:
-    """Fresh key material for an (unsaved) key record, wrapped and bound to its id, kind and owner."""
-    return keyring.current().wrap(envelope.new_data_key(), bound_to=_key_context(key))
+def make_key(key: VaultKey) -> None:
+    """Puts fresh material for an (unsaved) key record into the key store, wrapped, bound to its id, kind and owner."""
+    store = keystore.current()
+    with store.writing():
+        store.put(key.id, keyring.current().wrap(envelope.new_data_key(), bound_to=_key_context(key)))
 
 
 def _until_deadline(found: SealedObject, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -67,18 +69,34 @@ def _refuse_late(found: SealedObject) -> None:
         raise PastDeadline
 
 
-def _data_key(key_id: uuid.UUID) -> bytes:
-    key = VaultKey.objects.get(id=key_id)
-    if key.state != KeyState.ACTIVE or key.wrapped is None:
-        raise KeyDestroyed
+def _data_key(sealed: SealedObject) -> bytes:
+    material = _material(sealed.key_id)
+    if sealed.data_key is None:
+        return material
     try:
-        return keyring.current().unwrap(bytes(key.wrapped), bound_to=_key_context(key))
+        return envelope.unwrap(material, bytes(sealed.data_key), bound_to=_data_key_context(sealed))
+    except envelope.BrokenSeal as error:
+        raise Tampered(f"Object {sealed.id}: its data key does not open.") from error
+
+
+def _material(key_id: uuid.UUID) -> bytes:
+    key = VaultKey.objects.get(id=key_id)
+    if key.state != KeyState.ACTIVE:
+        raise KeyDestroyed
+    erasing.refuse_restored()
+    wrapped = keystore.current().get(key.id)
+    try:
+        return keyring.current().unwrap(wrapped, bound_to=_key_context(key))
     except envelope.BrokenSeal as error:
         raise Tampered(f"Key {key.id}: {error}.") from error
 
 
 def _key_context(key: VaultKey) -> bytes:
     return envelope.context("key", str(key.id), key.kind, key.owner_ref)
+
+
+def _data_key_context(sealed: SealedObject) -> bytes:
+    return envelope.context("data key", str(sealed.id), sealed.kind, sealed.owner_ref)
 
 
 def _object_context(sealed: SealedObject) -> bytes:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from foundation.vault import files
 from foundation.vault.errors import ObjectMissing, VaultMisuse
 
 READ_SIZE = 64 * 1024
@@ -20,10 +21,21 @@ _LOCATION = re.compile(r"[0-9a-f]{2}/[0-9a-f]{32}\.sealed")
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What came to lie on disk: bytes of ciphertext and their SHA-256 (hex)."""
+    """What came to lie in storage: bytes of ciphertext and their SHA-256 (hex)."""
 
     size: int
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What storage shows at a location: is there a file (else 404), and how many versions of it lie there in all.
+
+    ``versions`` counts everything that still holds bytes: the file, older versions, unfinished uploads.
+    """
+
+    present: bool
+    versions: int
 
 
 class FileStorage:
@@ -33,44 +45,60 @@ class FileStorage:
         self.folder = folder
 
     def write(self, location: str, pieces: Iterable[bytes]) -> Written:
-        """Writes a new file: on disk before it has its name. If ``pieces`` raises, nothing is left behind."""
+        """Writes a new file: on disk before it has its name. If ``pieces`` raises, nothing is left behind.
+
+        Raises StorageFull, StorageDown, and what ``pieces`` raises.
+        """
         path = self._path(location)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.with_suffix(".draft")
         digest, size = hashlib.sha256(), 0
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with files.disk_errors():
+            handle = files.create(draft)
         try:
-            with os.fdopen(handle, "wb") as file:
-                for piece in pieces:
-                    file.write(piece)
-                    digest.update(piece)
-                    size += len(piece)
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(draft, path)
+            for piece in pieces:
+                with files.disk_errors():
+                    _write_all(handle, piece)
+                digest.update(piece)
+                size += len(piece)
+            with files.disk_errors():
+                os.fsync(handle)
+                os.rename(draft, path)
+                files.sync_folder(path.parent)
         except BaseException:
             draft.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        finally:
+            os.close(handle)
         return Written(size=size, sha256=digest.hexdigest())
 
     def read(self, location: str) -> Iterator[bytes]:
-        """The file's bytes in pieces. The file is opened at the call. Raises ObjectMissing."""
-        try:
-            handle = os.open(self._path(location), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except FileNotFoundError as error:
-            raise ObjectMissing from error
+        """The file's bytes in pieces. The file is opened at the call. Raises ObjectMissing, StorageDown."""
+        with files.disk_errors():
+            try:
+                handle = os.open(self._path(location), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except FileNotFoundError as error:
+                raise ObjectMissing from error
         return _pieces(handle)
 
     def delete(self, location: str) -> None:
-        """Removes the file, also when it is already gone."""
+        """Removes the file and a draft of it, also when they are already gone. Raises StorageDown."""
         path = self._path(location)
-        path.unlink(missing_ok=True)
-        if path.parent.is_dir():
-            _sync_folder(path.parent)
+        with files.disk_errors():
+            path.unlink(missing_ok=True)
+            path.with_suffix(".draft").unlink(missing_ok=True)
+            if path.parent.is_dir():
+                files.sync_folder(path.parent)
+
+    def probe(self, location: str) -> Probe:
+        """What lies there now. Raises StorageDown."""
+        path = self._path(location)
+        with files.disk_errors():
+            found = [each for each in (path, path.with_suffix(".draft")) if os.path.lexists(each)]
+        return Probe(present=path in found, versions=len(found))
 
     def exists(self, location: str) -> bool:
-        return self._path(location).exists()
+        return self.probe(location).present
 
     def _path(self, location: str) -> Path:
         if not _LOCATION.fullmatch(location):
@@ -88,16 +116,19 @@ def current() -> FileStorage:
     return FileStorage(settings.VOUCH_STORAGE)
 
 
+def _write_all(handle: int, piece: bytes) -> None:
+    rest = memoryview(piece)
+    while rest:
+        rest = rest[os.write(handle, rest) :]
+
+
 def _pieces(handle: int) -> Iterator[bytes]:
-    with os.fdopen(handle, "rb") as file:
-        while piece := file.read(READ_SIZE):
-            yield piece
-
-
-def _sync_folder(folder: Path) -> None:
-    """A new or removed name survives a power cut only when its folder is on disk too."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(handle)
+        while True:
+            with files.disk_errors():
+                piece = os.read(handle, READ_SIZE)
+            if not piece:
+                return
+            yield piece
     finally:
         os.close(handle)

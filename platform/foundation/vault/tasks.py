@@ -2,10 +2,10 @@
 
 from celery import shared_task
 
-from foundation.vault import services
+from foundation.vault import erasing
 
 
-@shared_task(name="vault.delete_dead_files", acks_late=True)
-def delete_dead_files() -> int:
-    """Deletes files of destroyed keys that a crash or a disk error left behind."""
-    return services.delete_dead_files()
+@shared_task(name="vault.finish_destruction", acks_late=True)
+def finish_destruction() -> None:
+    """Erases keys and deletes files of destroyed keys that a crash or a disk error left behind."""
+    erasing.finish()

@@ -15,7 +15,7 @@ from django.db import DatabaseError, connection, transaction
 from foundation import clock, keys
 from foundation.audit.models import Leaf
 from foundation.identity.actors import Actor
-from foundation.vault import clearance, services
+from foundation.vault import clearance, envelope, erasing, keystore, objects, services
 from foundation.vault.errors import (
     ClearanceExpired,
     ClearanceInvalid,
@@ -116,13 +116,37 @@ def test_a_record_changed_in_the_database_opens_nothing(key: VaultKey, field: st
         read(sealed)
 
 
-@pytest.mark.parametrize("field", ["kind", "owner_ref", "wrapped"])
+@pytest.mark.parametrize("field", ["kind", "owner_ref"])
 def test_a_key_changed_in_the_database_opens_nothing(key: VaultKey, field: str) -> None:
     sealed = put(key)
-    other = services.create_key(kind="training", owner_ref="person:2", actor=ACTOR)
-    VaultKey.objects.filter(id=key.id).update(**{field: getattr(other, field) if field == "wrapped" else "other"})
+    VaultKey.objects.filter(id=key.id).update(**{field: "other"})
     with pytest.raises(Tampered):
         read(sealed)
+
+
+def test_keys_swapped_in_the_store_or_the_record_open_nothing(key: VaultKey) -> None:
+    one, two = put(key, b"first"), put(key, b"other")
+    stranger = services.create_key(kind="training", owner_ref="person:1", actor=ACTOR)
+    SealedObject.objects.filter(id=one.id).update(data_key=SealedObject.objects.get(id=two.id).data_key)
+    with pytest.raises(Tampered):
+        read(one)
+    SealedObject.objects.filter(id=one.id).update(data_key=None)
+    with pytest.raises(Tampered):
+        read(one)
+    store = keystore.current()
+    with store.alone():
+        store.replace(key.id, store.get(stranger.id))
+    with pytest.raises(Tampered):
+        read(two)
+
+
+def test_what_was_sealed_before_there_were_data_keys_still_opens(key: VaultKey) -> None:
+    sealed = put(key)
+    material = objects._material(key.id)
+    old = b"".join(envelope.seal(material, [b"old"], bound_to=objects._object_context(sealed)))
+    path_of(sealed).write_bytes(old)
+    SealedObject.objects.filter(id=sealed.id).update(data_key=None)
+    assert read(sealed) == b"old"
 
 
 def test_swapped_and_damaged_and_lost_files_are_noticed(key: VaultKey) -> None:
@@ -144,12 +168,17 @@ def test_swapped_and_damaged_and_lost_files_are_noticed(key: VaultKey) -> None:
 
 def test_a_destroyed_key_takes_everything_with_it(key: VaultKey, django_capture_on_commit_callbacks: Any) -> None:
     sealed, other = put(key), put(services.create_key(kind="training", owner_ref="person:1", actor=ACTOR))
+    before = keystore.epoch()
     with django_capture_on_commit_callbacks(execute=True):
         services.destroy_key(key=key, reason="deadline", actor=ACTOR)
         services.destroy_key(key=key, reason="again", actor=ACTOR)
     stored = VaultKey.objects.get(id=key.id)
-    assert (stored.wrapped, stored.state, stored.destroyed_reason) == (None, "destroyed", "deadline")
+    assert (stored.state, stored.destroyed_reason) == ("destroyed", "deadline")
     assert key.state == "destroyed"
+    assert not keystore.current().holds(key.id)
+    assert (stored.epoch_before, stored.epoch_after) == (before, before + 1)
+    assert keystore.epoch() == before + 1
+    assert kinds().count("key.erased") == 1
     assert kinds().count("key.destroyed") == 1
     assert not path_of(sealed).exists()
     assert SealedObject.objects.get(id=sealed.id).file_deleted_at is not None
@@ -165,9 +194,10 @@ def test_ciphertext_that_outlives_its_key_is_unreadable_and_swept(key: VaultKey)
     assert path_of(sealed).exists(), "the transaction of a test never commits, as after a crash"
     with pytest.raises(KeyDestroyed):
         read(sealed)
-    assert services.delete_dead_files() == 1
-    assert services.delete_dead_files() == 0
+    assert erasing.finish() == (1, 1)
+    assert erasing.finish() == (0, 0)
     assert not path_of(sealed).exists()
+    assert not keystore.current().holds(key.id)
 
 
 def test_a_key_destroyed_while_the_stream_comes_in_keeps_no_file(key: VaultKey) -> None:
@@ -182,14 +212,14 @@ def test_a_key_destroyed_while_the_stream_comes_in_keeps_no_file(key: VaultKey) 
     assert all_files() == before
 
 
-def test_the_database_never_gives_a_destroyed_key_material_again(key: VaultKey) -> None:
-    material = bytes(key.wrapped or b"")
+def test_the_database_takes_no_destroyed_key_back(key: VaultKey) -> None:
     services.destroy_key(key=key, reason="test", actor=ACTOR)
-    with pytest.raises(DatabaseError, match="stays destroyed"), transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE vault_vaultkey SET state = 'active', destroyed_at = NULL, wrapped = %s WHERE id = %s",
-            [material, key.id],
-        )
+    revive = "UPDATE vault_vaultkey SET state = 'active', destroyed_at = NULL WHERE id = %s"
+    forget = "UPDATE vault_vaultkey SET erased_at = NULL, epoch_before = NULL, epoch_after = NULL WHERE id = %s"
+    for statement in (revive, forget):
+        with pytest.raises(DatabaseError, match="stays destroyed"), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement, [key.id])
+        erasing.finish()
 
 
 def test_the_log_shows_keys_coming_and_going_and_no_material(key: VaultKey) -> None:

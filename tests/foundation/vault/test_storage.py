@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from foundation.vault.errors import ObjectMissing, VaultMisuse
-from foundation.vault.storage import FileStorage, location_of
+from foundation.vault.storage import FileStorage, Probe, location_of
 
 
 @pytest.fixture
@@ -50,6 +50,18 @@ def test_deleting_twice_is_fine_and_reading_afterwards_is_refused(store: FileSto
     "location", ["../../etc/passwd", "/etc/passwd", "ab/" + "g" * 32 + ".sealed", "", "ab", "a\x00"]
 )
 def test_only_our_own_names_reach_the_file_system(store: FileStorage, location: str) -> None:
-    for act in (store.read, store.delete, store.exists):
+    for act in (store.read, store.delete, store.exists, store.probe):
         with pytest.raises(VaultMisuse):
             act(location)
+
+
+def test_a_probe_tells_what_lies_there(store: FileStorage) -> None:
+    location = location_of(uuid4())
+    assert store.probe(location) == Probe(present=False, versions=0)
+    store.write(location, [b"x"])
+    assert store.probe(location) == Probe(present=True, versions=1)
+    path = store.folder / location
+    path.with_suffix(".draft").write_bytes(b"of a writer that was killed")
+    assert store.probe(location) == Probe(present=True, versions=2)
+    store.delete(location)
+    assert store.probe(location) == Probe(present=False, versions=0)

@@ -102,7 +102,7 @@ def test_withdrawing_cancels_jobs_and_destroys_voices_in_the_same_act(person: An
     assert "job.cancelled" in whats
     voice.refresh_from_db()
     assert voice.state == "destroyed"
-    assert voice.key.wrapped is None
+    assert voice.key.state == "destroyed"
 
 
 def test_consent_texts_are_public_and_hashed(db: None, api: Any) -> None:

@@ -1,0 +1,97 @@
+"""After a key is destroyed: its material leaves the key store, its ciphertext leaves storage. Safe to run twice.
+
+``services.destroy_key`` decides, in a transaction; what is here follows the commit and can be taken up again by the
+task ``vault.finish_destruction`` after a crash or a disk error.
+"""
+
+import uuid
+from collections.abc import Iterator
+
+from django.db import transaction
+from django.db.models import Max
+
+from foundation.audit import log
+from foundation.clock import now
+from foundation.identity.actors import Actor
+from foundation.vault import keystore, marks, storage
+from foundation.vault.errors import KeyStoreRestored
+from foundation.vault.models import KeyState, SealedObject, VaultKey
+
+ACTOR = Actor.system("vault.erase")
+
+
+def finish(*, key_id: uuid.UUID | None = None) -> tuple[int, int]:
+    """Erases destroyed keys (one, or all) and deletes their files. Returns how many of each.
+
+    Raises KeyStoreRestored, keys.KeyTrouble, StorageDown, StorageFull.
+    """
+    return erase_keys(key_id=key_id), delete_dead_files(key_id=key_id)
+
+
+def erase_keys(*, key_id: uuid.UUID | None = None) -> int:
+    """Takes the material of destroyed keys (of one, or of all) out of the key store and logs the epochs."""
+    waiting = VaultKey.objects.filter(state=KeyState.DESTROYED, erased_at=None)
+    if key_id is not None:
+        waiting = waiting.filter(id=key_id)
+    ids = list(waiting.values_list("id", flat=True))
+    if ids:
+        # Before the store moves on: an erasure would otherwise hide that it had been put back.
+        refuse_restored()
+    return sum(_erase(each) for each in ids)
+
+
+def refuse_restored() -> None:
+    """Raises KeyStoreRestored when somebody knows a later epoch than the key store does."""
+    if keystore.epoch() < known_epoch():
+        raise KeyStoreRestored
+
+
+def known_epoch() -> int:
+    """The latest key-store epoch that the database or the mark outside it has seen."""
+    latest = VaultKey.objects.aggregate(latest=Max("epoch_after"))["latest"] or 0
+    return max(latest, marks.read("keystore-epoch"))
+
+
+def strays() -> Iterator[uuid.UUID]:
+    """Keys that have material in the key store although they were erased or no record knows them.
+
+    A key that was destroyed this moment and waits for its erasure is none; one of a transaction that is still open, or
+    was rolled back, looks like one.
+    """
+    held = set(keystore.current().ids())
+    yield from sorted(held - set(VaultKey.objects.filter(erased_at=None).values_list("id", flat=True)))
+
+
+def delete_dead_files(*, key_id: uuid.UUID | None = None) -> int:
+    """Deletes the files of destroyed keys (of one, or of all) and returns how many."""
+    dead = SealedObject.objects.filter(key__state=KeyState.DESTROYED, file_deleted_at=None)
+    if key_id is not None:
+        dead = dead.filter(key_id=key_id)
+    count = 0
+    for object_id, location in dead.values_list("id", "location"):
+        storage.current().delete(location)
+        count += SealedObject.objects.filter(id=object_id, file_deleted_at=None).update(file_deleted_at=now())
+    return count
+
+
+def _erase(key_id: uuid.UUID) -> bool:
+    erasure = keystore.current().erase(key_id)
+    marks.raise_to("keystore-epoch", erasure.after)
+    with transaction.atomic():
+        key = VaultKey.objects.select_for_update().get(id=key_id)
+        if key.erased_at is not None:
+            return False
+        key.erased_at, key.epoch_before, key.epoch_after = erasure.at, erasure.before, erasure.after
+        key.save(update_fields=["erased_at", "epoch_before", "epoch_after"])
+        log.append(
+            kind="key.erased",
+            subject=f"key:{key.id}",
+            actor=ACTOR,
+            data={
+                "key_kind": key.kind,
+                "epoch_before": erasure.before,
+                "epoch_after": erasure.after,
+                "erased_at": erasure.at.isoformat(timespec="microseconds"),
+            },
+        )
+    return True
