@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cloning.engine.acoustic.generator import AcousticModel
-from cloning.engine.acoustic.hifigan import FINAL_SLOPE, SLOPE, Decoder, ResBlock1, ResBlock2
+from cloning.engine.acoustic.hifigan import FINAL_SLOPE, SLOPE, ResBlock1, ResBlock2, Upsampler
 from cloning.engine.acoustic.int8 import Int8Conv, check_available
 from cloning.engine.acoustic.layers import NormedConv, NormedTransposedConv, fold_weight_norm
 from cloning.engine.errors import EngineError
@@ -202,9 +202,9 @@ class FastStage(nn.Module):
 
 
 class FastDecoder(nn.Module):
-    """`hifigan.Decoder` for inference: B x latent x F, style B x style x 1 -> wave B x 1 x N float32, -1..1."""
+    """`hifigan.Upsampler` for inference: the same inputs -> wave B x 1 x N float32, -1..1."""
 
-    def __init__(self, source: Decoder, precision: Precision) -> None:
+    def __init__(self, source: Upsampler, precision: Precision) -> None:
         super().__init__()
         self.precision = precision
         self.dtype = DTYPES[precision]
@@ -216,11 +216,13 @@ class FastDecoder(nn.Module):
             FastStage(up, blocks[stage * width : (stage + 1) * width], precision)  # type: ignore[arg-type]
             for stage, up in enumerate(source.ups)
         )
-        self.conv_post = FastConv(source.conv_post.weight, None, torch.float32)
+        self.conv_post = FastConv(source.conv_post.weight, source.conv_post.bias, torch.float32)
 
     def official_names(self) -> Iterator[tuple[str, nn.Module]]:
-        """Every layer under the name that it has in `hifigan.Decoder`."""
-        yield from (("conv_pre", self.conv_pre), ("cond", self.cond), ("conv_post", self.conv_post))
+        """Every layer under the name that it has in `hifigan.Upsampler`."""
+        yield from (("conv_pre", self.conv_pre), ("conv_post", self.conv_post))
+        if self.cond is not None:
+            yield "cond", self.cond
         for number, stage in enumerate(self.stages):
             assert isinstance(stage, FastStage)
             yield f"ups.{number}", stage.up
@@ -233,9 +235,11 @@ class FastDecoder(nn.Module):
                         (f"resblocks.{place}.{row}.{residual}", conv) for row, conv in zip(rows, convs, strict=True)
                     )
 
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        x = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
-        x = self.conv_pre(x).add_(self.cond(style).unsqueeze(2)).to(self.dtype)
+    def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:
+        x = self.conv_pre(x.unsqueeze(2).contiguous(memory_format=torch.channels_last))
+        if self.cond is not None:
+            x = x.add_(self.cond(style).unsqueeze(2))
+        x = x.to(self.dtype)
         for stage in self.stages:
             x = stage(x)
         x = self.conv_post(F.leaky_relu_(x, FINAL_SLOPE).float())

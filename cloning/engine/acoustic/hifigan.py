@@ -1,9 +1,12 @@
-"""`dec`: the HiFi-GAN generator (Kong et al. 2020) that turns latent frames into a wave.
+"""The HiFi-GAN generator (Kong et al. 2020): latent frames into a wave in S2 (`dec`), mels into a wave for v4.
 
 Each stage: leaky ReLU, transposed convolution, then the mean of residual blocks with different kernels.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -51,27 +54,44 @@ class ResBlock2(nn.Module):
         return x
 
 
-class Decoder(nn.Module):
-    """B x latent x F, style B x style x 1 -> wave B x 1 x (F * hop), -1..1."""
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Widths in channels. `condition` 0: nothing is added after the first convolution."""
 
-    def __init__(self, config: AcousticConfig) -> None:
+    inputs: int
+    initial: int
+    rates: tuple[int, ...]
+    kernels: tuple[int, ...]
+    block_kernels: tuple[int, ...]
+    dilations: tuple[tuple[int, ...], ...]
+    resblock: Literal["1", "2"] = "1"
+    condition: int = 0
+    final_bias: bool = False
+
+
+class Upsampler(nn.Module):
+    """B x inputs x F, condition B x condition x 1 where there is one -> wave B x 1 x (F * product of rates), -1..1."""
+
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        block = ResBlock1 if config.resblock == "1" else ResBlock2
-        self.kernels = len(config.resblock_kernels)
-        channels = config.upsample_initial
-        self.conv_pre = nn.Conv1d(config.latent, channels, 7, padding=3)
-        self.cond = nn.Conv1d(config.style, channels, 1)
+        block = ResBlock1 if shape.resblock == "1" else ResBlock2
+        self.kernels = len(shape.block_kernels)
+        channels = shape.initial
+        self.conv_pre = nn.Conv1d(shape.inputs, channels, 7, padding=3)
+        self.cond = nn.Conv1d(shape.condition, channels, 1) if shape.condition else None
         self.ups = nn.ModuleList()
         self.resblocks = nn.ModuleList()
-        for rate, kernel in zip(config.upsample_rates, config.upsample_kernels, strict=True):
+        for rate, kernel in zip(shape.rates, shape.kernels, strict=True):
             self.ups.append(NormedTransposedConv(channels, channels // 2, kernel, rate, deviation=DEVIATION))
             channels //= 2
-            for size, dilations in zip(config.resblock_kernels, config.resblock_dilations, strict=True):
+            for size, dilations in zip(shape.block_kernels, shape.dilations, strict=True):
                 self.resblocks.append(block(channels, size, dilations))
-        self.conv_post = nn.Conv1d(channels, 1, 7, padding=3, bias=False)
+        self.conv_post = nn.Conv1d(channels, 1, 7, padding=3, bias=shape.final_bias)
 
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        x = self.conv_pre(x) + self.cond(style)
+    def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:
+        x = self.conv_pre(x)
+        if self.cond is not None:
+            x = x + self.cond(style)
         blocks = list(self.resblocks)
         for stage, up in enumerate(self.ups):
             x = up(F.leaky_relu(x, SLOPE))
@@ -81,3 +101,21 @@ class Decoder(nn.Module):
                 total = total + block(x)
             x = total / self.kernels
         return torch.tanh(self.conv_post(F.leaky_relu(x, FINAL_SLOPE)))
+
+
+class Decoder(Upsampler):
+    """S2's own: B x latent x F, style B x style x 1 -> wave B x 1 x (F * hop), -1..1."""
+
+    def __init__(self, config: AcousticConfig) -> None:
+        super().__init__(
+            Shape(
+                inputs=config.latent,
+                initial=config.upsample_initial,
+                rates=config.upsample_rates,
+                kernels=config.upsample_kernels,
+                block_kernels=config.resblock_kernels,
+                dilations=config.resblock_dilations,
+                resblock=config.resblock,
+                condition=config.style,
+            )
+        )

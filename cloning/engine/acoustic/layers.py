@@ -38,7 +38,7 @@ class _Normed(nn.Module):
     Official files store the pair. `fold` replaces it by the one plain `weight` they stand for.
     """
 
-    def __init__(self, weight: Tensor, bias: int) -> None:
+    def __init__(self, weight: Tensor, bias: int | None) -> None:
         super().__init__()
         self.weight: Tensor
         self.weight_v = nn.Parameter(weight)
@@ -46,7 +46,8 @@ class _Normed(nn.Module):
         if not weight.is_meta:  # a model without memory (weights.bare) has only shapes
             gain.copy_(self._norm(weight.detach()))
         self.weight_g = nn.Parameter(gain)
-        self.bias = nn.Parameter(torch.zeros(bias))
+        self.bias: nn.Parameter  # absent (None) only where a vocoder's last layer asks for it
+        self.register_parameter("bias", None if bias is None else nn.Parameter(torch.zeros(bias)))
         self.folded = False
 
     @staticmethod
@@ -82,13 +83,14 @@ class NormedConv(_Normed):
         dilation: int = 1,
         groups: int = 1,
         deviation: float | None = None,
+        bias: bool = True,
     ) -> None:
         weight = torch.empty(channels_out, channels_in // groups, *kernel)
         if deviation is None:
             nn.init.kaiming_uniform_(weight, a=5**0.5)
         else:
             nn.init.normal_(weight, 0.0, deviation)
-        super().__init__(weight, channels_out)
+        super().__init__(weight, channels_out if bias else None)
         self.settings: dict[str, Any] = {"padding": padding, "stride": stride, "dilation": dilation, "groups": groups}
 
     def forward(self, x: Tensor) -> Tensor:

@@ -79,14 +79,20 @@ def weights_path(folder: Path) -> Path:
     raise CheckpointError("missing_file", f"the folder {folder.name} holds neither {' nor '.join(WEIGHT_NAMES)}")
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Names and tensors of a `.safetensors` file or of a flat PyTorch state dict, mapped from the disk.
+def read_weights(path: Path, *, section: str | None = None) -> dict[str, Tensor]:
+    """Names and tensors of a `.safetensors` file or of a flat PyTorch state dict, mapped from the disk. `section`: the
+    state dict is the value of this name, beside which nothing is read.
 
     Raises CheckpointError: `missing_file`, `too_large`, `not_readable` (damaged, compressed, or the format before
     PyTorch 1.6) or `forbidden_content` (anything but tensors and plain containers).
     """
     _check_size(path, MOST_WEIGHT_BYTES)
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickled(path)
+    if section is not None:
+        inner = content.get(section)
+        if not isinstance(inner, Mapping):
+            raise CheckpointError("not_readable", f"{path.name} has no part named {section}")
+        content = dict(inner)
     if not content:
         raise CheckpointError("not_readable", f"{path.name} holds no weights")
     for name, value in content.items():

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from cloning.engine.errors import EngineError
-from cloning.engine.parity import acoustic, pipeline, semantic, signal, text, training, weights
+from cloning.engine.parity import acoustic, pipeline, semantic, signal, text, training, vocoders, weights
 from cloning.engine.parity.folder import Folder, FolderError
 from cloning.engine.parity.sheet import Row
 
@@ -49,7 +49,10 @@ GROUPS = (
     Group("training", r"s1_lr\w*\.json", training.rates),
     Group("training", rf"s2_{_VERSION}_small_train\.(npz|json)", training.acoustic_training),
     Group("v3_v4", r"s2_v[34]_(lora_)?small(\.pth(\.xz)?|_infer\.npz|_merged\.npz)", None),
-    Group("v3_v4", r"(v4_vocoder|bigvgan)_small\.(npz|pth\.xz|pt\.xz|pth|pt)", None),
+    Group("vocoders", r"v4_vocoder\w*\.pth(\.xz)?", vocoders.v4_file),
+    Group("vocoders", r"v4_vocoder\w*\.npz", vocoders.v4_wave),
+    Group("vocoders", r"bigvgan\w*\.pt(\.xz)?", vocoders.bigvgan_file),
+    Group("vocoders", r"bigvgan\w*\.npz", vocoders.bigvgan_wave),
 )
 
 

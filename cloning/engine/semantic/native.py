@@ -38,7 +38,7 @@ def compiled(sizes: Sizes) -> Step:
     """The step for these sizes, compiled once in a process (a fraction of a second)."""
     kernels = Kernels(sizes, half=reads_half())
     module = llvm.parse_assembly(str(kernels.module()))
-    machine = _target()
+    machine = target_machine()
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
     builder.getModulePassManager().run(module, builder)
     engine = llvm.create_mcjit_compiler(module, machine)
@@ -61,7 +61,8 @@ def reads_half() -> bool:
     return bool(features.get("f16c") or features.get("fullfp16") or features.get("neon"))
 
 
-def _target() -> llvm.TargetMachine:
+def target_machine() -> llvm.TargetMachine:
+    """This very machine, with everything that it can do."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     features = llvm.get_host_cpu_features().flatten()
