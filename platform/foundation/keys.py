@@ -1,7 +1,7 @@
 """The platform's own keys: files in one folder, readable by the account that runs Vouch and by nobody else.
 
 ========================  ===========================================================================
-``master.key``            32 bytes: wraps every key of the vault
+``master.key``            32 bytes: wraps every key of the vault; ``master.next.key`` while it is being rotated
 ``mark.key``              32 bytes: the watermark's secret
 ``gate|log|provenance``   Ed25519: ``<name>.key`` signs, ``<name>.pub`` (not secret) verifies
 ========================  ===========================================================================
@@ -44,6 +44,35 @@ class KeyFiles:
     def secret(self, name: str) -> bytes:
         """A 32-byte secret (``master`` or ``mark``). Raises KeyTrouble."""
         return self._read(_known(name, SECRETS), ".key", private=True)
+
+    def in_use(self, name: str) -> list[bytes]:
+        """A secret's values in use, the newest first: two while a rotation runs, else one. Raises KeyTrouble."""
+        # The next one first: a rotation that ends between the two reads then shows its result in both.
+        try:
+            following = [self._read(f"{_known(name, SECRETS)}.next", ".key", private=True)]
+        except KeyTrouble as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+            following = []
+        current = self.secret(name)
+        return following if following == [current] else [*following, current]
+
+    def start_rotation(self, name: str) -> None:
+        """Makes the secret that shall follow, ``<name>.next.key``, unless a rotation has begun. Raises KeyTrouble."""
+        self.secret(name)
+        self._write(f"{name}.next.key", secrets.token_bytes(SIZE), 0o600)
+
+    def finish_rotation(self, name: str) -> None:
+        """The secret that follows takes the place of the old one, whose bytes are overwritten. Raises KeyTrouble."""
+        self._read(f"{_known(name, SECRETS)}.next", ".key", private=True)
+        old = os.open(self.folder / f"{name}.key", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.replace(self.folder / f"{name}.next.key", self.folder / f"{name}.key")
+            os.pwrite(old, bytes(os.fstat(old).st_size), 0)
+            os.fsync(old)
+        finally:
+            os.close(old)
+        self._sync()
 
     def private_key(self, name: str) -> bytes:
         """The 32 raw bytes of an Ed25519 private key. Raises KeyTrouble."""
@@ -100,7 +129,15 @@ class KeyFiles:
             file.write(value.hex() + "\n")
             file.flush()
             os.fsync(file.fileno())
+        self._sync()
         return True
+
+    def _sync(self) -> None:
+        handle = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def secret(name: str) -> bytes:

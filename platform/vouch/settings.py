@@ -22,6 +22,10 @@ VOUCH_KEYS = Path(env.text("VOUCH_KEYS", str(VOUCH_VAR / "keys"))).resolve()
 VOUCH_STORAGE = Path(env.text("VOUCH_STORAGE", str(VOUCH_VAR / "storage"))).resolve()
 # Key material has a place of its own, which ordinary backups leave out (docs/vault.md).
 VOUCH_KEYSTORE = Path(env.text("VOUCH_KEYSTORE", str(VOUCH_VAR / "keystore"))).resolve()
+# The master key in AWS KMS instead of a file; former keys still unwrap until `rotate_keys master` is done.
+VOUCH_KMS_KEY = os.environ.get("VOUCH_KMS_KEY", "")
+VOUCH_KMS_FORMER_KEYS = [k for k in os.environ.get("VOUCH_KMS_FORMER_KEYS", "").split(",") if k]
+VOUCH_KMS_ENDPOINT = os.environ.get("VOUCH_KMS_ENDPOINT", "")
 
 # -- Django -----------------------------------------------------------------------------------------------------------
 SECRET_KEY = env.secret("VOUCH_SECRET_KEY")

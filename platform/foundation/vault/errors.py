@@ -89,3 +89,26 @@ class StorageDown(Unavailable):
 
     code = "storage_down"
     advice = "Try again later."
+
+
+class WrongMasterKey(VouchError):
+    """The vault's key was wrapped by another master key than the one that is configured."""
+
+    code, status = "wrong_master_key", 500
+    advice = (
+        "Put the right master.key into VOUCH_KEYS, or name the right key in VOUCH_KMS_KEY or VOUCH_KMS_FORMER_KEYS."
+    )
+
+
+class KeyRingRefused(VouchError):
+    """The key management service does not let this platform use its master key."""
+
+    code, status = "key_ring_refused", 500
+    advice = "Look at the key's state and policy, and at this platform's credentials."
+
+
+class KeyRingUnavailable(Unavailable):
+    """The key management service does not answer, or answers too slowly."""
+
+    code = "key_ring_unavailable"
+    advice = "Try again later."

@@ -5,6 +5,7 @@ them and however. The folder (``VOUCH_KEYSTORE``) is to be left out of backups: 
 
 ======================  =======================================================================================
 ``ab/<id>.key``         the key's material, wrapped by the key ring
+``ab/<id>.next``        material that shall follow, while the key is being rotated
 ``ab/<id>.gone``        a tombstone: the key was erased here, between which epochs and when; it never comes back
 ``epoch``               how many erasures this store has seen
 ``lock``                shared by writers of keys, exclusive for erasures and rotation
@@ -17,7 +18,7 @@ store was put back to an earlier state, with keys in it that had been destroyed.
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -92,21 +93,23 @@ class FileKeyStore:
         with files.disk_errors():
             files.replace(self._path(key_id, "key"), blob)
 
-    def get(self, key_id: UUID) -> bytes:
-        """The wrapped material. Raises KeyDestroyed, KeyMissing, KeyTrouble, StorageDown."""
+    def get(self, key_id: UUID) -> list[bytes]:
+        """The wrapped material, the newest first: two while it is rotated, else one.
+
+        Raises KeyDestroyed, KeyMissing, KeyTrouble, StorageDown.
+        """
         self.epoch()
         if self._path(key_id, "gone").exists():
             raise KeyDestroyed
-        with files.disk_errors():
-            try:
-                with self._path(key_id, "key").open("rb") as file:
-                    return file.read(MAX_BLOB)
-            except FileNotFoundError:
-                raise KeyMissing from None
+        # The next one first: a rotation that ends between the two reads then shows its result in both.
+        found = [self._read(self._path(key_id, suffix)) for suffix in ("next", "key")]
+        if found[-1] is None:
+            raise KeyMissing
+        return [blob for blob in found if blob is not None]
 
     def holds(self, key_id: UUID) -> bool:
         """Whether there is material of this key."""
-        return self._path(key_id, "key").exists()
+        return any(self._path(key_id, suffix).exists() for suffix in ("key", "next"))
 
     def ids(self) -> Iterator[UUID]:
         """The keys that have material here, in no order."""
@@ -119,17 +122,32 @@ class FileKeyStore:
         with self._locked(fcntl.LOCK_EX):
             yield
 
-    def replace(self, key_id: UUID, blob: bytes) -> None:
-        """Puts newly wrapped material in the place of the old, which is overwritten. Call it within ``alone``."""
+    def rewrap(self, key_id: UUID, again: Callable[[bytes], bytes]) -> None:
+        """Passes the key's wrapped material through ``again``; what that changes is replaced, the old overwritten.
+
+        Call it within ``alone``. Raises as ``get``, what ``again`` raises, and StorageFull.
+        """
         self.get(key_id)
-        path = self._path(key_id, "key")
-        with files.disk_errors():
-            handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                files.replace(path, blob)
-                files.overwrite(handle)
-            finally:
-                os.close(handle)
+        for path in (self._path(key_id, "key"), self._path(key_id, "next")):
+            old = self._read(path)
+            if old is not None and (new := again(old)) != old:
+                self._replace(path, new)
+
+    def start_rotation(self, key_id: UUID, blob: bytes) -> None:
+        """Puts the material that shall follow beside the present, unless a rotation has begun. Raises as ``get``."""
+        with self._locked(fcntl.LOCK_EX):
+            if len(self.get(key_id)) == 1:
+                with files.disk_errors():
+                    files.replace(self._path(key_id, "next"), blob)
+
+    def finish_rotation(self, key_id: UUID) -> None:
+        """The material that follows takes the place of the old, which is overwritten. Raises as ``get``."""
+        with self._locked(fcntl.LOCK_EX):
+            following, *old = self.get(key_id)
+            if old:
+                self._replace(self._path(key_id, "key"), following)
+                with files.disk_errors():
+                    self._remove(self._path(key_id, "next"))
 
     def erase(self, key_id: UUID) -> Erasure:
         """Overwrites and removes the key's material and leaves a tombstone; the epoch moves on. Safe to call twice.
@@ -146,6 +164,7 @@ class FileKeyStore:
                     files.replace(gone, json.dumps(done).encode())
             with files.disk_errors():
                 self._remove(self._path(key_id, "key"))
+                self._remove(self._path(key_id, "next"))
             return self._tombstone(gone)
 
     def move_on(self, at_least: int) -> int:
@@ -155,6 +174,23 @@ class FileKeyStore:
             with files.disk_errors():
                 files.replace(self.folder / "epoch", str(after).encode())
             return after
+
+    def _read(self, path: Path) -> bytes | None:
+        with files.disk_errors():
+            try:
+                with path.open("rb") as file:
+                    return file.read(MAX_BLOB)
+            except FileNotFoundError:
+                return None
+
+    def _replace(self, path: Path, blob: bytes) -> None:
+        with files.disk_errors():
+            handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                files.replace(path, blob)
+                files.overwrite(handle)
+            finally:
+                os.close(handle)
 
     def _remove(self, path: Path) -> None:
         try:

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from foundation.clock import now
 from foundation.vault import envelope, erasing, keyring, keystore, storage
-from foundation.vault.errors import KeyDestroyed, PastDeadline, Tampered
+from foundation.vault.errors import KeyDestroyed, PastDeadline, Tampered, WrongMasterKey
 from foundation.vault.models import KeyState, SealedObject, VaultKey
 
 
@@ -21,16 +21,16 @@ def seal(
     sealed = SealedObject(kind=kind, owner_ref=owner_ref, not_after=not_after)
     sealed.location = storage.location_of(sealed.id)
     plain = _Counted([data] if isinstance(data, bytes) else data)
+    materials(key.id)  # a key that cannot be used is refused before the stream is taken
     data_key = envelope.new_data_key()
-    sealed.data_key = envelope.wrap(_material(key.id), data_key, bound_to=_data_key_context(sealed))
     written = storage.current().write(sealed.location, envelope.seal(data_key, plain, bound_to=_object_context(sealed)))
     sealed.size, sealed.ciphertext_sha256 = plain.size, written.sha256
     try:
         with transaction.atomic():
             # Under the row's lock: a key destroyed while the stream was coming in must not keep a file.
             sealed.key = VaultKey.objects.select_for_update().get(id=key.id)
-            if sealed.key.state != KeyState.ACTIVE:
-                raise KeyDestroyed
+            # And wrapped only now: a rotation of the key, which takes the same lock, misses no object.
+            sealed.data_key = wrap_data_key(sealed, materials(key.id)[0], data_key)
             sealed.save(force_insert=True)
     except BaseException:
         storage.current().delete(sealed.location)
@@ -52,7 +52,7 @@ def make_key(key: VaultKey) -> None:
     """Puts fresh material for an (unsaved) key record into the key store, wrapped, bound to its id, kind and owner."""
     store = keystore.current()
     with store.writing():
-        store.put(key.id, keyring.current().wrap(envelope.new_data_key(), bound_to=_key_context(key)))
+        store.put(key.id, keyring.current().wrap(envelope.new_data_key(), bound_to=key_context(key)))
 
 
 def _until_deadline(found: SealedObject, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -69,29 +69,57 @@ def _refuse_late(found: SealedObject) -> None:
         raise PastDeadline
 
 
-def _data_key(sealed: SealedObject) -> bytes:
-    material = _material(sealed.key_id)
-    if sealed.data_key is None:
-        return material
-    try:
-        return envelope.unwrap(material, bytes(sealed.data_key), bound_to=_data_key_context(sealed))
-    except envelope.BrokenSeal as error:
-        raise Tampered(f"Object {sealed.id}: its data key does not open.") from error
+def materials(key_id: uuid.UUID) -> list[bytes]:
+    """A key's material, the newest first (two while it is rotated). For the vault's own rooms alone.
 
-
-def _material(key_id: uuid.UUID) -> bytes:
+    Raises KeyDestroyed, KeyMissing, KeyStoreRestored, Tampered, and what the key ring raises.
+    """
     key = VaultKey.objects.get(id=key_id)
     if key.state != KeyState.ACTIVE:
         raise KeyDestroyed
     erasing.refuse_restored()
-    wrapped = keystore.current().get(key.id)
     try:
-        return keyring.current().unwrap(wrapped, bound_to=_key_context(key))
+        return _unwrapped(key)
+    except (envelope.BrokenSeal, WrongMasterKey):
+        pass
+    try:
+        # Once more: a rotation of the master key may have ended between reading the blob and reading the master.
+        return _unwrapped(key)
     except envelope.BrokenSeal as error:
         raise Tampered(f"Key {key.id}: {error}.") from error
 
 
-def _key_context(key: VaultKey) -> bytes:
+def wrap_data_key(sealed: SealedObject, material: bytes, data_key: bytes) -> bytes:
+    return envelope.wrap(material, data_key, bound_to=_data_key_context(sealed))
+
+
+def data_key_of(sealed: SealedObject, found: list[bytes]) -> bytes:
+    """The object's own key, unwrapped by one of the materials. Raises Tampered."""
+    if sealed.data_key is None:
+        return found[-1]
+    for material in found:
+        try:
+            return envelope.unwrap(material, bytes(sealed.data_key), bound_to=_data_key_context(sealed))
+        except envelope.BrokenSeal:
+            continue
+    raise Tampered(f"Object {sealed.id}: its data key does not open.")
+
+
+def _data_key(sealed: SealedObject) -> bytes:
+    try:
+        return data_key_of(sealed, materials(sealed.key_id))
+    except Tampered:
+        # Once more, with the record as it is now: the key may have been rotated between the two reads.
+        sealed.refresh_from_db(fields=["data_key"])
+        return data_key_of(sealed, materials(sealed.key_id))
+
+
+def _unwrapped(key: VaultKey) -> list[bytes]:
+    blobs, ring = keystore.current().get(key.id), keyring.current()
+    return [ring.unwrap(blob, bound_to=key_context(key)) for blob in blobs]
+
+
+def key_context(key: VaultKey) -> bytes:
     return envelope.context("key", str(key.id), key.kind, key.owner_ref)
 
 

@@ -37,7 +37,7 @@ def put(store: FileKeyStore) -> UUID:
 
 def test_a_key_comes_back_and_is_private(store: FileKeyStore) -> None:
     key_id = put(store)
-    assert store.get(key_id) == BLOB
+    assert store.get(key_id) == [BLOB]
     assert list(store.ids()) == [key_id]
     modes = {path.stat().st_mode & 0o777 for path in store.folder.rglob("*") if path.is_file()}
     assert modes == {0o600}

@@ -135,14 +135,14 @@ def test_keys_swapped_in_the_store_or_the_record_open_nothing(key: VaultKey) -> 
         read(one)
     store = keystore.current()
     with store.alone():
-        store.replace(key.id, store.get(stranger.id))
+        store.rewrap(key.id, lambda _: store.get(stranger.id)[0])
     with pytest.raises(Tampered):
         read(two)
 
 
 def test_what_was_sealed_before_there_were_data_keys_still_opens(key: VaultKey) -> None:
     sealed = put(key)
-    material = objects._material(key.id)
+    material = objects.materials(key.id)[0]
     old = b"".join(envelope.seal(material, [b"old"], bound_to=objects._object_context(sealed)))
     path_of(sealed).write_bytes(old)
     SealedObject.objects.filter(id=sealed.id).update(data_key=None)
