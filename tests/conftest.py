@@ -75,6 +75,18 @@ def _alter(table: str, verb: str) -> None:
         cursor.execute(f"ALTER TABLE {connection.ops.quote_name(table)} {verb} TRIGGER USER")
 
 
+@pytest.fixture(autouse=True)
+def recorded_leaves_show_at_once(request: pytest.FixtureRequest, _django_db_marker: None) -> None:
+    """A test that never commits would never see a recorded event's leaf: there the deferred trigger fires at once."""
+    from django.db import connection
+
+    if "db" in request.fixturenames:
+        request.getfixturevalue("db")
+    if connection.in_atomic_block:
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS audit_record_placed IMMEDIATE")
+
+
 @pytest.fixture
 def person(db: None) -> Callable[..., Any]:
     """``person(role="member")`` → a saved Person."""

@@ -1,18 +1,23 @@
-"""Appending to the log, in the transaction of the act that is recorded."""
+"""Writing to the log, in the transaction of the act that is recorded.
+
+The tree grows inside the database, under one lock that makes indices gap-free and puts them in commit order.
+``record`` holds it only while the transaction commits; ``append`` knows the index at once and holds it from there on.
+"""
 
 import re
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
 
-from foundation.audit import canonical, events, merkle, tree
+from foundation.audit import canonical, events, merkle
 from foundation.audit.errors import BadEvent, NotInTransaction, UnknownKind
-from foundation.audit.models import Leaf, Node
+from foundation.audit.models import Leaf
 from foundation.clock import now
 from foundation.identity.actors import Actor
 
 LOCK = 0x766F756368_01
-"""The advisory lock that orders appends ("vouch", 1). Nothing else in the project takes it."""
+"""The advisory lock that orders leaves ("vouch", 1), taken by ``audit_place`` in the database and nowhere else."""
 
 MAX_DATA = 8 * 1024
 """Bytes of an event's data: the log holds facts and hashes; anything larger lies in the vault, its digest here."""
@@ -24,14 +29,35 @@ MAX_SUBJECT = 200
 _EMAIL = re.compile(r"[^\s@]{1,64}@(?=[A-Za-z])[A-Za-z0-9.-]{0,250}\.[A-Za-z]{2,24}\b")
 
 
+def record(*, kind: str, subject: str, actor: Actor, data: dict[str, Any], rehearsal: bool = False) -> None:
+    """Writes one event whose leaf gets its index when the transaction commits; a rollback leaves nothing behind.
+
+    For every act that need not know its index: nobody waits for the lock until the commit, which takes it inside the
+    database for the time of the insert. Events of one transaction keep their order, and so do ``append``'s among
+    them. ``data`` as in ``append``. Raises NotInTransaction, UnknownKind, BadEvent.
+    """
+    body, moment = _body(kind=kind, subject=subject, actor=actor, data=data, rehearsal=rehearsal)
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO audit_record (kind, body, moment) VALUES (%s, %s, %s)", [kind, body, moment])
+
+
 def append(*, kind: str, subject: str, actor: Actor, data: dict[str, Any], rehearsal: bool = False) -> Leaf:
     """Appends one event and returns its leaf; indices have no gaps and commit in order.
 
-    Call it late in the transaction: from here to commit every other append waits (one advisory lock, released by
-    commit or rollback), and rows should be locked before it, never after, or two acts may deadlock. ``data`` is
-    JSON-safe, at most 8 KiB, and holds nobody's name, address or words in clear: use ``commitments.commit`` for those.
-    Raises NotInTransaction, UnknownKind, BadEvent.
+    Call it late in the transaction: from here to commit every other writer waits (one advisory lock, released by
+    commit or rollback), and rows should be locked before it, never after, or two acts may deadlock. Where the index
+    is not needed at once use ``record``. ``data`` is JSON-safe, at most 8 KiB, and holds nobody's name, address or
+    words in clear: use ``commitments.commit`` for those. Raises NotInTransaction, UnknownKind, BadEvent.
     """
+    body, moment = _body(kind=kind, subject=subject, actor=actor, data=data, rehearsal=rehearsal)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT audit_append(%s, %s, %s)", [kind, body, moment])
+        index = cursor.fetchone()[0]
+    return Leaf(index=index, kind=kind, body=body, leaf_hash=merkle.leaf_hash(body), created_at=moment)
+
+
+def _body(*, kind: str, subject: str, actor: Actor, data: dict[str, Any], rehearsal: bool) -> tuple[bytes, datetime]:
+    """The leaf's bytes and its time."""
     if not connection.in_atomic_block:
         raise NotInTransaction
     event = events.EVENTS.get(kind)
@@ -60,10 +86,4 @@ def append(*, kind: str, subject: str, actor: Actor, data: dict[str, Any], rehea
         raise BadEvent(str(error)) from error
     if _EMAIL.search(body.decode()):
         raise BadEvent("An e-mail address may not stand in the log: commit to it (foundation.audit.commitments).")
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-    index = tree.size()
-    hashed = merkle.leaf_hash(body)
-    leaf = Leaf.objects.create(index=index, kind=kind, body=body, leaf_hash=hashed, created_at=moment)
-    Node.objects.bulk_create(tree.nodes_completed_by(index, hashed))
-    return leaf
+    return body, moment

@@ -19,18 +19,6 @@ def size() -> int:
     return 0 if last is None else int(last) + 1
 
 
-def nodes_completed_by(index: int, leaf_hash: bytes) -> list[Node]:
-    """The (unsaved) nodes that leaf ``index`` completes. Reads their left siblings, all in two queries at most."""
-    coordinates = list(merkle.completed_by(index))
-    left = _hashes([(level - 1, 2 * position) for level, position in coordinates])
-    made: list[Node] = []
-    value = leaf_hash
-    for level, position in coordinates:
-        value = merkle.node_hash(left[level - 1, 2 * position], value)
-        made.append(Node(level=level, position=position, hash=value))
-    return made
-
-
 def root(tree_size: int) -> bytes:
     """The root hash of the first ``tree_size`` leaves."""
     return _answer(lambda read: merkle.root(tree_size, read))

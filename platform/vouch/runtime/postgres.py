@@ -86,7 +86,7 @@ def _start(data: Path | None, user: pwd.struct_passwd, temporary: list[Path]) ->
     log = (home / "log").open("ab")
     process = subprocess.Popen(
         [str(binaries / "postgres"), "-D", str(home / "data"), "-k", str(home / "s"), "-c", "listen_addresses=",
-         "-c", f"fsync={sync}", "-c", f"synchronous_commit={sync}", "-c", "max_connections=200",
+         "-c", f"fsync={sync}", "-c", f"synchronous_commit={sync}", "-c", "max_connections=250",
          "-c", "unix_socket_permissions=0700"],
         stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_as(user),
     )  # fmt: skip
