@@ -339,7 +339,7 @@ def log_refusal(actor: Actor, judgement: Judgement, *, purpose: str) -> None:
     """The leaf of a no. A request for a voice that does not exist leaves one too: guessing ids is not silent."""
     if judgement.refusal is None:
         raise RuntimeError("not a refusal")
-    log.append(
+    log.record(
         kind="clearance.refused",
         subject=_subject(judgement),
         actor=actor,
@@ -349,7 +349,7 @@ def log_refusal(actor: Actor, judgement: Judgement, *, purpose: str) -> None:
 
 
 def _log_yes(kind: str, actor: Actor, judgement: Judgement, *, purpose: str, **more: str) -> None:
-    log.append(
+    log.record(
         kind=kind,
         subject=_subject(judgement),
         actor=actor,

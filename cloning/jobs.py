@@ -70,7 +70,7 @@ def end_run(*, job_id: UUID, run: UUID, to: JobState, error: VouchError) -> bool
         if job.kind == JobKind.TRAIN and voice.state == VoiceState.TRAINING:
             move(voice, VoiceState.FAILED, VOICE)
             voice.save(update_fields=["state"])
-        log.append(
+        log.record(
             kind="voice.failed" if job.kind == JobKind.TRAIN else "output.failed",
             subject=f"job:{job.id}",
             actor=Actor.system("worker"),

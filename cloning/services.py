@@ -67,7 +67,7 @@ def _make_voice(actor: Actor, consent: Consent, name: str, language: str) -> Voi
         TrainingItem(voice=voice, recording=recording, position=n) for n, recording in enumerate(recordings)
     )
     job = Job.objects.create(kind=JobKind.TRAIN, voice=voice, requester_id=consent.person_id, stage="queued")
-    log.append(
+    log.record(
         kind="voice.requested",
         subject=f"voice:{voice.id}",
         actor=actor,
@@ -98,7 +98,7 @@ def destroy_voices_for_consent(*, consent_id: UUID, actor: Actor) -> list[UUID]:
             voice.save(update_fields=["state", "destroyed_at"])
             revoked = _revoke_outputs(voice)
             vault.destroy_key(key=voice.key, reason="consent_ended", actor=actor)
-            log.append(
+            log.record(
                 kind="voice.destroyed",
                 subject=f"voice:{voice.id}",
                 actor=actor,
@@ -195,7 +195,7 @@ def _hold(actor: Actor, request: SpeechRequest, judgement: gate.Judgement) -> No
 
 
 def _log_request(actor: Actor, request: SpeechRequest, judgement: gate.Judgement, kind: str) -> None:
-    log.append(
+    log.record(
         kind=kind,
         subject=f"speech:{request.id}",
         actor=actor,
@@ -301,7 +301,7 @@ def _retry_training(actor: Actor, job: Job) -> Job:
             job.stage, job.seconds_left, job.attempts = "queued", None, 0
             job.error_code, job.error_detail, job.finished_at = "", "", None
             job.save()
-            log.append(
+            log.record(
                 kind="voice.requested",
                 subject=f"voice:{voice.id}",
                 actor=actor,
@@ -330,7 +330,7 @@ def cancel_jobs_for_consent(*, consent_id: UUID, actor: Actor) -> list[UUID]:
                 continue
             jobs.end(request, job, JobState.CANCELLED, ended)
             kind = "voice.failed" if job.kind == JobKind.TRAIN else "output.failed"
-            log.append(
+            log.record(
                 kind=kind,
                 subject=f"job:{job.id}",
                 actor=actor,

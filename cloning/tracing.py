@@ -112,7 +112,7 @@ def _finish(
     job.hits, job.finished_at = hits or [], now()
     job.error_code, job.error_detail = (error.code[:60], error.detail[:500]) if error else ("", "")
     job.save()
-    log.append(
+    log.record(
         kind="mark.traced",
         subject=f"trace:{job.id}",
         actor=ACTOR,

@@ -188,7 +188,7 @@ def _publish(run: Run, voice: Voice, token: str, digest: str, data: bytes) -> No
         move(voice, VoiceState.READY, VOICE)
         voice.weights, voice.ready_at = weights, now()
         voice.save(update_fields=["state", "weights", "ready_at"])
-        log.append(
+        log.record(
             kind="voice.ready",
             subject=f"voice:{voice.id}",
             actor=ACTOR,

@@ -86,7 +86,7 @@ def open_challenge(*, actor: Actor, address: str = "") -> Challenge:
         address_hash=hashed,
         address_until=moment + LIFE + FAILURES_FORGOTTEN if hashed else None,
     )
-    log.append(
+    log.record(
         kind="challenge.opened",
         subject=f"challenge:{challenge.id}",
         actor=actor,
@@ -135,7 +135,7 @@ def answer_challenge(*, actor: Actor, challenge_id: UUID) -> Examination:
     move(challenge, ChallengeState.ANSWERED, CHALLENGE)
     challenge.answered_at = now()
     challenge.save(update_fields=["state", "answered_at"])
-    log.append(
+    log.record(
         kind="challenge.answered",
         subject=f"challenge:{challenge.id}",
         actor=actor,

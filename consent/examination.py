@@ -148,7 +148,7 @@ def hold(
     found.case_ref, found.evidence = case.id, evidence
     found.reason, found.advice = HELD_REASON, SEARCH_ADVICE[HELD_REASON]
     found.save(update_fields=["state", "case_ref", "evidence", "reason", "advice"])
-    log.append(
+    log.record(
         kind="examination.held",
         subject=f"challenge:{challenge.id}",
         actor=ACTOR,

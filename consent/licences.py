@@ -150,7 +150,7 @@ def end(*, licence: Licence, reason: str, actor: Actor) -> None:
     move(licence, LicenceState.ENDED, LICENCE)
     licence.ended_at, licence.ended_reason = now(), reason
     licence.save(update_fields=["state", "ended_at", "ended_reason"])
-    log.append(
+    log.record(
         kind="licence.ended",
         subject=f"licence:{licence.id}",
         actor=actor,

@@ -43,7 +43,7 @@ def open_match(*, person_id: UUID, matches: Sequence[Match], actor: Actor) -> Ca
     sealed = commit(canonical.encode(case.matches).decode())
     case.text_salt, case.text_digest = sealed.salt, sealed.digest
     case.save(update_fields=["matches", "text_salt", "text_digest"])
-    log.append(
+    log.record(
         kind="case.opened" if opened else "case.widened",
         subject=f"case:{case.id}",
         actor=actor,

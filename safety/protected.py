@@ -204,7 +204,7 @@ def rekey(*, actor: Actor) -> int:
         vault.destroy_key(key=former.key, reason="rekeyed", actor=actor)
     if old is not None:
         vault.destroy_key(key=old.key, reason="rekeyed", actor=actor)
-    log.append(
+    log.record(
         kind="search.rekeyed",
         subject=f"search_key:{fresh.id}",
         actor=actor,

@@ -100,7 +100,7 @@ def withdraw_listing(*, actor: Actor, listing_id: UUID) -> Listing:
     states.require(states.LISTING, found.state, ListingState.WITHDRAWN)
     found.state, found.withdrawn_at = ListingState.WITHDRAWN, now()
     found.save(update_fields=["state", "withdrawn_at"])
-    log.append(
+    log.record(
         kind="listing.withdrawn",
         subject=f"listing:{found.id}",
         actor=actor,

@@ -60,7 +60,7 @@ def register_person(
             person.save()
     except IntegrityError as error:
         raise EmailTaken(advice="Sign in, or use another address.") from error
-    log.append(kind="person.registered", subject=f"person:{person.id}", actor=actor, data={"role": person.role})
+    log.record(kind="person.registered", subject=f"person:{person.id}", actor=actor, data={"role": person.role})
     return person
 
 
@@ -81,7 +81,7 @@ def issue_api_key(
     prefix = secrets.token_hex(PREFIX_BYTES)
     secret = secrets.token_urlsafe(SECRET_BYTES)
     key = ApiKey.objects.create(person=person, name=name, prefix=prefix, digest=_digest(secret), scopes=sorted(wanted))
-    log.append(
+    log.record(
         kind="key.api_issued",
         subject=f"person:{person.id}",
         actor=actor,
@@ -99,7 +99,7 @@ def revoke_api_key(*, actor: Actor, key_id: str) -> None:
     if key.revoked_at is None:
         key.revoked_at = now()
         key.save(update_fields=["revoked_at"])
-        log.append(kind="key.api_revoked", subject=f"person:{key.person_id}", actor=actor, data={"key": str(key.id)})
+        log.record(kind="key.api_revoked", subject=f"person:{key.person_id}", actor=actor, data={"key": str(key.id)})
 
 
 def _digest(secret: str) -> str:

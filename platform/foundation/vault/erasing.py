@@ -83,7 +83,7 @@ def _erase(key_id: uuid.UUID) -> bool:
             return False
         key.erased_at, key.epoch_before, key.epoch_after = erasure.at, erasure.before, erasure.after
         key.save(update_fields=["erased_at", "epoch_before", "epoch_after"])
-        log.append(
+        log.record(
             kind="key.erased",
             subject=f"key:{key.id}",
             actor=ACTOR,

@@ -36,7 +36,7 @@ def create_key(*, kind: str, owner_ref: str, actor: Actor) -> VaultKey:
     key = VaultKey(kind=kind, owner_ref=owner_ref)
     objects.make_key(key)
     key.save(force_insert=True)
-    log.append(kind="key.created", subject=f"key:{key.id}", actor=actor, data={"key_kind": kind, "owner": owner_ref})
+    log.record(kind="key.created", subject=f"key:{key.id}", actor=actor, data={"key_kind": kind, "owner": owner_ref})
     return key
 
 
@@ -84,7 +84,7 @@ def destroy_key(*, key: VaultKey, reason: str, actor: Actor) -> None:
     if held.state != KeyState.DESTROYED:
         held.state, held.destroyed_at, held.destroyed_reason = KeyState.DESTROYED, now(), reason
         held.save(update_fields=["state", "destroyed_at", "destroyed_reason"])
-        log.append(
+        log.record(
             kind="key.destroyed",
             subject=f"key:{held.id}",
             actor=actor,

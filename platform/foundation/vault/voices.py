@@ -60,7 +60,7 @@ def _spend(*, token: str, purpose: Purpose, key_id: UUID, digest: str, actor: Ac
             ClearanceUse.objects.create(
                 clearance_id=cleared.id, voice_id=cleared.voice_id, purpose=cleared.purpose, actor=actor.label
             )
-            log.append(
+            log.record(
                 kind="clearance.used",
                 subject=f"voice:{cleared.voice_id}",
                 actor=actor,

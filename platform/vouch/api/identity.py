@@ -107,7 +107,7 @@ class RehearsalClock(ApiView):
                 offset = clock.move_forward(timedelta(hours=fields.validated_data["advance_hours"]))
             except ValueError as error:
                 raise Refused(str(error), code="clock_out_of_range") from error
-            log.append(
+            log.record(
                 kind="clock.moved",
                 subject="rehearsal",
                 actor=self.actor,
