@@ -4,8 +4,9 @@ Bytes go from the socket into encryption piece by piece; nothing lies on disk in
 is in memory. Each item has a key of its own in the vault. What is derived from an item (features, templates,
 checkpoints) is sealed under the same key, so ending the key ends the whole family at once.
 
-The deadline is enforced three times: `read` compares the clock itself, the vault refuses past ``not_after``, and the
-sweep destroys the key. The first two hold when no worker runs.
+The deadline is enforced three times: `read` compares the clock itself (`moments`: never an earlier one than was seen),
+the vault refuses past ``not_after``, and the sweep (`sweeping`) destroys the key. The first two hold when no worker
+runs. Nothing puts a deadline off; a legal hold (`holds`) puts off the destruction alone, and opens nothing.
 """
 
 import hashlib
@@ -13,12 +14,11 @@ import hmac
 import secrets
 import uuid
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import chain
 from typing import Final
 
 from django.db import transaction
-from django.db.models import Q
 
 from foundation.audit import log
 from foundation.clock import now
@@ -26,22 +26,18 @@ from foundation.errors import Refused, TooLarge
 from foundation.identity.actors import Actor
 from foundation.identity.models import Person
 from foundation.vault import services as vault
-from foundation.vault import storage
 from foundation.vault.errors import PastDeadline
-from foundation.vault.models import SealedObject
+from retention import holds, moments
 from retention.certificates import issue as certificate
-from retention.errors import ItemUnknown, NotReceiving, StillReceiving
+from retention.ending import destroy, destroy_all
+from retention.errors import ClockUntrusted, ItemUnknown, NotReceiving, StillReceiving, UnderHold
 from retention.models import MOVES, CustodyItem, CustodyPart, CustodyState
 from retention.purposes import LIMIT, Purpose
+from retention.sweeping import CLOCK_TOLERANCE, sweep
 
 KEY_KIND: Final = "custody"
 RECORDING: Final = "recording"
 """The kind of an item that arrived from outside; derived items name what they are."""
-ABANDONED_AFTER: Final = timedelta(hours=1)
-"""An upload that never ended (client gone, server killed) is destroyed this long after its first byte."""
-BATCH: Final = 50
-"""Items one round of the sweep takes; each is destroyed in its own short transaction."""
-
 
 __all__ = [
     "EmptyBody",
@@ -83,7 +79,8 @@ def receive(
     """Takes a whole recording from ``stream`` into custody.
 
     The deadline is the earlier of 72 hours after the first byte and ``deadline``. Whatever goes wrong on the way, the
-    item is destroyed and nothing is kept. Raises TooLarge above ``max_bytes``, EmptyBody, and what the stream raises.
+    item is destroyed and nothing is kept. Raises TooLarge above ``max_bytes``, EmptyBody, ClockUntrusted, and what the
+    stream and the disk raise.
     """
     pieces = iter(stream)
     first = next((piece for piece in pieces if piece), b"")
@@ -102,7 +99,10 @@ def receive(
 def open_parts(
     *, purpose: Purpose, subject: Person | None, actor: Actor, deadline: datetime | None = None
 ) -> CustodyItem:
-    """An empty item for a recording that arrives live, part by part. The deadline runs from now."""
+    """An empty item for a recording that arrives live, part by part. The deadline runs from now.
+
+    Raises ClockUntrusted.
+    """
     return _open(purpose=purpose, kind=RECORDING, subject=subject, actor=actor, deadline=deadline)
 
 
@@ -135,12 +135,14 @@ def close(*, item: CustodyItem, actor: Actor) -> CustodyItem:
 def derive(*, parent: CustodyItem, data: bytes, kind: str, actor: Actor) -> CustodyItem:
     """Seals something made from ``parent`` under the parent's key and deadline: it dies with the parent.
 
-    Raises PastDeadline, StillReceiving.
+    Raises PastDeadline, StillReceiving, UnderHold.
     """
     source = _lock(parent)
     _refuse_past_deadline(source)
     if source.state != CustodyState.HELD:
         raise StillReceiving
+    if holds.in_force(source):
+        raise UnderHold
     salt = secrets.token_bytes(32)
     item = CustodyItem.objects.create(
         subject_id=source.subject_id,
@@ -162,7 +164,7 @@ def derive(*, parent: CustodyItem, data: bytes, kind: str, actor: Actor) -> Cust
 def read(*, item: CustodyItem, actor: Actor) -> bytes:
     """The recording's bytes, whole. Only for the system's own work and the person it belongs to.
 
-    Raises ItemUnknown, StillReceiving, PastDeadline (410) from the deadline on, whether or not the sweep has run.
+    Raises ItemUnknown, StillReceiving, UnderHold, PastDeadline (410) from the deadline on, whether or not a sweep ran.
     """
     return b"".join(read_stream(item=item, actor=actor))
 
@@ -175,6 +177,8 @@ def read_stream(*, item: CustodyItem, actor: Actor) -> Iterator[bytes]:
     _refuse_past_deadline(row)
     if row.state != CustodyState.HELD:
         raise StillReceiving
+    if holds.in_force(row):
+        raise UnderHold
     return _pieces(row, actor)
 
 
@@ -186,75 +190,6 @@ def arrivals(item: CustodyItem) -> list[datetime]:
 def matches(item: CustodyItem, data: bytes) -> bool:
     """Are these the bytes the item was made from? Works after destruction too: only the commitment is needed."""
     return hmac.compare_digest(hashlib.sha256(bytes(item.salt) + data).hexdigest(), item.commitment)
-
-
-# -- gone -------------------------------------------------------------------------------------------------------------
-
-
-def destroy(*, item: CustodyItem, reason: str, actor: Actor) -> None:
-    """Ends the item and everything derived from it. Safe to call again.
-
-    A derived item shares its parent's key, so by itself it ends by deletion of its ciphertext; the key ends with the
-    parent.
-    """
-    destroy_all(items=[item], reason=reason, actor=actor)
-
-
-@transaction.atomic
-def destroy_all(*, items: Iterable[CustodyItem], reason: str, actor: Actor) -> list[CustodyItem]:
-    """As `destroy`, for several: all rows are locked in one order before anything is logged. Returns what ended now."""
-    roots = list(
-        CustodyItem.objects.select_for_update(of=("self",))
-        .select_related("key")
-        .filter(id__in={item.id for item in items})
-        .exclude(state=CustodyState.DESTROYED)
-        .order_by("id")
-    )
-    families = [(root, _family(root)) for root in roots]
-    ended: dict[uuid.UUID, CustodyItem] = {}
-    for root, family in families:
-        if root.parent_id is None:
-            vault.destroy_key(key=root.key, reason=reason, actor=actor)
-        for member in family:
-            if member.id not in ended and CustodyState.DESTROYED in MOVES[CustodyState(member.state)]:
-                _mark_destroyed(member, reason, actor)
-                ended[member.id] = member
-    transaction.on_commit(lambda: _delete_files(list(ended)))
-    return list(ended.values())
-
-
-def sweep() -> int:
-    """Destroys every item past its deadline, and uploads that were abandoned. Returns how many it ended.
-
-    Safe to run twice and by several workers at once: each row is taken with SKIP LOCKED in its own transaction.
-    """
-    actor = Actor.system("retention.sweep")
-    ended = 0
-    while found := _sweep_batch(actor):
-        ended += found
-    return ended
-
-
-def _sweep_batch(actor: Actor) -> int:
-    ended = 0
-    for _ in range(BATCH):
-        with transaction.atomic():
-            moment = now()
-            due = (
-                CustodyItem.objects.select_for_update(skip_locked=True, of=("self",))
-                .exclude(state=CustodyState.DESTROYED)
-                .filter(parent__isnull=True)
-                .filter(
-                    Q(deadline__lte=moment) | Q(state=CustodyState.RECEIVING, received_at__lte=moment - ABANDONED_AFTER)
-                )
-                .order_by("deadline")
-                .first()
-            )
-            if due is None:
-                return ended
-            destroy(item=due, reason="deadline" if due.deadline <= moment else "abandoned", actor=actor)
-            ended += 1
-    return ended
 
 
 # -- inside -----------------------------------------------------------------------------------------------------------
@@ -284,6 +219,9 @@ class _Counted:
 def _open(
     *, purpose: Purpose, kind: str, subject: Person | None, actor: Actor, deadline: datetime | None
 ) -> CustodyItem:
+    if moments.behind() > CLOCK_TOLERANCE:
+        # A deadline counted by a clock that runs behind would lie days too late.
+        raise ClockUntrusted
     moment = now()
     latest = moment + LIMIT
     item_id = uuid.uuid4()
@@ -305,13 +243,6 @@ def _store_part(*, item: CustodyItem, index: int, data: bytes | Iterable[bytes],
         key=item.key, kind=item.kind, owner_ref=str(item.id), data=data, not_after=item.deadline, actor=actor
     )
     return CustodyPart.objects.create(item=item, index=index, sealed=sealed, size=sealed.size, arrived_at=now())
-
-
-def _delete_files(item_ids: list[uuid.UUID]) -> None:
-    parts = CustodyPart.objects.filter(item_id__in=item_ids, sealed__file_deleted_at=None).select_related("sealed")
-    for part in parts:
-        storage.current().delete(part.sealed.location)
-        SealedObject.objects.filter(id=part.sealed_id).update(file_deleted_at=now())
 
 
 def _pieces(item: CustodyItem, actor: Actor) -> Iterator[bytes]:
@@ -344,41 +275,11 @@ def _hold(*, item: CustodyItem, size: int, commitment: str, actor: Actor) -> Cus
     return row
 
 
-def _mark_destroyed(item: CustodyItem, reason: str, actor: Actor) -> None:
-    item.state, item.destroyed_at, item.destroyed_reason = CustodyState.DESTROYED, now(), reason
-    item.destroyed_leaf = log.append(
-        kind="custody.destroyed",
-        subject=f"custody:{item.id}",
-        actor=actor,
-        data={
-            "purpose": item.purpose,
-            "kind": item.kind,
-            "key": str(item.key_id),
-            "reason": reason,
-            "commitment": item.commitment,
-            "received_at": item.received_at.isoformat(),
-            "deadline": item.deadline.isoformat(),
-            "destroyed_at": item.destroyed_at.isoformat(),
-        },
-    ).index
-    item.save(update_fields=["state", "destroyed_at", "destroyed_reason", "destroyed_leaf"])
-
-
-def _family(root: CustodyItem) -> list[CustodyItem]:
-    """The item and everything derived from it, locked, parents first."""
-    members, generation = [root], [root.id]
-    while generation:
-        children = list(CustodyItem.objects.select_for_update(of=("self",)).filter(parent_id__in=generation))
-        members += children
-        generation = [child.id for child in children]
-    return members
-
-
 def _lock(item: CustodyItem) -> CustodyItem:
     return CustodyItem.objects.select_for_update(of=("self",)).select_related("key").get(id=item.id)
 
 
 def _refuse_past_deadline(item: CustodyItem) -> None:
     """A destroyed item and one past its deadline get the same answer: it is gone."""
-    if item.state == CustodyState.DESTROYED or now() >= item.deadline:
+    if item.state == CustodyState.DESTROYED or moments.present() >= item.deadline:
         raise PastDeadline(deadline=item.deadline.isoformat())

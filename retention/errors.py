@@ -1,6 +1,6 @@
 """What custody refuses, and why."""
 
-from foundation.errors import Conflict, NotFound
+from foundation.errors import Conflict, NotAllowed, NotFound, Refused, Unavailable
 
 
 class ItemUnknown(NotFound):
@@ -24,3 +24,39 @@ class NotDestroyed(Conflict):
 
     code = "not_destroyed"
     advice = "Ask again after the deadline."
+
+
+class UnderHold(Conflict):
+    """A legal hold keeps this from being destroyed. It is not used, and nobody reads it."""
+
+    code = "under_legal_hold"
+    advice = "The hold, its reason and its end are shown beside the recording."
+
+
+class HoldUnknown(NotFound):
+    """There is no such hold."""
+
+
+class HoldInvalid(Refused):
+    """A hold needs a reason, an end at most 90 days away, and a whole recording that is held now."""
+
+    code = "hold_invalid"
+
+
+class HoldNotOpen(Conflict):
+    """This hold is not waiting for that."""
+
+    code = "hold_not_open"
+
+
+class HoldTakesTwo(NotAllowed):
+    """A hold takes two people, and neither is the one it concerns."""
+
+    code = "hold_takes_two"
+
+
+class ClockUntrusted(Unavailable):
+    """This host's clock is behind what was seen before, so no deadline can be counted."""
+
+    code = "clock_untrusted"
+    advice = "An operator must set the clock right."

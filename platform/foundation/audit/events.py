@@ -47,6 +47,11 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         # Custody of recordings
         "custody.received": _event(),
         "custody.destroyed": _event(),
+        "custody.overdue": _event(deadline=str, seconds=int),
+        "clock.set_back": _event(seconds=int),
+        "hold.requested": _event(hold=str, reason=str, expires_at=str),
+        "hold.approved": _event(hold=str, reason=str, expires_at=str),
+        "hold.ended": _event(hold=str, ended=str),
         # Consent
         "challenge.opened": _event(),
         "challenge.answered": _event(),

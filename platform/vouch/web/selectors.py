@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
+
 from cloning import selectors as cloning
 from cloning.models import Job, JobKind, Voice
 from consent import selectors as consents
@@ -157,10 +159,11 @@ def licence_rows(actor: Actor) -> list[LicenceRow]:
 
 
 def held(actor: Actor) -> list[CustodyRow]:
-    """Raw recordings of the actor that can still be read, soonest deadline first."""
+    """Raw recordings of the actor that can still be read, or that a legal hold keeps, soonest deadline first."""
     moment = now()
-    items = retention.held_for(actor=actor).filter(state="held", deadline__gt=moment).order_by("deadline")[:ROWS]
-    return [CustodyRow(item, int((item.deadline - moment).total_seconds())) for item in items]
+    standing = Q(deadline__gt=moment) | Q(holds__state="active", holds__expires_at__gt=moment)
+    items = retention.held_for(actor=actor).filter(standing, state="held").order_by("deadline").distinct()[:ROWS]
+    return [CustodyRow(item, max(0, int((item.deadline - moment).total_seconds()))) for item in items]
 
 
 def destroyed(actor: Actor) -> list[CustodyItem]:

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -27,6 +28,8 @@ from foundation.clock import now
 from marketplace import selectors as market
 from marketplace.models import MAX_LICENCE_DAYS, MAX_ORDER_CHARACTERS, MAX_PRICE_MINOR, TITLE_CHARS
 from marketplace.states import Currency
+from retention import schedule
+from retention import selectors as custodies
 from retention.purposes import LIMIT as RETENTION
 from safety import selectors as safety
 from safety.models import CLAUSE_CHARS, REASON_CHARS
@@ -152,6 +155,22 @@ def log(request: HttpRequest) -> HttpResponse:
             "leaves": selectors.newest_leaves(whole=AUDIT in scopes) if signed_in else None,
         },
     )
+
+
+@require_safe
+@never_cache
+def retention(request: HttpRequest) -> HttpResponse:
+    """The public policy: the schedule as data, in the page's language."""
+    language = "zh" if (get_language() or "").startswith("zh") else "en"
+    return render(
+        request, "web/retention.html", {"rows": schedule.in_language(language), "version": schedule.version()}
+    )
+
+
+@require_safe
+@needs("audit:read")
+def custody(request: HttpRequest) -> HttpResponse:
+    return render(request, "web/custody.html", {"custody": custodies.overview(actor=actor_of(request))})
 
 
 @require_safe

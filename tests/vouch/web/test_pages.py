@@ -8,17 +8,19 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from foundation.clock import now
+from foundation.clock import move_forward, now
 from foundation.identity.actors import Actor
 from retention import custody
+from retention.custody import sweep
 from retention.purposes import Purpose
 from safety import services as safety
 from safety.policy import evaluate
 from tests.marketplace.factories import consent_of, ready_voice
+from tests.retention.factories import held_by_law, received
 
 pytestmark = pytest.mark.django_db
 TEXT = "Grandma, I had an accident, please send the money today and do not tell anyone. <script>alert(1)</script>"
-PUBLIC = ["/", "/sign-in", "/sign-up", "/trace", "/log"]
+PUBLIC = ["/", "/sign-in", "/sign-up", "/trace", "/log", "/retention"]
 MEMBERS = ["/consent", "/consents", "/reviews", "/market"]
 NOWHERE = "0e4f3c1a-5d0b-4c39-9d6f-6f2f5a1c7b10"
 """An id that nothing has."""
@@ -73,9 +75,10 @@ def all_pages(person, held_case, sign_in):
         yield path, sign_in(owner).get(path)
     for path in ["/", "/desk", f"/desk/{held_case.id}"]:
         yield path, sign_in(moderator).get(path)
-    for path in ["/", "/log", "/market"]:
+    for path in ["/", "/log", "/market", "/custody"]:
         yield path, sign_in(auditor).get(path)
-    yield "/", sign_in(person("operator")).get("/")
+    for path in ["/", "/custody"]:
+        yield path, sign_in(person("operator")).get(path)
 
 
 def test_every_page_opens_with_a_strict_policy_the_banner_and_nothing_inline(person, held_case, sign_in):
@@ -124,6 +127,8 @@ def test_nobody_signed_in_is_sent_to_sign_in_and_back(path):
         ("auditor", "/consent"),
         ("operator", "/consent"),
         ("operator", "/market"),
+        ("member", "/custody"),
+        ("moderator", "/custody"),
         ("auditor", f"/voices/{NOWHERE}"),
     ],
 )
@@ -234,3 +239,25 @@ def test_an_owner_can_offer_only_a_voice_whose_consent_allows_it(person, sign_in
     body = sign_in(owner).get("/market").content.decode()
     assert f'<option value="{yes.id}">' in body
     assert f'<option value="{no.id}">' not in body
+
+
+def test_the_policy_page_is_public_and_speaks_both_languages():
+    assert "At most 72 hours from the first byte" in Client().get("/retention").content.decode()
+    chinese = Client(headers={"Accept-Language": "zh-CN"}).get("/retention").content.decode()
+    assert "至多 72 小时" in chinese
+
+
+def test_the_operators_page_shows_incidents_and_holds_and_the_owner_sees_why(person, sign_in):
+    owner = person()
+    held = received(owner)
+    held_by_law(held, person("operator"), person("operator"))
+    late = received(person())
+    move_forward(timedelta(hours=73))
+    page = sign_in(person("operator")).get("/custody").content.decode()
+    assert str(late.id) in page.split('id="h-soon"')[0]
+    sweep()
+    page = sign_in(person("operator")).get("/custody").content.decode()
+    assert "Order 17/26 of a court" in page
+    assert str(late.id) not in page.split('id="h-soon"')[0]
+    assert str(late.id) in page.split('id="h-incidents"')[1]
+    assert "Order 17/26 of a court" in sign_in(owner).get("/").content.decode()

@@ -1,0 +1,169 @@
+"""Legal holds: the one thing that puts off a destruction. Two people, a reason, an end; visible to whom it
+concerns.
+
+A hold keeps the key from being destroyed, and that is all: while it stands nobody reads the item, not even its owner
+and not the system itself, and nothing is derived from it. The deadline does not move either, so when the hold ends
+after it the next sweep destroys the item.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from foundation.audit import log
+from foundation.audit.commitments import commit
+from foundation.clock import now
+from foundation.errors import NotAllowed
+from foundation.identity.actors import Actor
+from retention import moments
+from retention.errors import HoldInvalid, HoldNotOpen, HoldTakesTwo, HoldUnknown, ItemUnknown
+from retention.models import HOLD_MOVES, REASON_CHARS, CustodyItem, CustodyState, HoldState, LegalHold
+from retention.purposes import MAX_HOLD
+
+OPERATE = "operate"
+"""The scope that may order a hold."""
+
+
+@transaction.atomic
+def request_hold(*, actor: Actor, item_id: UUID, reason: str, expires_at: datetime) -> LegalHold:
+    """Asks for a hold on a whole recording and what was derived from it. It holds nothing until another approves it.
+
+    Raises MissingScope, NotAllowed (the system itself asks for none), ItemUnknown, HoldInvalid, HoldTakesTwo.
+    """
+    actor.require_scope(OPERATE)
+    if actor.person_id is None:
+        raise NotAllowed("A hold is asked for by a person.")
+    item = _lock_item(item_id)
+    moment = now()
+    reason = reason.strip()
+    if not 1 <= len(reason) <= REASON_CHARS or not moment < expires_at <= moment + MAX_HOLD:
+        raise HoldInvalid
+    if item.parent_id is not None or item.state != CustodyState.HELD or moments.present() >= item.deadline:
+        raise HoldInvalid("Only a whole recording that is held now can be put under a hold.")
+    if item.subject_id == actor.person_id:
+        raise HoldTakesTwo
+    if item.holds.exclude(state=HoldState.ENDED).exists():
+        raise HoldNotOpen("There is a hold on this recording, or one is asked for.")
+    committed = commit(reason)
+    hold = LegalHold.objects.create(
+        item=item,
+        reason=reason,
+        reason_digest=committed.digest,
+        reason_salt=committed.salt,
+        requested_by_id=actor.person_id,
+        requested_at=moment,
+        expires_at=expires_at,
+    )
+    _record(hold, "hold.requested", actor)
+    return hold
+
+
+@transaction.atomic
+def approve_hold(*, actor: Actor, hold_id: UUID) -> LegalHold:
+    """The second person's yes: from now on the item is not destroyed and not read.
+
+    Raises MissingScope, HoldUnknown, HoldNotOpen, HoldTakesTwo.
+    """
+    actor.require_scope(OPERATE)
+    hold = _lock(hold_id)
+    if actor.person_id is None or actor.person_id in (hold.requested_by_id, hold.item.subject_id):
+        raise HoldTakesTwo
+    if HoldState.ACTIVE not in HOLD_MOVES[HoldState(hold.state)] or hold.expires_at <= now():
+        raise HoldNotOpen
+    if hold.item.state != CustodyState.HELD:
+        raise HoldNotOpen("The recording is gone.")
+    hold.state, hold.approved_by_id, hold.approved_at = HoldState.ACTIVE, actor.person_id, now()
+    hold.leaf_index = _record(hold, "hold.approved", actor)
+    hold.save(update_fields=["state", "approved_by_id", "approved_at", "leaf_index"])
+    return hold
+
+
+@transaction.atomic
+def end_hold(*, actor: Actor, hold_id: UUID) -> LegalHold:
+    """Ends a hold before its time, or takes the request back: one person is enough to keep the promise again.
+
+    Raises MissingScope, HoldUnknown, HoldNotOpen.
+    """
+    actor.require_scope(OPERATE)
+    return _end(_lock(hold_id), "released", actor)
+
+
+def expire_holds() -> int:
+    """Ends every hold whose time is over; returns how many. Safe to run twice and by several at once."""
+    actor = Actor.system("retention.holds")
+    ended = 0
+    over = LegalHold.objects.exclude(state=HoldState.ENDED).filter(expires_at__lte=now())
+    for hold_id in over.values_list("id", flat=True):
+        with transaction.atomic():
+            hold = _lock(hold_id)
+            if hold.state != HoldState.ENDED and hold.expires_at <= now():
+                _end(hold, "expired", actor)
+                ended += 1
+    return ended
+
+
+def in_force(item: CustodyItem) -> bool:
+    """Is the item, or what it was derived from, under a hold now?"""
+    standing = LegalHold.objects.filter(state=HoldState.ACTIVE, expires_at__gt=now())
+    while not standing.filter(item_id=item.id).exists():
+        if item.parent is None:
+            return False
+        item = item.parent
+    return True
+
+
+def held_by_law() -> Q:
+    """The roots under a hold now, as a condition on CustodyItem."""
+    standing = LegalHold.objects.filter(state=HoldState.ACTIVE, expires_at__gt=now())
+    return Q(id__in=standing.values("item_id"))
+
+
+def holds(*, actor: Actor) -> QuerySet[LegalHold]:
+    """Every hold, newest first, for operators and auditors. Raises MissingScope."""
+    if "audit:read" not in actor.scopes:
+        actor.require_scope(OPERATE)
+    return LegalHold.objects.select_related("item").order_by("-requested_at")
+
+
+def _end(hold: LegalHold, reason: str, actor: Actor) -> LegalHold:
+    if HoldState.ENDED not in HOLD_MOVES[HoldState(hold.state)]:
+        raise HoldNotOpen
+    hold.state, hold.ended_at, hold.ended_reason = HoldState.ENDED, now(), reason
+    _record(hold, "hold.ended", actor)
+    hold.save(update_fields=["state", "ended_at", "ended_reason"])
+    return hold
+
+
+def _record(hold: LegalHold, kind: str, actor: Actor) -> int:
+    """The reason stands in the log as a commitment only: it may name people."""
+    return log.append(
+        kind=kind,
+        subject=f"custody:{hold.item_id}",
+        actor=actor,
+        data={
+            "hold": str(hold.id),
+            "reason": hold.reason_digest,
+            "expires_at": hold.expires_at.isoformat(),
+            "ended": hold.ended_reason or None,
+        },
+    ).index
+
+
+def _lock_item(item_id: UUID) -> CustodyItem:
+    found = CustodyItem.objects.select_for_update(of=("self",)).filter(id=item_id).first()
+    if found is None:
+        raise ItemUnknown
+    return found
+
+
+def _lock(hold_id: UUID) -> LegalHold:
+    """The hold, its item locked first: the sweep and every other end of the item lock it too."""
+    found = LegalHold.objects.filter(id=hold_id).first()
+    if found is None:
+        raise HoldUnknown
+    item = _lock_item(found.item_id)
+    hold = LegalHold.objects.select_for_update(of=("self",)).get(id=hold_id)
+    hold.item = item
+    return hold

@@ -1,0 +1,32 @@
+"""The public schedule says what the code does."""
+
+from datetime import timedelta
+
+from cloning.recovery import FAILED_TEXT_KEPT
+from cloning.tracing import KEPT
+from retention import schedule
+from retention.purposes import LIMIT, Purpose
+from retention.sweeping import ABANDONED_AFTER
+
+
+def test_every_hour_of_the_schedule_is_the_codes() -> None:
+    hours = {one.id: timedelta(hours=one.hours) for one in schedule.rows() if one.hours is not None}
+    assert hours["recording"] == hours["challenge"] == hours["derived"] == hours["document"] == LIMIT
+    assert hours["trace"] == KEPT
+    assert hours["upload"] == ABANDONED_AFTER
+    assert hours["text"] == FAILED_TEXT_KEPT
+
+
+def test_every_purpose_of_custody_is_in_the_schedule() -> None:
+    ids = {one.id for one in schedule.rows()}
+    assert len(ids) == len(schedule.rows())
+    assert {"recording" if purpose == Purpose.TRAINING else purpose.value for purpose in Purpose} <= ids
+    # What has a period of its own although it is no recording.
+    assert {"template", "voice", "output", "log"} <= ids
+
+
+def test_every_row_is_whole_in_both_languages() -> None:
+    for one in schedule.rows():
+        for text in (one.kind, one.purpose, one.period, one.basis, one.end):
+            assert set(text) == set(schedule.LANGUAGES)
+            assert all(text.values())
