@@ -39,7 +39,7 @@ MOST_DEPTH = 6
 ZIP_MAGIC = b"PK"
 #: Version numbers this engine builds. None: the content decides, as it does in the official reader for v1 and v2.
 HEADERS: dict[bytes, str | None] = {ZIP_MAGIC: None, b"00": None, b"01": None, b"05": "v2Pro", b"06": "v2ProPlus"}
-#: Version numbers of formats known but not built here.
+#: Version numbers that only `diffusion_files` reads.
 OTHER_HEADERS = {b"02": "v3", b"03": "v3 LoRA", b"04": "v4 LoRA"}
 PRO_PLUS_FIRST_KERNEL = 20
 #: The only code rate there is; the official reader sets it whatever the file says.
@@ -91,7 +91,7 @@ def read_bounded(path: Path, most: int) -> bytes:
 def load_semantic(data: bytes) -> LoadedSemantic:
     """Bytes of an official S1 `.ckpt` -> model. Raises CheckpointError."""
     content, _ = read_content(data, MOST_SEMANTIC_BYTES)
-    raw = _section(_plain(content.get("config"), MOST_DEPTH), "model")
+    raw = section(plain(content.get("config"), MOST_DEPTH), "model")
     width = _number(raw, "embedding_dim")
     if _number(raw, "hidden_dim") != width or _number(raw, "EOS") != _number(raw, "vocab_size") - 1:
         raise CheckpointError("bad_config", "the S1 configuration contradicts itself")
@@ -113,37 +113,39 @@ def load_semantic(data: bytes) -> LoadedSemantic:
         if not name.startswith("model."):
             raise CheckpointError("wrong_weights", f"{name[:120]} is not a part of an S1 model")
         found[name.removeprefix("model.")] = value
-    model = _filled(lambda: Text2Semantic(config), found)
-    return LoadedSemantic(config=config, model=model, info=_info(content))
+    model = filled(lambda: Text2Semantic(config), found)
+    return LoadedSemantic(config=config, model=model, info=info_of(content))
 
 
 def load_acoustic(data: bytes) -> LoadedAcoustic:
     """Bytes of an official v1, v2, v2Pro or v2ProPlus S2 `.pth` -> model. Raises CheckpointError."""
     content, header = read_content(data, MOST_ACOUSTIC_BYTES)
     found = weights_of(content, len(data))
-    whole = _plain(content.get("config"), MOST_DEPTH)
-    raw = _section(whole, "model")
+    whole = plain(content.get("config"), MOST_DEPTH)
+    raw = section(whole, "model")
     version = _version(header, found, raw)
     base = official(version)
     try:
-        config, audio = _acoustic_config(base.acoustic, raw), _audio_config(base.audio, _section(whole, "data"))
+        config, audio = acoustic_config(base.acoustic, raw), audio_config(base.audio, section(whole, "data"))
         dataclasses.replace(base, acoustic=config, audio=audio)
     except ConfigError as error:
         raise CheckpointError("bad_config", error.message) from error
     posterior = any(name.startswith("enc_q.") for name in found)
-    model = _filled(lambda: AcousticModel(config, audio, posterior=posterior), found)
-    return LoadedAcoustic(version=version, config=config, audio=audio, model=model, info=_info(content))
+    model = filled(lambda: AcousticModel(config, audio, posterior=posterior), found)
+    return LoadedAcoustic(version=version, config=config, audio=audio, model=model, info=info_of(content))
 
 
-def read_content(data: bytes, most: int) -> tuple[Mapping[str, Any], str | None]:
-    """The top level of a file of at most `most` bytes, nothing in it executed, and the version its header names (None:
-    the content decides). Raises CheckpointError."""
+def read_content(
+    data: bytes, most: int, headers: Mapping[bytes, str | None] = HEADERS
+) -> tuple[Mapping[str, Any], str | None]:
+    """The top level of a file of at most `most` bytes, nothing in it executed, and what its header stands for in
+    `headers` (None: the content decides). Raises CheckpointError."""
     if len(data) > most:
         raise CheckpointError("too_large", f"the file is larger than {most} bytes")
     header = data[:2]
-    if header in OTHER_HEADERS:
-        raise CheckpointError("unsupported_version", f"this is a {OTHER_HEADERS[header]} file, which is not built here")
-    if header not in HEADERS:
+    if header not in headers and header in OTHER_HEADERS:
+        raise CheckpointError("unsupported_version", f"this is a {OTHER_HEADERS[header]} file, not v1, v2 or Pro")
+    if header not in headers:
         raise CheckpointError("not_official", "the file does not start like a GPT-SoVITS weight file")
     # A view, not a copy, for the ordinary case; the header is put back in memory only.
     file = io.BytesIO(data if header == ZIP_MAGIC else ZIP_MAGIC + data[2:])
@@ -170,7 +172,7 @@ def read_content(data: bytes, most: int) -> tuple[Mapping[str, Any], str | None]
         raise CheckpointError("not_official", f"the file could not be read ({type(error).__name__})") from error
     if not isinstance(content, Mapping):
         raise CheckpointError("not_official", "the file does not hold a dictionary")
-    return content, HEADERS[header]
+    return content, headers[header]
 
 
 def weights_of(content: Mapping[str, Any], stored: int) -> dict[str, Tensor]:
@@ -187,7 +189,8 @@ def weights_of(content: Mapping[str, Any], stored: int) -> dict[str, Tensor]:
     return dict(weights)
 
 
-def _filled(build: Any, found: Mapping[str, Tensor]) -> Any:
+def filled(build: Any, found: Mapping[str, Tensor]) -> Any:
+    """The model that `build` makes, with exactly these weights. Raises CheckpointError."""
     difference = first_difference(outline(build), found)
     if difference is not None:
         raise CheckpointError("wrong_weights", difference)
@@ -197,24 +200,25 @@ def _filled(build: Any, found: Mapping[str, Tensor]) -> Any:
     return fill(build, found)
 
 
-def _plain(value: object, depth: int) -> object:
+def plain(value: object, depth: int) -> object:
     """Stand-in objects -> dictionaries, to a bounded depth."""
     if depth < 0:
         raise CheckpointError("bad_config", "the configuration is nested too deeply")
     if isinstance(value, HParams):
         value = getattr(value, "values", {})
     if isinstance(value, Mapping):
-        return {str(key): _plain(item, depth - 1) for key, item in value.items()}
+        return {str(key): plain(item, depth - 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item, depth - 1) for item in value]
+        return [plain(item, depth - 1) for item in value]
     return value
 
 
-def _section(config: object, name: str) -> Mapping[str, Any]:
-    section = config.get(name) if isinstance(config, dict) else None
-    if not isinstance(section, dict):
+def section(config: object, name: str) -> Mapping[str, Any]:
+    """A part of the configuration of a file. Raises CheckpointError `bad_config`."""
+    found = config.get(name) if isinstance(config, dict) else None
+    if not isinstance(found, dict):
         raise CheckpointError("bad_config", f"the file's configuration has no `{name}` part")
-    return section
+    return found
 
 
 def _number(section: Mapping[str, Any], name: str) -> int:
@@ -231,7 +235,7 @@ def _row(section: Mapping[str, Any], name: str) -> tuple[int, ...]:
     return tuple(value)
 
 
-def _info(content: Mapping[str, Any]) -> str:
+def info_of(content: Mapping[str, Any]) -> str:
     info = content.get("info", "")
     return info[:200] if isinstance(info, str) else ""
 
@@ -239,7 +243,7 @@ def _info(content: Mapping[str, Any]) -> str:
 def _version(header: str | None, found: Mapping[str, Tensor], raw: Mapping[str, Any]) -> str:
     """The header wins; without one the weights tell. Versions that are not built here are refused by name."""
     if any(name.startswith("cfm.") for name in found):
-        raise CheckpointError("unsupported_version", "this is a v3 or v4 file, which is not built here")
+        raise CheckpointError("unsupported_version", "this is a v3 or v4 file, not one of v1, v2 or Pro")
     if header is not None:
         return header
     if "sv_emb.weight" not in found:
@@ -249,7 +253,7 @@ def _version(header: str | None, found: Mapping[str, Tensor], raw: Mapping[str, 
     return "v2ProPlus" if kernels[:1] == (PRO_PLUS_FIRST_KERNEL,) else "v2Pro"
 
 
-def _acoustic_config(base: AcousticConfig, raw: Mapping[str, Any]) -> AcousticConfig:
+def acoustic_config(base: AcousticConfig, raw: Mapping[str, Any]) -> AcousticConfig:
     dilations = raw.get("resblock_dilation_sizes")
     if not isinstance(dilations, list) or len(dilations) > 16:
         raise CheckpointError("bad_config", "`resblock_dilation_sizes` is not a short list")
@@ -286,7 +290,7 @@ def _acoustic_config(base: AcousticConfig, raw: Mapping[str, Any]) -> AcousticCo
     return config
 
 
-def _audio_config(base: AudioConfig, raw: Mapping[str, Any]) -> AudioConfig:
+def audio_config(base: AudioConfig, raw: Mapping[str, Any]) -> AudioConfig:
     return dataclasses.replace(
         base,
         sample_rate=_number(raw, "sampling_rate"),

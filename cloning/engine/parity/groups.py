@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from cloning.engine.errors import EngineError
-from cloning.engine.parity import acoustic, pipeline, semantic, signal, text, training, vocoders, weights
+from cloning.engine.parity import acoustic, diffusion, pipeline, semantic, signal, text, training, vocoders, weights
 from cloning.engine.parity.folder import Folder, FolderError
 from cloning.engine.parity.sheet import Row
 
@@ -48,7 +48,10 @@ GROUPS = (
     Group("training", r"s1_scaledadam_\w+\.npz", training.scaled_adam),
     Group("training", r"s1_lr\w*\.json", training.rates),
     Group("training", rf"s2_{_VERSION}_small_train\.(npz|json)", training.acoustic_training),
-    Group("v3_v4", r"s2_v[34]_(lora_)?small(\.pth(\.xz)?|_infer\.npz|_merged\.npz)", None),
+    Group("v3_v4", r"s2_v[34]_small\.pth(\.xz)?", diffusion.whole_file),
+    Group("v3_v4", r"s2_v[34]_lora_small\.pth(\.xz)?", diffusion.lora_file),
+    Group("v3_v4", r"s2_v[34]_small_infer\.npz", diffusion.inference),
+    Group("v3_v4", r"s2_v[34]_lora_small_merged\.npz", diffusion.merged_lora),
     Group("vocoders", r"v4_vocoder\w*\.pth(\.xz)?", vocoders.v4_file),
     Group("vocoders", r"v4_vocoder\w*\.npz", vocoders.v4_wave),
     Group("vocoders", r"bigvgan\w*\.pt(\.xz)?", vocoders.bigvgan_file),

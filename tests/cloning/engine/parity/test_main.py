@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from cloning.engine.parity.__main__ import main
-from cloning.engine.parity.groups import GROUPS, group_of
+from cloning.engine.parity.groups import GROUPS, Group, group_of
 from tests.cloning.engine.official import FIXTURES, manifest, needs_fixtures, rows
 
 pytestmark = needs_fixtures
@@ -49,10 +49,15 @@ def last(captured: pytest.CaptureFixture[str]) -> tuple[list[str], str]:
 def test_every_official_file_belongs_to_a_group() -> None:
     names = rows("MANIFEST.json")["files"]
     assert [name for name in names if group_of(name) is None] == []
+    assert all(group.compare is not None for group in GROUPS)
     assert {group.name for group in GROUPS} == {group.name for name in names if (group := group_of(name))}
 
 
-def test_right_files_pass_and_a_report_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_right_files_pass_and_a_report_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unknown = Group("later", r"s2_v3_small_infer\.npz", None)
+    monkeypatch.setattr("cloning.engine.parity.groups.GROUPS", (unknown, *GROUPS))
     root = folder_of(tmp_path, "to_batch.json", "pipeline.npz", "s1_small.ckpt.xz", "s2_v3_small_infer.npz")
     assert main([str(root), "--json", str(tmp_path.parent / "report.json")]) == 0
     printed, verdict = last(capsys)
