@@ -135,6 +135,12 @@ class ContainerUnknown(Refused):
     code = "unknown_container"
 
 
+class RateUnknown(Refused):
+    """Outputs are not delivered at this rate."""
+
+    code = "unknown_rate"
+
+
 class VoiceExists(Conflict):
     """A voice of this name exists under this consent."""
 

@@ -22,7 +22,11 @@ MAX_TEXT = 10_000
 MAX_SEED = 2**31 - 1
 LANGUAGES = ("en", "zh")
 """Languages the engine speaks today."""
-CONTAINERS = ("wav", "flac", "mp3", "opus")
+CONTAINERS = ("wav", "flac", "mp3", "opus", "m4a")
+OUTPUT_RATES = (24_000, 32_000, 48_000)
+"""Rates in Hz at which outputs are delivered; `cloning.texts.check_rate` says who may have which."""
+LABEL_LANGUAGES = ("en", "zh")
+"""Languages of the spoken label."""
 
 
 class JobKind(models.TextChoices):
@@ -151,6 +155,8 @@ class SpeechRequest(models.Model):
     language = models.CharField(max_length=8)
     seed = models.BigIntegerField(validators=[MinValueValidator(0), MaxValueValidator(MAX_SEED)])
     container = models.CharField(max_length=8)
+    rate = models.PositiveIntegerField(default=32_000)
+    label_language = models.CharField(max_length=8, default="en")
     case_ref = models.UUIDField(null=True, db_index=True)
     licence = models.ForeignKey("consent.Licence", null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=now)
@@ -164,6 +170,8 @@ class SpeechRequest(models.Model):
             ),
             models.CheckConstraint(condition=Q(seed__gte=0, seed__lte=MAX_SEED), name="speech_seed_bounds"),
             models.CheckConstraint(condition=Q(container__in=CONTAINERS), name="speech_container_known"),
+            models.CheckConstraint(condition=Q(rate__in=OUTPUT_RATES), name="speech_rate_known"),
+            models.CheckConstraint(condition=Q(label_language__in=LABEL_LANGUAGES), name="speech_label_language_known"),
         ]
 
     def __str__(self) -> str:

@@ -121,16 +121,27 @@ def _revoke_outputs(voice: Voice) -> int:
 
 
 def request_speech(
-    *, actor: Actor, voice_id: UUID, text: str, language: str, seed: int | None = None, container: str = "wav"
+    *,
+    actor: Actor,
+    voice_id: UUID,
+    text: str,
+    language: str,
+    seed: int | None = None,
+    container: str = "wav",
+    rate: int | None = None,
+    label_language: str | None = None,
 ) -> SpeechRequest:
     """A request to speak ``text``: queued, or held for a moderator (``request.job.state``, ``request.case_ref``).
 
     ``seed`` 0 to 2**31-1; without one, a random one is drawn and kept. Raises GateRefused (by name), TextInvalid,
-    LanguageUnsupported, ContainerUnknown.
+    LanguageUnsupported, ContainerUnknown, RateUnknown. ``rate`` (Hz) is the tier's own by default, ``label_language``
+    (the listener's) that of the text.
     """
     text = texts.check_text(text)
     texts.check_language(language)
     texts.check_container(container)
+    rate = texts.check_rate(rate)
+    label_language = texts.label_language(label_language or language)
     seed = secrets.randbelow(MAX_SEED + 1) if seed is None else seed
     if not 0 <= seed <= MAX_SEED:
         raise Refused(f"A seed is 0 to {MAX_SEED}.", code="seed_invalid")
@@ -166,6 +177,8 @@ def request_speech(
                 language=language,
                 seed=seed,
                 container=container,
+                rate=rate,
+                label_language=label_language,
                 licence=judgement.licence,
             )
             if held:

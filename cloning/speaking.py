@@ -6,8 +6,10 @@ The voice in the clear and the unmarked sound exist in this process's memory and
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import uuid
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from django.conf import settings
@@ -18,11 +20,12 @@ from cloning.errors import VoiceNotReady
 from cloning.models import Output, SpeechRequest, Usage
 from cloning.worker import Reporter, Run, RunLost
 from consent.models import Consent
-from foundation import keys
+from foundation import certificates, keys
 from foundation.audit import log
 from foundation.clock import now
 from foundation.identity.actors import Actor
 from foundation.vault import services as vault
+from watermark import status
 from watermark.services import issue_mark
 
 if TYPE_CHECKING:
@@ -67,23 +70,51 @@ def _synthesise(data: bytes, request: SpeechRequest, report: Reporter) -> Speech
 
 
 def _seal(speech: Speech, request: SpeechRequest, mark: IssuedMark, output_id: UUID) -> Sealed:
-    from watermark.labels.audible import load_profile
+    from watermark.labels.manifest import Credential
+    from watermark.labels.profile import load_profile
     from watermark.seal import seal
+
+    certificate = certificates.load(settings.VOUCH_KEYS)
 
     return seal(
         speech.pcm,
         speech.rate,
         payload=mark.payload,
         mark_key=keys.secret("mark"),
-        label_profile=load_profile(),
+        label_profile=load_profile(settings.VOUCH_LABEL_PROFILE),
+        language=request.label_language,
         content_id=str(output_id),
         provider_code=settings.VOUCH_PROVIDER_CODE,
         created=now(),
         sign=_sign,
         verify=_verify,
+        credential=Credential(
+            certificate.private_key, certificate.chain, certificate.roots, settings.VOUCH_TIME_STAMP_URL
+        ),
         rehearsal=request.voice.rehearsal,
         container=request.container,
+        output_rate=request.rate,
+        claims=_claims(request, mark),
     )
+
+
+def _claims(request: SpeechRequest, mark: IssuedMark) -> dict[str, Any]:
+    """What the credential says beside the seal's own facts: nothing that names a person, a voice or a licence."""
+    consent = str(request.voice.consent_id)
+    claims: dict[str, Any] = {
+        "consent_sha256": hashlib.sha256(consent.encode()).hexdigest(),
+        "status": status.entry(mark.pk),
+    }
+    if request.licence_id is not None:
+        claims["licence_sha256"] = hashlib.sha256(str(request.licence_id).encode()).hexdigest()
+    return claims
+
+
+def _provenance(sealed: Sealed) -> dict[str, Any]:
+    """The statement and its signature; with them the manifest that the container has no place for."""
+    if sealed.sidecar is None:
+        return sealed.provenance
+    return {**sealed.provenance, "c2pa": base64.b64encode(sealed.sidecar).decode("ascii")}
 
 
 def _sign(message: bytes) -> bytes:
@@ -171,7 +202,7 @@ def _make_true(
             seconds=speech_seconds + sealed.label_seconds,
             label_seconds=sealed.label_seconds,
             mark_payload=mark.payload,
-            provenance=sealed.provenance,
+            provenance=_provenance(sealed),
             leaf_index=leaf.index,
             rehearsal=rehearsal,
         )

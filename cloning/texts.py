@@ -2,9 +2,15 @@
 
 import hashlib
 import unicodedata
+from typing import Final
 
-from cloning.errors import ContainerUnknown, LanguageUnsupported, TextInvalid
-from cloning.models import CONTAINERS, LANGUAGES, MAX_TEXT
+from django.conf import settings
+
+from cloning.errors import ContainerUnknown, LanguageUnsupported, RateUnknown, TextInvalid
+from cloning.models import CONTAINERS, LABEL_LANGUAGES, LANGUAGES, MAX_TEXT
+
+TIER_RATES: Final = {"free": (24_000,), "member": (32_000, 48_000)}
+"""Rates in Hz at which each tier's outputs are delivered; the first is its default."""
 
 ALLOWED_CONTROLS = frozenset("\n\t")
 FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Co", "Cn"})
@@ -40,6 +46,22 @@ def check_container(container: str) -> str:
     if container not in CONTAINERS:
         raise ContainerUnknown(f"Supported: {', '.join(CONTAINERS)}.")
     return container
+
+
+def check_rate(rate: int | None) -> int:
+    """``rate``, or the tier's default for None. Raises RateUnknown.
+
+    The tier is the deployment's for everybody (``VOUCH_TIER``): people have no membership yet.
+    """
+    rates = TIER_RATES[settings.VOUCH_TIER]
+    if rate is not None and rate not in rates:
+        raise RateUnknown(f"Supported here: {', '.join(map(str, rates))} Hz.")
+    return rates[0] if rate is None else rate
+
+
+def label_language(language: str) -> str:
+    """The language of the spoken label for a listener of ``language``: English where there is no such label."""
+    return language if language in LABEL_LANGUAGES else LABEL_LANGUAGES[0]
 
 
 def digest(text: str) -> str:

@@ -1,10 +1,12 @@
 """The one way from PCM to a deliverable. If any step fails there is no output, and the error names the step.
 
-    PCM -> watermark -> audible label -> encode -> AIGC metadata -> read back -> provenance -> verify everything
+    PCM -> watermark -> audible label -> encode -> AIGC metadata -> read back -> C2PA -> statement -> verify everything
 
 The order is the only one that leaves every layer valid: the mark must not cover the label's tones, metadata must be in
-the file before it is hashed, and nothing may be written after the signature. This module knows no database: the caller
-brings the payload from the registry, the key from the vault, and the two functions that sign and verify.
+the file before it is hashed, and nothing may be written after the content credential is in. The statement is signed
+over the finished bytes and stays outside. The last step, the log, is the caller's: its leaf must become true in one
+transaction with the output's row. This module knows no database: the caller brings the payload from the registry, the
+key from the vault, the certificate, and the two functions that sign and verify.
 """
 
 from __future__ import annotations
@@ -12,22 +14,27 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
 from watermark.codec.codeword import check_key, check_payload
 from watermark.codec.detect import Detector, threshold
 from watermark.codec.embed import DEFAULT_STRENGTH, embed_checked
-from watermark.codec.grid import Wave
-from watermark.labels import aigc, audible, encode
+from watermark.codec.grid import EMBED_RATES, Wave, checked_wave, resampled
+from watermark.labels import aigc, audible, encode, manifest
+from watermark.labels.profile import LabelProfile
 
 #: Word that stands in the metadata and the statement of everything made in a rehearsal.
 REHEARSAL = "rehearsal"
 #: Version of the provenance statement's form.
-STATEMENT_VERSION = 1
+STATEMENT_VERSION = 2
+#: Name of the system in the content credential, and the version of what it says there.
+GENERATOR, GENERATOR_VERSION = "Vouch", "1"
 #: Name of the signature scheme the callables must implement: Ed25519, RFC 8032.
 SIGNATURE_ALGORITHM = "Ed25519"
 #: Payloads and alignments among which the mark of a finished file must be provable to one in a million: a million
@@ -58,9 +65,11 @@ class Step:
 @dataclass(frozen=True)
 class Sealed:
     """A deliverable: the file, and what is known of it. ``provenance`` is {"statement", "signature", "algorithm"};
-    the signature (hex) is over canonical_json(statement)."""
+    the signature (hex) is over canonical_json(statement). ``sidecar`` is the C2PA manifest where the container has no
+    place for it (Ogg Opus)."""
 
     data: bytes
+    sidecar: bytes | None
     media_type: str
     sha256: str
     label_seconds: float
@@ -75,20 +84,27 @@ def seal(
     *,
     payload: int,
     mark_key: bytes,
-    label_profile: audible.LabelProfile,
+    label_profile: LabelProfile,
+    language: str,
     content_id: str,
     provider_code: str,
     created: datetime,
     sign: Sign,
     verify: Verify,
+    credential: manifest.Credential,
     rehearsal: bool,
     container: str = "wav",
+    output_rate: int | None = None,
+    claims: Mapping[str, Any] | None = None,
     strength: float = DEFAULT_STRENGTH,
 ) -> Sealed:
     """Mark, label, encode, sign and check ``pcm`` (float mono (samples,), -1..1; rate one of grid.EMBED_RATES).
 
-    ``payload`` comes from services.issue_mark(); ``created`` must carry a time zone; ``sign(message)`` returns a
-    signature that ``verify(signature, message)`` accepts. Raises SealError and nothing else.
+    ``payload`` comes from services.issue_mark(); ``language`` is the listener's; ``created`` must carry a time zone;
+    ``sign(message)`` returns a signature that ``verify(signature, message)`` accepts. ``output_rate`` (one of
+    grid.EMBED_RATES) is the rate delivered, where it is not ``rate``. ``claims`` are further facts for
+    credential and statement: commitments to consent and licence, the place in the status list. Raises SealError and
+    nothing else.
     """
     steps: list[Step] = []
 
@@ -105,6 +121,7 @@ def seal(
         label = aigc.AigcLabel.produced(
             provider_code=provider_code, content_id=content_id, reserved=REHEARSAL if rehearsal else ""
         )
+        pcm, rate = _at_rate(pcm, rate, output_rate)
 
     with _step("watermark"):
         # The mark is read back through the very encoding that will be delivered, so that it is made strong enough.
@@ -115,41 +132,57 @@ def seal(
         done("watermark", strength_db=round(marked.strength, 2), score=round(marked.score, 2))
 
     with _step("audible label"):
-        labelled = audible.with_label(marked.wave, rate, label_profile)
-        done("audible label", profile=label_profile.name, seconds=label_profile.seconds)
+        labelled = audible.with_label(marked.wave, rate, label_profile, language)
+        heard = {"profile": label_profile.name, "version": label_profile.version, "kinds": list(label_profile.writes),
+                 "seconds": round(labelled.seconds, 3)}  # fmt: skip
+        if "spoken" in label_profile.writes:
+            heard["language"] = label_profile.line(language).language
+        done("audible label", **heard)
 
     with _step("encode"):
-        data = encode.encode(labelled, rate, container)
+        data = encode.encode(labelled.wave, rate, container)
         done("encode", container=container)
 
     with _step("metadata"):
         data = aigc.write_label(data, container, label)  # reads back and parses what it wrote
         done("metadata", label=label.to_json())
 
+    facts = {
+        "version": STATEMENT_VERSION,
+        "content_id": content_id,
+        "payload_commitment": payload_commitment(payload, mark_key),
+        "producer": provider_code,
+        "created": created.astimezone(UTC).isoformat(timespec="seconds"),
+        "rehearsal": rehearsal,
+        "label": heard,
+    }
+    with _step("content credential"):
+        told = {**facts, **(claims or {})}
+        if told != {**(claims or {}), **facts}:
+            raise ValueError("a claim contradicts a fact of the seal")
+        signed = manifest.sign(data, container, told, credential, generator=GENERATOR, version=GENERATOR_VERSION)
+        data = signed.data
+        done("content credential", embedded=signed.sidecar is None)
+
     with _step("provenance"):
-        statement = {
-            "version": STATEMENT_VERSION,
-            "content_id": content_id,
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "payload_commitment": payload_commitment(payload, mark_key),
-            "producer": provider_code,
-            "created": created.astimezone(UTC).isoformat(timespec="seconds"),
-            "rehearsal": rehearsal,
-        }
+        statement = {**told, "sha256": hashlib.sha256(data).hexdigest()}
+        if signed.sidecar is not None:
+            statement["sidecar_sha256"] = hashlib.sha256(signed.sidecar).hexdigest()
         signature = sign(canonical_json(statement))
         provenance = {"statement": statement, "signature": signature.hex(), "algorithm": SIGNATURE_ALGORITHM}
         done("provenance", sha256=statement["sha256"])
 
     score = check_deliverable(
-        data, container=container, payload=payload, mark_key=mark_key, label_profile=label_profile,
-        label=label, provenance=provenance, verify=verify,
+        data, sidecar=signed.sidecar, container=container, payload=payload, mark_key=mark_key,
+        label_profile=label_profile, label=label, provenance=provenance, verify=verify, roots=credential.roots,
     )  # fmt: skip
     done("verify", score=round(score, 2))
     return Sealed(
         data=data,
+        sidecar=signed.sidecar,
         media_type=encode.MEDIA_TYPES[container],
         sha256=str(statement["sha256"]),
-        label_seconds=label_profile.seconds,
+        label_seconds=labelled.seconds,
         mark_score=score,
         provenance=provenance,
         steps=steps,
@@ -159,18 +192,20 @@ def seal(
 def check_deliverable(
     data: bytes,
     *,
+    sidecar: bytes | None,
     container: str,
     payload: int,
     mark_key: bytes,
-    label_profile: audible.LabelProfile,
+    label_profile: LabelProfile,
     label: aigc.AigcLabel,
     provenance: dict[str, Any],
     verify: Verify,
+    roots: str,
 ) -> float:
     """Check every layer of a finished file from its bytes alone and return the mark's score.
 
-    Raises SealError with step ``verify signature``, ``verify metadata``, ``verify audible label`` or
-    ``verify watermark``.
+    Raises SealError with step ``verify signature``, ``verify metadata``, ``verify content credential``,
+    ``verify audible label`` or ``verify watermark``.
     """
     with _step("verify signature"):
         statement = provenance["statement"]
@@ -180,6 +215,8 @@ def check_deliverable(
             raise ValueError("the signature does not fit the statement")
         if hashlib.sha256(data).hexdigest() != statement["sha256"]:
             raise ValueError("the file is not the one that was signed")
+        if statement.get("sidecar_sha256") != (None if sidecar is None else hashlib.sha256(sidecar).hexdigest()):
+            raise ValueError("the sidecar is not the one that was signed")
         if not hmac.compare_digest(statement["payload_commitment"], payload_commitment(payload, mark_key)):
             raise ValueError("the statement is about another payload")
 
@@ -192,19 +229,48 @@ def check_deliverable(
         if (found.reserved_code1 == REHEARSAL) is not statement["rehearsal"]:
             raise ValueError("label and statement do not agree on whether this was a rehearsal")
 
+    with _step("verify content credential"):
+        said = manifest.read(data, container, roots=roots, sidecar=sidecar)
+        if said is None:
+            raise ValueError("there is no content credential")
+        if said.state != "Trusted":
+            raise ValueError(f"it is {said.state}, not Trusted: {', '.join(said.failures) or 'no reason given'}")
+        if manifest.SOURCE_TYPE not in said.source_types:
+            raise ValueError("it does not say that the sound was made by a model")
+        for key in statement.keys() - {"sha256", "sidecar_sha256"}:
+            if said.facts.get(key) != statement[key]:
+                raise ValueError(f"credential and statement differ in {key}")
+
     with _step("verify audible label"):
         wave, rate = encode.decode(data)
-        rhythm = audible.detect_rhythm(wave, rate, label_profile)
-        if rhythm is None:
-            raise ValueError("the rhythm is not heard at the start of the file")
+        heard = audible.hear(wave, rate, label_profile)
+        for kind in label_profile.writes:
+            if not any(
+                one.kind == kind and one.position in label_profile.positions and one.rate_is_legal for one in heard
+            ):
+                raise ValueError(f"the {kind} label is not heard at the {' or the '.join(label_profile.positions)}")
 
     with _step("verify watermark"):
-        speech = wave[round((rhythm.end_s + label_profile.silence_s) * rate) :]
-        score = Detector(mark_key).score(speech, rate, payload)
+        score = Detector(mark_key).score(_content(wave, rate, heard, label_profile), rate, payload)
         least = threshold(*PROVABLE_AMONG)
         if score < least:
             raise ValueError(f"the mark reads back at {score:.1f}; {least:.1f} is needed")
     return score
+
+
+def _at_rate(pcm: Wave, rate: int, wanted: int | None) -> tuple[Wave, int]:
+    if wanted is None or wanted == rate:
+        return pcm, rate
+    if wanted not in EMBED_RATES:
+        raise ValueError(f"no output has a rate of {wanted} Hz")
+    return np.clip(resampled(checked_wave(pcm, rate, rates=EMBED_RATES), rate, wanted), -1, 1), wanted
+
+
+def _content(wave: Wave, rate: int, heard: list[audible.Heard], profile: LabelProfile) -> Wave:
+    """``wave`` without its labels and the silences beside them."""
+    start = max((one.end_s + profile.silence_s for one in heard if one.position == "start"), default=0.0)
+    end = min((one.start_s - profile.silence_s for one in heard if one.position == "end"), default=len(wave) / rate)
+    return wave[round(start * rate) : round(end * rate)]
 
 
 def payload_commitment(payload: int, mark_key: bytes) -> str:

@@ -8,7 +8,8 @@ from watermark import selectors
 from watermark.codec import grid
 from watermark.codec.codeword import check_key
 from watermark.codec.detect import Detector
-from watermark.labels.audible import detect_rhythm, load_profile
+from watermark.labels.audible import content_start
+from watermark.labels.profile import load_profile
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,12 @@ class TraceHit:
 def trace(wave: object, rate: int, *, key: bytes) -> list[TraceHit]:
     """The outputs whose marks are in ``wave`` (float mono (samples,)), best first; empty when there are none.
 
-    A rhythm label in front is left out of the search: its pure tones say nothing and would drown the mark. Raises
+    A label in front is left out of the search: it carries no mark and would drown the one behind it. Raises
     UnmarkableAudio, BadKey.
     """
     detector = Detector(check_key(key))
     sound = grid.checked_wave(wave, rate, rates=grid.ACCEPTED_RATES)
-    rhythm = detect_rhythm(sound, rate, load_profile())
-    skipped = round(rhythm.end_s * rate) if rhythm else 0
+    skipped = round(content_start(sound, rate, load_profile()) * rate)
     matches = detector.search(sound[skipped:], rate, selectors.issued_payloads())
     refs = selectors.output_refs_for(match.payload for match in matches)
     shift = skipped / rate

@@ -107,7 +107,7 @@ class KeyFiles:
                 advice="Run `manage.py make_keys`, or put the deployment's keys into VOUCH_KEYS.",
             ) from error
         try:
-            _check_owner(path.name, os.fstat(handle), private=private)
+            check_owner(path.name, os.fstat(handle), private=private)
             text = os.read(handle, MAX_FILE)
         finally:
             os.close(handle)
@@ -161,7 +161,7 @@ def _known(name: str, names: tuple[str, ...]) -> str:
     return name
 
 
-def _check_owner(name: str, found: os.stat_result, *, private: bool) -> None:
+def check_owner(name: str, found: os.stat_result, *, private: bool) -> None:
     """A secret is for its owner alone; a public key may be read by all and written by its owner alone."""
     if not stat.S_ISREG(found.st_mode):
         raise KeyTrouble(f"{name} is not a plain file.")

@@ -27,6 +27,13 @@ def flag(name: str, default: bool) -> bool:
         raise ImproperlyConfigured(f"{name} must be one of {', '.join(BOOLEANS)}; it is {raw!r}.") from None
 
 
+def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+    value = text(name, default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}; it is {value!r}.")
+    return value
+
+
 def integer(name: str, default: int, *, low: int, high: int) -> int:
     raw = os.environ.get(name, str(default))
     try:

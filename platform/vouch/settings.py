@@ -147,6 +147,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "OAS_VERSION": "3.1.1",
+    "ENUM_NAME_OVERRIDES": {"LanguageEnum": (("en", "en"), ("zh", "zh"))},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
@@ -188,6 +189,10 @@ except notes.BadNote as error:
     raise ImproperlyConfigured(f"VOUCH_WITNESSES: {error}.") from error
 # 27 characters of TC260-PG-20252A. The default is visibly invalid on purpose: a deployment sets its own.
 VOUCH_PROVIDER_CODE = env.text("VOUCH_PROVIDER_CODE", "001100000000000000000000000")
+# How outputs are labelled (`watermark/labels/profiles`), at which rates they are delivered, and who says when.
+VOUCH_LABEL_PROFILE = env.choice("VOUCH_LABEL_PROFILE", "eu", ("cn", "eu", "in", "us"))
+VOUCH_TIER = env.choice("VOUCH_TIER", "member", ("free", "member"))
+VOUCH_TIME_STAMP_URL = os.environ.get("VOUCH_TIME_STAMP_URL") or None
 CELERY_BEAT_SCHEDULE = {
     "sweep-custody": {"task": "retention.sweep", "schedule": VOUCH_SWEEP_SECONDS},
     "tidy-consents": {"task": "consent.tidy", "schedule": VOUCH_SWEEP_SECONDS},

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloning import texts
-from cloning.errors import ContainerUnknown, LanguageUnsupported, TextInvalid
+from cloning.errors import ContainerUnknown, LanguageUnsupported, RateUnknown, TextInvalid
 from cloning.models import MAX_TEXT
 
 
@@ -53,3 +53,17 @@ def test_unknown_languages_and_containers_are_refused() -> None:
         texts.check_language("tlh")
     with pytest.raises(ContainerUnknown):
         texts.check_container("exe")
+
+
+@pytest.mark.parametrize(("tier", "default", "other"), [("free", 24_000, 48_000), ("member", 32_000, 24_000)])
+def test_each_tier_has_its_rates(settings, tier, default, other):
+    settings.VOUCH_TIER = tier
+    assert texts.check_rate(None) == default
+    with pytest.raises(RateUnknown):
+        texts.check_rate(other)
+    settings.VOUCH_TIER = "member"
+    assert texts.check_rate(48_000) == 48_000
+
+
+def test_label_speaks_the_listeners_language_or_english():
+    assert [texts.label_language(code) for code in ("en", "zh", "ja")] == ["en", "zh", "en"]

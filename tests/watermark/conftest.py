@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from demo.flite.speaker import speak
+from foundation import certificates
+from watermark.labels.manifest import Credential
 
 Wave = NDArray[np.float32]
 KEY = bytes(range(32))
@@ -55,6 +57,15 @@ def speech() -> Wave:
 def other_speech() -> Wave:
     wave, rate = speak(TEXTS[1], voice="slt")
     return np.asarray(soxr.resample(wave, rate, 32_000) * 0.7, np.float32)
+
+
+@pytest.fixture(scope="session")
+def credential(tmp_path_factory: pytest.TempPathFactory) -> Credential:
+    """A test chain, made as set-up makes it."""
+    folder = tmp_path_factory.mktemp("c2pa")
+    certificates.make_missing(folder)
+    made = certificates.load(folder)
+    return Credential(made.private_key, made.chain, made.roots)
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,9 @@ import pytest
 
 from watermark.codec.embed import embed
 from watermark.codec.errors import UnmarkableAudio
-from watermark.labels.audible import load_profile, with_label
+from watermark.labels.audible import with_label
 from watermark.labels.encode import decode
+from watermark.labels.profile import load_profile
 from watermark.seal import seal
 from watermark.services import issue_mark
 from watermark.trace import trace
@@ -19,12 +20,12 @@ def others():
     return [issue_mark(output_ref=f"other-{index}", rehearsal=False) for index in range(50)]
 
 
-def test_sealed_file_is_traced_to_its_output_past_the_label(speech, key, others):
+def test_sealed_file_is_traced_to_its_output_past_the_label(speech, key, others, credential):
     mark = issue_mark(output_ref="mine", rehearsal=True)
     sealed = seal(
         speech, 32_000, payload=mark.payload, mark_key=key, label_profile=load_profile(), content_id="mine",
         provider_code="001100000000000000000000000", created=datetime.now(UTC), sign=lambda message: b"signed",
-        verify=lambda signature, message: signature == b"signed", rehearsal=True,
+        verify=lambda signature, message: signature == b"signed", rehearsal=True, language="en", credential=credential,
     )  # fmt: skip
     wave, rate = decode(sealed.data)
     hits = trace(wave, rate, key=key)
@@ -46,7 +47,7 @@ def test_part_of_a_marked_sound_inside_another_is_traced_to_its_place(speech, ot
 
 
 def test_unmarked_sound_with_a_label_is_traced_to_nothing(speech, key, others):
-    assert trace(with_label(speech, 32_000, load_profile()), 32_000, key=key) == []
+    assert trace(with_label(speech, 32_000, load_profile(), "en").wave, 32_000, key=key) == []
 
 
 def test_mark_that_was_never_issued_is_traced_to_nothing(speech, key, others):

@@ -21,6 +21,7 @@ from mutagen.mp3 import MP3
 from mutagen.oggopus import OggOpus
 
 from watermark.labels.id3 import Id3Error, user_texts
+from watermark.labels.mp4 import Mp4Error, items, with_item
 
 #: Name of the field in every container.
 FIELD = "AIGC"
@@ -124,6 +125,8 @@ def write_label(data: bytes, container: str, label: AigcLabel) -> bytes:
     text = label.to_json()
     if container == "wav":
         written = _with_chunk(data, text.encode("ascii"))
+    elif container == "m4a":
+        written = _with_item(data, text)
     else:
         file, buffer = _open(data, container)
         if file.tags is None:
@@ -155,6 +158,11 @@ def raw_labels(data: bytes, container: str) -> list[str]:
     """Texts of all AIGC fields of a file, unparsed. Raises AigcError when the file is malformed."""
     if container == "wav":
         return [body.decode("utf-8", "replace") for name, body in _chunks(data) if name == FIELD.encode()]
+    if container == "m4a":
+        try:
+            return [text for name, text in items(data) if name.upper() == FIELD]
+        except Mp4Error as error:
+            raise AigcError(str(error)) from error
     file, _ = _open(data, container)
     if container == "mp3":
         try:
@@ -200,6 +208,13 @@ def _chunks(data: bytes) -> list[tuple[bytes, bytes]]:
         chunks.append((name, data[at + 8 : at + 8 + size]))
         at += 8 + size + size % 2
     return chunks
+
+
+def _with_item(data: bytes, text: str) -> bytes:
+    try:
+        return with_item(data, FIELD, text)
+    except Mp4Error as error:
+        raise AigcError(str(error)) from error
 
 
 def _with_chunk(data: bytes, body: bytes) -> bytes:

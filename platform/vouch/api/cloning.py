@@ -13,7 +13,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cloning import selectors, services, tracing
-from cloning.models import CONTAINERS, LANGUAGES, MAX_NAME, MAX_SEED, MAX_TEXT, Job, Output, SpeechRequest
+from cloning.models import (
+    CONTAINERS,
+    LABEL_LANGUAGES,
+    LANGUAGES,
+    MAX_NAME,
+    MAX_SEED,
+    MAX_TEXT,
+    OUTPUT_RATES,
+    Job,
+    Output,
+    SpeechRequest,
+)
 from cloning.states import TraceState
 from foundation.audit import receipts
 from foundation.vault import services as vault
@@ -71,6 +82,10 @@ class NewSpeech(serializers.Serializer[Any]):
     language = serializers.ChoiceField(choices=LANGUAGES)
     seed = serializers.IntegerField(min_value=0, max_value=MAX_SEED, required=False)
     container = serializers.ChoiceField(choices=CONTAINERS, default="wav")
+    rate = serializers.ChoiceField(choices=OUTPUT_RATES, required=False, help_text="Hz; the tier's own by default")
+    label_language = serializers.ChoiceField(
+        choices=LABEL_LANGUAGES, required=False, help_text="the listener's, for the spoken label; that of the text"
+    )
 
 
 class SpeechView(serializers.Serializer[Any]):
@@ -88,6 +103,8 @@ class SpeechView(serializers.Serializer[Any]):
     language = serializers.CharField()
     seed = serializers.IntegerField()
     container = serializers.CharField()
+    rate = serializers.IntegerField()
+    label_language = serializers.CharField()
     characters = serializers.IntegerField()
     output = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField()

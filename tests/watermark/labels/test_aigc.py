@@ -75,6 +75,11 @@ def twice(plain, container):
         chunk = struct.pack("<4sI", b"AIGC", len(text)) + text.encode() + b"\0" * (len(text) % 2)
         body = plain[12:] + chunk * 2
         return struct.pack("<4sI4s", b"RIFF", len(body) + 4, b"WAVE") + body
+    if container == "m4a":
+        once = write_label(plain, container, LABEL)
+        at = once.index(b"udta") - 4
+        udta = once[at:]
+        return resized(once + udta, once.index(b"moov") - 4)
     buffer = io.BytesIO(plain)
     if container == "mp3":
         file = MP3(fileobj=buffer)
@@ -90,6 +95,11 @@ def twice(plain, container):
     buffer.seek(0)
     file.save(buffer)
     return buffer.getvalue()
+
+
+def resized(data, at):
+    """The box at ``at`` reaches to the end of ``data`` now."""
+    return data[:at] + struct.pack(">I", len(data) - at) + data[at + 4 :]
 
 
 def test_two_labels_are_refused_even_when_identical(plain, container):

@@ -3,6 +3,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from foundation import certificates
 from foundation.keys import KeyFiles, KeyTrouble
 from foundation.vault import keystore
 
@@ -15,7 +16,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            made = KeyFiles(settings.VOUCH_KEYS).make_missing()
+            made = KeyFiles(settings.VOUCH_KEYS).make_missing() + certificates.make_missing(settings.VOUCH_KEYS)
             if keystore.current().make():
                 made.append(f"the empty key store {settings.VOUCH_KEYSTORE}")
         except KeyTrouble as error:
