@@ -34,7 +34,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     os.environ["VOUCH_TRAINING_THREADS"] = "1"
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ["DJANGO_SETTINGS_MODULE"] = "vouch.settings"
-    for name in ("VOUCH_KEYS", "VOUCH_STORAGE"):
+    for name in ("VOUCH_KEYS", "VOUCH_KEYSTORE", "VOUCH_STORAGE", "VOUCH_KMS_KEY", "VOUCH_S3_BUCKET"):
         os.environ.pop(name, None)
     if not os.environ.get("DATABASE_URL"):
         server = postgres.start()

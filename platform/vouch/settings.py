@@ -26,6 +26,12 @@ VOUCH_KEYSTORE = Path(env.text("VOUCH_KEYSTORE", str(VOUCH_VAR / "keystore"))).r
 VOUCH_KMS_KEY = os.environ.get("VOUCH_KMS_KEY", "")
 VOUCH_KMS_FORMER_KEYS = [k for k in os.environ.get("VOUCH_KMS_FORMER_KEYS", "").split(",") if k]
 VOUCH_KMS_ENDPOINT = os.environ.get("VOUCH_KMS_ENDPOINT", "")
+# Sealed files in a bucket of S3 or MinIO instead of VOUCH_STORAGE.
+VOUCH_S3_BUCKET = os.environ.get("VOUCH_S3_BUCKET", "")
+VOUCH_S3_PREFIX = os.environ.get("VOUCH_S3_PREFIX", "")
+VOUCH_S3_ENDPOINT = os.environ.get("VOUCH_S3_ENDPOINT", "")
+if VOUCH_S3_PREFIX and not VOUCH_S3_PREFIX.endswith("/"):
+    raise ImproperlyConfigured("VOUCH_S3_PREFIX must end in a slash, or what begins alike would be taken for ours.")
 
 # -- Django -----------------------------------------------------------------------------------------------------------
 SECRET_KEY = env.secret("VOUCH_SECRET_KEY")

@@ -7,6 +7,16 @@ runs, in the clear. Under WSGI a view reads the socket itself, so an uploaded re
 import os
 
 from django.core.wsgi import get_wsgi_application
+from django.db import connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vouch.settings")
 application = get_wsgi_application()
+
+from foundation.vault import start  # noqa: E402  (Django has to be ready)
+
+try:
+    start.check()
+finally:
+    # A server that forks its workers only now must not share these with them.
+    connections.close_all()
+    start.forget_connections()

@@ -34,6 +34,7 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         "key.api_issued": _event(key=str, scopes=list),
         "key.api_revoked": _event(key=str),
         "clock.moved": _event(),
+        "clock.accepted": _event(reason=str, seconds_back=int),
         # Vault
         "key.created": _event(key_kind=str),
         "key.destroyed": _event(key_kind=str, reason=str),

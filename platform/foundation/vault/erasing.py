@@ -5,7 +5,6 @@ task ``vault.finish_destruction`` after a crash or a disk error.
 """
 
 import uuid
-from collections.abc import Iterator
 
 from django.db import transaction
 from django.db.models import Max
@@ -52,14 +51,39 @@ def known_epoch() -> int:
     return max(latest, marks.read("keystore-epoch"))
 
 
-def strays() -> Iterator[uuid.UUID]:
-    """Keys that have material in the key store although they were erased or no record knows them.
+def strays() -> list[uuid.UUID]:
+    """Keys that were erased, and have material in the key store again: somebody put it back."""
+    erased = VaultKey.objects.exclude(erased_at=None).values_list("id", flat=True)
+    return sorted(set(keystore.current().ids()) & set(erased))
 
-    A key that was destroyed this moment and waits for its erasure is none; one of a transaction that is still open, or
-    was rolled back, looks like one.
+
+def orphans() -> list[uuid.UUID]:
+    """Keys in the key store that no record knows: of an act under way or rolled back. They open nothing."""
+    return sorted(set(keystore.current().ids()) - set(VaultKey.objects.values_list("id", flat=True)))
+
+
+def reconcile(*, actor: Actor) -> int:
+    """After a key store was put back: erases again what had been erased, and moves the epoch past all that was known.
+
+    Returns how many keys it erased. Raises keys.KeyTrouble, StorageDown, StorageFull.
     """
-    held = set(keystore.current().ids())
-    yield from sorted(held - set(VaultKey.objects.filter(erased_at=None).values_list("id", flat=True)))
+    store = keystore.current()
+    store_epoch, known, back = store.epoch(), known_epoch(), strays()
+    if store_epoch < known:
+        # First: an epoch that was given before must not be given again.
+        store.move_on(known)
+    for key_id in back:
+        store.erase(key_id)
+    epoch = store.epoch()
+    marks.raise_to("keystore-epoch", epoch)
+    with transaction.atomic():
+        log.append(
+            kind="keystore.reconciled",
+            subject="keystore",
+            actor=actor,
+            data={"store_epoch": store_epoch, "known_epoch": known, "epoch": epoch, "erased": len(back)},
+        )
+    return len(back)
 
 
 def delete_dead_files(*, key_id: uuid.UUID | None = None) -> int:

@@ -74,7 +74,7 @@ class KeyStoreRestored(Unavailable):
     """The key store was put back to an earlier state: keys in it had been destroyed since."""
 
     code = "keystore_restored"
-    advice = "Run `manage.py keystore reconcile`: it erases the destroyed keys again (docs/vault.md)."
+    advice = "Run `manage.py vault reconcile`: it erases the destroyed keys again (docs/vault.md)."
 
 
 class StorageFull(Unavailable):
@@ -112,3 +112,17 @@ class KeyRingUnavailable(Unavailable):
 
     code = "key_ring_unavailable"
     advice = "Try again later."
+
+
+class StorageMisconfigured(VouchError):
+    """The bucket is not there, not ours, or its rules are not what the vault needs."""
+
+    code, status = "storage_misconfigured", 500
+    advice = "Run `manage.py vault lifecycle` for rules that fit (docs/vault.md)."
+
+
+class ClockSetBack(Unavailable):
+    """The clock of this machine was set back; what has a deadline stays shut until it is right."""
+
+    code = "clock_set_back"
+    advice = "Set the clock. If it had been wrong before and is right now: `manage.py vault accept-clock --reason …`."

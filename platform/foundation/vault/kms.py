@@ -71,11 +71,11 @@ class KmsKeyring:
 
 def configured() -> KmsKeyring:
     """The ring of ``VOUCH_KMS_KEY``, ``VOUCH_KMS_FORMER_KEYS`` and ``VOUCH_KMS_ENDPOINT``, one a process."""
-    return _ring(settings.VOUCH_KMS_KEY, tuple(settings.VOUCH_KMS_FORMER_KEYS), settings.VOUCH_KMS_ENDPOINT)
+    return configured_ring(settings.VOUCH_KMS_KEY, tuple(settings.VOUCH_KMS_FORMER_KEYS), settings.VOUCH_KMS_ENDPOINT)
 
 
 @lru_cache(maxsize=4)
-def _ring(key: str, former: tuple[str, ...], endpoint: str) -> KmsKeyring:
+def configured_ring(key: str, former: tuple[str, ...], endpoint: str) -> KmsKeyring:
     return KmsKeyring(client(endpoint=endpoint), [key, *former])
 
 

@@ -2,24 +2,26 @@
 
 import uuid
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
 
 from foundation.clock import now
-from foundation.vault import envelope, erasing, keyring, keystore, storage
+from foundation.vault import envelope, erasing, keyring, keystore, storage, timeguard
 from foundation.vault.errors import KeyDestroyed, PastDeadline, Tampered, WrongMasterKey
 from foundation.vault.models import KeyState, SealedObject, VaultKey
+
+BRIEF = timedelta(hours=72)
+"""What must be gone within this lies apart, where a bucket's own rules may drop it (``lifecycle.BRIEF_DAYS``)."""
 
 
 def seal(
     *, key: VaultKey, kind: str, owner_ref: str, data: bytes | Iterable[bytes], not_after: datetime | None
 ) -> SealedObject:
     """See ``services.store``."""
-    if not_after is not None and not_after <= now():
-        raise PastDeadline
     sealed = SealedObject(kind=kind, owner_ref=owner_ref, not_after=not_after)
-    sealed.location = storage.location_of(sealed.id)
+    _refuse_late(sealed)
+    sealed.location = storage.location_of(sealed.id, brief=not_after is not None and not_after - now() <= BRIEF)
     plain = _Counted([data] if isinstance(data, bytes) else data)
     materials(key.id)  # a key that cannot be used is refused before the stream is taken
     data_key = envelope.new_data_key()
@@ -65,7 +67,7 @@ def _until_deadline(found: SealedObject, pieces: Iterator[bytes]) -> Iterator[by
 
 
 def _refuse_late(found: SealedObject) -> None:
-    if found.not_after is not None and now() >= found.not_after:
+    if found.not_after is not None and timeguard.present() >= found.not_after:
         raise PastDeadline
 
 

@@ -1,22 +1,25 @@
-"""Sealed files on a filesystem: whole or not there at all, readable by one account, named by us alone."""
+"""Where sealed files lie: a folder here, or a bucket (``s3``). Whole or not there at all, named by us alone."""
 
+import errno
 import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 from uuid import UUID
 
 from django.conf import settings
 
 from foundation.vault import files
 from foundation.vault.errors import ObjectMissing, VaultMisuse
+from foundation.vault.lifecycle import BRIEF
 
 READ_SIZE = 64 * 1024
 """Bytes read from disk at a time."""
 
-_LOCATION = re.compile(r"[0-9a-f]{2}/[0-9a-f]{32}\.sealed")
+_LOCATION = re.compile(rf"({BRIEF})?[0-9a-f]{{2}}/[0-9a-f]{{32}}\.sealed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,24 @@ class Probe:
 
     present: bool
     versions: int
+
+
+class Storage(Protocol):
+    """What every place for sealed files can do, and raise: see ``FileStorage``."""
+
+    def write(self, location: str, pieces: Iterable[bytes]) -> Written: ...
+
+    def read(self, location: str) -> Iterator[bytes]: ...
+
+    def delete(self, location: str) -> None: ...
+
+    def probe(self, location: str) -> Probe: ...
+
+    def exists(self, location: str) -> bool: ...
+
+    def names(self) -> Iterator[str]: ...
+
+    def check(self) -> None: ...
 
 
 class FileStorage:
@@ -100,20 +121,43 @@ class FileStorage:
     def exists(self, location: str) -> bool:
         return self.probe(location).present
 
+    def names(self) -> Iterator[str]:
+        """Every file here, sealed or not, by its path below the folder."""
+        for path in sorted(self.folder.rglob("*")):
+            if not path.is_dir():
+                yield path.relative_to(self.folder).as_posix()
+
+    def check(self) -> None:
+        """Whether the folder is there (it is made where it is not) and may be written. Raises StorageDown."""
+        with files.disk_errors():
+            files.make_folder(self.folder)
+            if not os.access(self.folder, os.R_OK | os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, "The folder of sealed files may not be written")
+
     def _path(self, location: str) -> Path:
-        if not _LOCATION.fullmatch(location):
-            raise VaultMisuse("That is not a location of this storage.")
-        return self.folder / location
+        return self.folder / checked(location)
 
 
-def location_of(object_id: UUID) -> str:
-    """Where the object with this random id lies; nothing else goes into a path."""
-    return f"{object_id.hex[:2]}/{object_id.hex}.sealed"
+def checked(location: str) -> str:
+    """The location, if it is one that ``location_of`` makes. Raises VaultMisuse."""
+    if not _LOCATION.fullmatch(location):
+        raise VaultMisuse("That is not a location of this storage.")
+    return location
 
 
-def current() -> FileStorage:
-    """The deployment's storage."""
-    return FileStorage(settings.VOUCH_STORAGE)
+def location_of(object_id: UUID, *, brief: bool = False) -> str:
+    """Where the object with this random id lies; nothing else goes into a path but whether it is gone within days."""
+    return f"{BRIEF if brief else ''}{object_id.hex[:2]}/{object_id.hex}.sealed"
+
+
+def current() -> Storage:
+    """The deployment's storage. Raises StorageMisconfigured, StorageDown."""
+    if not settings.VOUCH_S3_BUCKET:
+        return FileStorage(settings.VOUCH_STORAGE)
+    # Only here: without a bucket no web worker needs boto3's memory.
+    from foundation.vault.s3 import checked_bucket
+
+    return checked_bucket(settings.VOUCH_S3_BUCKET, settings.VOUCH_S3_PREFIX, settings.VOUCH_S3_ENDPOINT)
 
 
 def _write_all(handle: int, piece: bytes) -> None:

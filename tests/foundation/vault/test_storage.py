@@ -1,10 +1,13 @@
+import errno
+import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from foundation.vault.errors import ObjectMissing, VaultMisuse
+from foundation.vault.errors import ObjectMissing, StorageDown, StorageFull, VaultMisuse
 from foundation.vault.storage import FileStorage, Probe, location_of
 
 
@@ -65,3 +68,48 @@ def test_a_probe_tells_what_lies_there(store: FileStorage) -> None:
     assert store.probe(location) == Probe(present=True, versions=2)
     store.delete(location)
     assert store.probe(location) == Probe(present=False, versions=0)
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """The kernel refuses files above 100 kB, as a full disk or a quota would."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_named_and_keeps_nothing(store: FileStorage, small_files: None) -> None:
+    with pytest.raises(StorageFull):
+        store.write(location_of(uuid4()), [bytes(64 * 1024)] * 3)
+    assert files(store) == []
+    location = location_of(uuid4())
+    store.write(location, [bytes(64 * 1024)])
+    assert store.exists(location)
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "storage").write_text("a file where the folder should be")
+    broken = FileStorage(tmp_path / "storage")
+    location = location_of(uuid4())
+    for act in (lambda: broken.write(location, [b"x"]), lambda: broken.read(location), broken.check):
+        with pytest.raises(StorageDown):
+            act()
+
+
+def test_a_disk_that_fails_in_the_end_keeps_nothing(store: FileStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(StorageDown, match="Input/output"):
+        store.write(location_of(uuid4()), [b"x"])
+    assert files(store) == []
+
+
+def test_names_tell_everything_that_lies_here(store: FileStorage) -> None:
+    assert list(store.names()) == []
+    location = location_of(uuid4(), brief=True)
+    store.write(location, [b"x"])
+    (store.folder / "stranger").write_bytes(b"x")
+    assert list(store.names()) == [location, "stranger"]
