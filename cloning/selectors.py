@@ -17,7 +17,9 @@ from foundation.clock import now
 from foundation.errors import NotFound
 from foundation.identity.actors import Actor
 from retention.models import CustodyItem
-from safety.selectors import active_restrictions
+from safety.selectors import active_restrictions, restricted_refs
+from watermark.selectors import last_mark_position, mark_positions
+from watermark.status import entry
 
 T = TypeVar("T")
 
@@ -70,6 +72,18 @@ def playable_output(*, actor: Actor, output_id: UUID) -> Output:
     if active_restrictions(subjects=[("output", str(found.id))]):
         raise OutputRevoked("A moderator has withdrawn this recording.", state=OutputState.QUARANTINED.value)
     return found
+
+
+def revoked_positions() -> list[int]:
+    """Places in the registry of marks whose outputs are revoked, quarantined or withdrawn by a moderator, in order."""
+    withdrawn = restricted_refs(subject_kind="output")
+    gone = Output.objects.exclude(state=OutputState.LIVE).values_list("id", flat=True)
+    return mark_positions({*map(str, gone), *withdrawn})
+
+
+def status_lists() -> int:
+    """How many status lists there are: one from the beginning, one more for every LIST_SIZE marks."""
+    return entry(max(last_mark_position(), 1))["list"]
 
 
 def trace_job(*, trace_id: UUID) -> TraceJob:

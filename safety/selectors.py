@@ -31,6 +31,14 @@ def active_restrictions(*, subjects: Sequence[tuple[str, str]]) -> list[Restrict
     return list(Restriction.objects.filter(condition, state=RestrictionState.ACTIVE).order_by("made_at", "id"))
 
 
+def restricted_refs(*, subject_kind: str) -> list[str]:
+    """References of all subjects of one kind that a restriction is in force on. Raises UnknownSubject."""
+    if subject_kind not in SubjectKind.values:
+        raise UnknownSubject(f"'{subject_kind}' is no kind of subject.")
+    found = Restriction.objects.filter(subject_kind=subject_kind, state=RestrictionState.ACTIVE)
+    return list(found.values_list("subject_ref", flat=True).distinct())
+
+
 def decision_for(*, text_digest: str, voice_ref: str, requester_id: UUID) -> Case | None:
     """The last decided hold of exactly this text in this voice for this person."""
     return (

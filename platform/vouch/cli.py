@@ -1,4 +1,6 @@
-"""``vouch``: checking the log and receipts from outside. Needs no settings, no database and (for files) no network."""
+"""``vouch``: checking sounds, the log and receipts from outside. Needs no settings, no database and (for files) no
+network.
+"""
 
 import argparse
 import base64
@@ -13,7 +15,7 @@ from typing import Any
 
 from consent import proofs
 from foundation.audit import cosignatures, export, mirror, notes, rebuild, tiles, verify
-from vouch import published, witnessing
+from vouch import published, verifying, witnessing
 
 PAGE = 500
 """Leaves per request when a log is read over HTTP."""
@@ -37,7 +39,7 @@ class Trouble(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    parser = argparse.ArgumentParser(prog="vouch", description=__doc__)
+    parser = verifying.Parser(prog="vouch", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     log = commands.add_parser("verify-log", help="rebuild a whole log and compare it with its signed checkpoints")
     log.add_argument(
@@ -59,6 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     watch = commands.add_parser("witness", help="run a witness: cosign a log's checkpoints while it grows consistently")
     witnessing.add_arguments(watch)
     watch.set_defaults(run=lambda options, _: witnessing.serve(options), public_key=None)
+    file = commands.add_parser(
+        "verify", help="one verdict over every label of a sound file", description=verifying.__doc__
+    )
+    file.usage_code = verifying.USAGE
+    verifying.add_arguments(file)
+    file.set_defaults(run=lambda options, _: verifying.run(options), public_key=None)
     options = parser.parse_args(arguments)
     try:
         return int(options.run(options, None if options.public_key is None else _public_key(options.public_key)))

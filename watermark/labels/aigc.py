@@ -154,6 +154,47 @@ def read_label(data: bytes, container: str) -> AigcLabel:
     return parse(texts[0])
 
 
+@dataclass(frozen=True)
+class Inspected:
+    """What a file's label says, however badly: the values of the first label, whether it stands in a wrapper, and the
+    faults as (code, detail): duplicate, malformed, keys, characters, empty, not_generated."""
+
+    values: dict[str, str]
+    wrapped: bool
+    faults: tuple[tuple[str, str], ...]
+
+
+def inspect(data: bytes, container: str) -> Inspected | None:
+    """Look at a label that anybody may have written; None when there is none. Raises AigcError for a malformed file.
+
+    Makers break the rules (spaces in a value, a name where a code belongs): a reader tolerates and reports it.
+    """
+    texts = raw_labels(data, container)
+    if not texts:
+        return None
+    faults = [("duplicate", f"{len(texts)} labels in one file")] if len(texts) > 1 else []
+    try:
+        if len(texts[0]) > MAX_LABEL:
+            raise ValueError
+        value = json.loads(texts[0], object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        return Inspected({}, False, (*faults, ("malformed", "the label is not JSON with each key once")))
+    wrapped = isinstance(value, dict) and set(value) == {FIELD}
+    value = value[FIELD] if wrapped else value
+    if not isinstance(value, dict):
+        return Inspected({}, wrapped, (*faults, ("malformed", "the label is no JSON object")))
+    if set(value) != set(KEYS):
+        faults.append(("keys", "the label does not have exactly the seven keys"))
+    values = {key: value[key] for key in KEYS if isinstance(value.get(key), str)}
+    if odd := [key for key, text in values.items() if len(text) > MAX_VALUE or not VALUE.fullmatch(text)]:
+        faults.append(("characters", f"{', '.join(odd)}: space, quote, backslash or a character beyond ASCII"))
+    if empty := [key for key in ("Label", "ContentProducer", "ProduceID") if not values.get(key)]:
+        faults.append(("empty", f"{', '.join(empty)}: no value"))
+    elif values["Label"] != IS_GENERATED:
+        faults.append(("not_generated", f'Label is {values["Label"]!r}: not a producer\'s "1"'))
+    return Inspected(values, wrapped, tuple(faults))
+
+
 def raw_labels(data: bytes, container: str) -> list[str]:
     """Texts of all AIGC fields of a file, unparsed. Raises AigcError when the file is malformed."""
     if container == "wav":

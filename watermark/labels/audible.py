@@ -97,7 +97,12 @@ def hear(wave: Wave, rate: int, profile: LabelProfile) -> list[Heard]:
 
 def content_start(wave: Wave, rate: int, profile: LabelProfile) -> float:
     """Seconds after which the label at the start is over; 0 when there is none."""
-    return max((one.end_s for one in hear(wave, rate, profile) if one.position == "start"), default=0.0)
+    return end_of_start(hear(wave, rate, profile))
+
+
+def end_of_start(heard: list[Heard]) -> float:
+    """When the last of the labels at the start ends, in seconds; 0 when there is none."""
+    return max((one.end_s for one in heard if one.position == "start"), default=0.0)
 
 
 def active_level_dbfs(wave: Wave, rate: int) -> float:

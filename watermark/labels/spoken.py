@@ -16,6 +16,7 @@ import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
+from scipy.fft import irfft, next_fast_len, rfft
 
 from watermark.codec.grid import Wave
 from watermark.labels.profile import SpokenLine
@@ -60,13 +61,13 @@ def words(line: SpokenLine, rate: int) -> Wave:
 
 def detect_spoken(part: Wave, rate: int, lines: tuple[SpokenLine, ...]) -> Spoken | None:
     """The sentence of ``lines`` that is heard best in ``part`` (samples,), or None."""
-    heard = _envelopes(np.asarray(soxr.resample(part, rate, RATE), np.float32))
+    heard = _Heard.of(_envelopes(np.asarray(soxr.resample(part, rate, RATE), np.float32)))
     best: Spoken | None = None
     for line in lines:
         template = _envelopes(_recorded(line))
         for tempo in TEMPOS:
             stretched = _stretched(template, float(tempo))
-            if len(stretched) > len(heard):
+            if len(stretched) > len(heard.levels):
                 continue
             scores = _correlations(heard, stretched)
             at = int(scores.argmax())
@@ -105,17 +106,31 @@ def _stretched(template: NDArray[np.float32], tempo: float) -> NDArray[np.float3
     return template[low] * (1 - share) + template[low + 1] * share
 
 
-def _correlations(heard: NDArray[np.float32], template: NDArray[np.float32]) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class _Heard:
+    """Envelopes (frames, bands), and what every comparison with them needs: their spectrum and running sums."""
+
+    levels: NDArray[np.float32]
+    length: int
+    spectrum: NDArray[np.complex64]
+    sums: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, levels: NDArray[np.float32]) -> _Heard:
+        length = next_fast_len(2 * max(1, len(levels)), real=True)  # room for a template as long as the sound
+        sums = np.cumsum(np.vstack([np.zeros(levels.shape[1]), levels]), axis=0, dtype=np.float64)
+        squares = np.cumsum(np.concatenate([[0.0], (levels.astype(np.float64) ** 2).sum(axis=1)]))
+        return cls(levels, length, rfft(levels, length, axis=0), sums, squares)
+
+
+def _correlations(heard: _Heard, template: NDArray[np.float32]) -> NDArray[np.float64]:
     """Pearson's correlation, band means taken out, at every start: (frames - template frames + 1,)."""
     size = len(template)
     wanted = template - template.mean(axis=0)
-    length = 1 << (len(heard) + size).bit_length()
-    product = np.fft.irfft(
-        (np.fft.rfft(heard, length, axis=0) * np.fft.rfft(wanted, length, axis=0).conj()).sum(axis=1), length
-    )[: len(heard) - size + 1]
-    total = np.cumsum(np.vstack([np.zeros(heard.shape[1]), heard]), axis=0, dtype=np.float64)
-    square = np.cumsum(np.concatenate([[0.0], (heard.astype(np.float64) ** 2).sum(axis=1)]))
-    sums = total[size:] - total[:-size]
-    energy = square[size:] - square[:-size] - (sums**2).sum(axis=1) / size
-    floor = size * heard.shape[1] * 1.0  # a decibel a cell: less than that is no speech
+    cross = (heard.spectrum * rfft(wanted, heard.length, axis=0).conj()).sum(axis=1)
+    product = irfft(cross, heard.length)[: len(heard.levels) - size + 1]
+    sums = heard.sums[size:] - heard.sums[:-size]
+    energy = heard.squares[size:] - heard.squares[:-size] - (sums**2).sum(axis=1) / size
+    floor = float(template.size)  # a decibel a cell: less than that is no speech
     return np.asarray(product / np.sqrt(np.maximum(energy, floor) * max(float((wanted**2).sum()), 1e-9)))

@@ -3,7 +3,7 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from vouch.api import ceremony, cloning, consent, custody, identity, log, marketplace, reviews, safety
+from vouch.api import ceremony, cloning, consent, custody, identity, log, marketplace, provenance, reviews, safety
 
 urlpatterns = [
     *identity.urlpatterns,
@@ -14,6 +14,7 @@ urlpatterns = [
     *cloning.urlpatterns,
     *safety.urlpatterns,
     *marketplace.urlpatterns,
+    *provenance.urlpatterns,
     *log.urlpatterns,
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
