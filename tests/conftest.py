@@ -26,13 +26,14 @@ def keys() -> None:
 
 @pytest.fixture(autouse=True)
 def clock_at_rest() -> Iterator[None]:
-    """A test that moves the rehearsal clock must not move it for the next one."""
+    """A test that moves the clock must not move it, nor the vault's memory of it, for the next one."""
     from pathlib import Path
 
     from django.conf import settings
 
     yield
-    (Path(settings.VOUCH_VAR) / "rehearsal-clock").unlink(missing_ok=True)
+    for name in ("rehearsal-clock", "marks/clock"):
+        (Path(settings.VOUCH_VAR) / name).unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -120,15 +120,21 @@ class KeyFiles:
         return value
 
     def _write(self, name: str, value: bytes, mode: int) -> bool:
+        # Whole before it has its name: half a key file, left by a crash, would stop everything.
+        draft = self.folder / f".{name}.{os.getpid()}"
+        draft.unlink(missing_ok=True)
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
-            handle = os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            with os.fdopen(handle, "w") as file:
+                os.fchmod(file.fileno(), mode)
+                file.write(value.hex() + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(draft, self.folder / name)
         except FileExistsError:
             return False
-        with os.fdopen(handle, "w") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(value.hex() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        finally:
+            draft.unlink()
         self._sync()
         return True
 

@@ -77,7 +77,7 @@ def reconcile(*, actor: Actor) -> int:
     epoch = store.epoch()
     marks.raise_to("keystore-epoch", epoch)
     with transaction.atomic():
-        log.append(
+        log.record(
             kind="keystore.reconciled",
             subject="keystore",
             actor=actor,

@@ -131,7 +131,10 @@ class FileKeyStore:
         for path in (self._path(key_id, "key"), self._path(key_id, "next")):
             old = self._read(path)
             if old is not None and (new := again(old)) != old:
-                self._replace(path, new)
+                with files.disk_errors():
+                    draft = path.with_name(path.name + ".new")
+                    files.replace(draft, new)
+                    self._take_place(draft, path)
 
     def start_rotation(self, key_id: UUID, blob: bytes) -> None:
         """Puts the material that shall follow beside the present, unless a rotation has begun. Raises as ``get``."""
@@ -143,11 +146,9 @@ class FileKeyStore:
     def finish_rotation(self, key_id: UUID) -> None:
         """The material that follows takes the place of the old, which is overwritten. Raises as ``get``."""
         with self._locked(fcntl.LOCK_EX):
-            following, *old = self.get(key_id)
-            if old:
-                self._replace(self._path(key_id, "key"), following)
+            if len(self.get(key_id)) == 2:
                 with files.disk_errors():
-                    self._remove(self._path(key_id, "next"))
+                    self._take_place(self._path(key_id, "next"), self._path(key_id, "key"))
 
     def erase(self, key_id: UUID) -> Erasure:
         """Overwrites and removes the key's material and leaves a tombstone; the epoch moves on. Safe to call twice.
@@ -183,14 +184,15 @@ class FileKeyStore:
             except FileNotFoundError:
                 return None
 
-    def _replace(self, path: Path, blob: bytes) -> None:
-        with files.disk_errors():
-            handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                files.replace(path, blob)
-                files.overwrite(handle)
-            finally:
-                os.close(handle)
+    def _take_place(self, new: Path, old: Path) -> None:
+        """One rename, so that at no moment there is neither; the old bytes are overwritten behind it."""
+        handle = os.open(old, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.rename(new, old)
+            files.sync_folder(old.parent)
+            files.overwrite(handle)
+        finally:
+            os.close(handle)
 
     def _remove(self, path: Path) -> None:
         try:

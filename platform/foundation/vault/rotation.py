@@ -38,7 +38,7 @@ def rotate_master(*, keys: KeyFiles | None, actor: Actor) -> int:
     if keys is not None:
         keys.finish_rotation("master")
     with transaction.atomic():
-        log.append(
+        log.record(
             kind="key.master_rotated",
             subject="keystore",
             actor=actor,
@@ -68,7 +68,7 @@ def rotate_key(*, key: VaultKey, actor: Actor) -> int:
             sealed.data_key = objects.wrap_data_key(sealed, found[0], objects.data_key_of(sealed, found))
             sealed.save(update_fields=["data_key"])
             count += 1
-        log.append(
+        log.record(
             kind="key.rotated",
             subject=f"key:{held.id}",
             actor=actor,

@@ -37,7 +37,7 @@ def accept(*, reason: str, actor: Actor) -> None:
     Call it in a transaction.
     """
     second, mark = int(time.time()), marks.read("clock")
-    log.append(
+    log.record(
         kind="clock.accepted",
         subject="vault",
         actor=actor,
