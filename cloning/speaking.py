@@ -26,7 +26,7 @@ from foundation.clock import now
 from foundation.identity.actors import Actor
 from foundation.vault import services as vault
 from watermark import status
-from watermark.services import issue_mark
+from watermark.services import issue_mark, record_sound
 
 if TYPE_CHECKING:
     from cloning.engine.synthesis import Speech
@@ -205,6 +205,13 @@ def _make_true(
             provenance=_provenance(sealed),
             leaf_index=leaf.index,
             rehearsal=rehearsal,
+        )
+        record_sound(
+            mark=mark,
+            print_of_sound=sealed.print_of_sound,
+            strength_db=sealed.mark_strength,
+            score=sealed.mark_score,
+            voice_note_score=sealed.voice_note_score,
         )
         Usage.objects.create(
             output=output,

@@ -96,6 +96,10 @@ def _hits(data: bytes) -> list[dict[str, Any]]:
             "end_s": round(hit.end_s, 2),
             "score": round(hit.score, 3),
             "false_positive_bound": hit.false_positive_bound,
+            "sound": hit.sound,
+            "agreement": round(hit.agreement, 3),
+            "speed": round(hit.speed, 3),
+            "pitch": round(hit.pitch, 3),
         }
         for hit in found
     ]
@@ -130,6 +134,12 @@ def _finish(
 def answer(job: TraceJob) -> list[dict[str, Any]]:
     """The hits as anybody may see them, each joined to voice, licence and consent as they stand at this moment.
 
-    A hit whose mark leads to no output any more is shown as what it is: our mark, of something never delivered.
+    A hit whose mark leads to no output any more is shown as what it is: our mark, of something never delivered. One
+    whose sound is not the output's is a mark laid on other speech: it must not point at anybody's output or voice.
     """
-    return [{**hit, **(trace_view(hit["output"]) or {"output_state": "never_delivered"})} for hit in job.hits]
+    return [
+        {**hit, "output": "", "output_state": "transplanted"}
+        if hit.get("sound") == "other"
+        else {**hit, **(trace_view(hit["output"]) or {"output_state": "never_delivered"})}
+        for hit in job.hits
+    ]

@@ -226,7 +226,7 @@ def _own_mark(wave: "np.ndarray", rate: int) -> "Evidence":
         wave, rate = np.asarray(soxr.resample(wave, rate, grid.RATE), dtype=np.float32), grid.RATE
     verdict, reason, advice = Verdict.PASS, "ok", {}
     try:
-        hits = trace(wave, rate, key=keys.secret("mark"))
+        hits = trace(wave, rate, key=keys.secret("mark"), scales=False)
     except UnmarkableAudio as error:
         hits, verdict, reason = [], Verdict.INCONCLUSIVE, "mark_unsearchable"
         advice = {

@@ -33,3 +33,28 @@ class IssuedMark(models.Model):
 
     def __str__(self) -> str:
         return f"mark of {self.output_ref}"
+
+
+class MarkRecord(models.Model):
+    """What is known of the sound that carries a mark: its fingerprint, and how well the mark read back.
+
+    Written once, when the output is sealed; the database refuses UPDATE and DELETE by trigger, as for IssuedMark.
+    """
+
+    mark = models.OneToOneField(IssuedMark, on_delete=models.PROTECT, related_name="record")
+    fingerprint = models.BinaryField()
+    fingerprint_version = models.PositiveSmallIntegerField()
+    strength_db = models.FloatField()
+    score = models.FloatField()
+    """tau in the file as delivered."""
+    voice_note_score = models.FloatField()
+    """tau after Opus at 16 kbit/s, what messengers make of it: what a trace may expect."""
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=~Q(fingerprint=b""), name="watermark_fingerprint_given"),
+        ]
+
+    def __str__(self) -> str:
+        return f"sound of {self.mark_id}"

@@ -22,10 +22,12 @@ from typing import Any
 
 import numpy as np
 
+from watermark.codec import fingerprint
 from watermark.codec.codeword import check_key, check_payload
 from watermark.codec.detect import Detector, threshold
 from watermark.codec.embed import DEFAULT_STRENGTH, embed_checked
 from watermark.codec.grid import EMBED_RATES, Wave, checked_wave, resampled
+from watermark.codec.transcode import voice_note
 from watermark.labels import aigc, audible, encode, manifest
 from watermark.labels.profile import LabelProfile
 
@@ -76,6 +78,11 @@ class Sealed:
     mark_score: float
     provenance: dict[str, Any]
     steps: list[Step]
+    #: For watermark.services.record_sound(): what the speech sounds like, the mark's strength in dB, and its score
+    #: after Opus at 16 kbit/s.
+    print_of_sound: bytes
+    mark_strength: float
+    voice_note_score: float
 
 
 def seal(
@@ -129,7 +136,12 @@ def seal(
             pcm, rate, payload, mark_key, strength=strength,
             channel=lambda wave, at: encode.decode(encode.encode(wave, at, container)),
         )  # fmt: skip
-        done("watermark", strength_db=round(marked.strength, 2), score=round(marked.score, 2))
+        print_of_sound = fingerprint.fingerprint(marked.wave, rate)
+        voice_note_score = Detector(mark_key).score(*voice_note(marked.wave, rate), payload)
+        done(
+            "watermark", strength_db=round(marked.strength, 2), score=round(marked.score, 2),
+            voice_note_score=round(voice_note_score, 2),
+        )  # fmt: skip
 
     with _step("audible label"):
         labelled = audible.with_label(marked.wave, rate, label_profile, language)
@@ -186,6 +198,9 @@ def seal(
         mark_score=score,
         provenance=provenance,
         steps=steps,
+        print_of_sound=print_of_sound,
+        mark_strength=marked.strength,
+        voice_note_score=voice_note_score,
     )
 
 
@@ -263,7 +278,7 @@ def _at_rate(pcm: Wave, rate: int, wanted: int | None) -> tuple[Wave, int]:
         return pcm, rate
     if wanted not in EMBED_RATES:
         raise ValueError(f"no output has a rate of {wanted} Hz")
-    return np.clip(resampled(checked_wave(pcm, rate, rates=EMBED_RATES), rate, wanted), -1, 1), wanted
+    return np.clip(resampled(checked_wave(pcm, rate, rates=EMBED_RATES, mono=True), rate, wanted), -1, 1), wanted
 
 
 def _content(wave: Wave, rate: int, heard: list[audible.Heard], profile: LabelProfile) -> Wave:

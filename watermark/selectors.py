@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 
-from watermark.models import CURRENT_EPOCH, IssuedMark
+from watermark.codec.fingerprint import VERSION
+from watermark.codec.index import IssuedIndex
+from watermark.models import CURRENT_EPOCH, IssuedMark, MarkRecord
+
+#: Fingerprints up to which a search compares them all to make its short list; above that it goes without one.
+LISTABLE = 20_000
 
 
 def issued_payloads(*, epoch: int = CURRENT_EPOCH) -> list[int]:
@@ -30,3 +36,46 @@ def output_ref_for(payload: int) -> str | None:
 def output_refs_for(payloads: Iterable[int]) -> dict[int, str]:
     """The outputs of several payloads; unknown ones are left out."""
     return dict(IssuedMark.objects.filter(payload__in=list(payloads)).values_list("payload", "output_ref"))
+
+
+def fingerprints_for(payloads: Iterable[int]) -> dict[int, bytes]:
+    """Fingerprints of the outputs with these payloads; those without a record of this version are left out."""
+    rows = MarkRecord.objects.filter(mark__payload__in=list(payloads), fingerprint_version=VERSION)
+    return {payload: bytes(data) for payload, data in rows.values_list("mark__payload", "fingerprint")}
+
+
+def all_fingerprints(*, epoch: int = CURRENT_EPOCH) -> dict[int, bytes]:
+    """Every fingerprint of an epoch by payload, or none when there are more than LISTABLE."""
+    rows = MarkRecord.objects.filter(mark__epoch=epoch, fingerprint_version=VERSION)
+    if rows.count() > LISTABLE:
+        return {}
+    return {payload: bytes(data) for payload, data in rows.values_list("mark__payload", "fingerprint")}
+
+
+class _Grown:
+    """The index of an epoch, kept by the process and grown by what was issued since."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._index = IssuedIndex()
+        self._last = 0
+
+    def current(self, epoch: int) -> IssuedIndex:
+        rows = IssuedMark.objects.filter(epoch=epoch)
+        with self._lock:
+            if rows.filter(id__lte=self._last).count() != len(self._index):
+                # A row with a lower number was committed later, or this is another database: begin anew.
+                self._index, self._last = IssuedIndex(), 0
+            new = list(rows.filter(id__gt=self._last).order_by("id").values_list("id", "payload"))
+            if new:
+                self._index.append(payload for _, payload in new)
+                self._last = new[-1][0]
+            return self._index
+
+
+_indexes: dict[int, _Grown] = {}
+
+
+def issued_index(*, epoch: int = CURRENT_EPOCH) -> IssuedIndex:
+    """All payloads of an epoch as a search wants them; the process keeps them and asks only for new ones."""
+    return _indexes.setdefault(epoch, _Grown()).current(epoch)

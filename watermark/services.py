@@ -6,7 +6,8 @@ import secrets
 
 from django.db import IntegrityError, transaction
 
-from watermark.models import PAYLOAD_LIMIT, IssuedMark
+from watermark.codec import fingerprint
+from watermark.models import PAYLOAD_LIMIT, IssuedMark, MarkRecord
 
 #: Draws before giving up. With a million payloads out of 2**48 one collision is a matter of 1 in 280 million.
 MAX_DRAWS = 8
@@ -41,3 +42,22 @@ def issue_mark(*, output_ref: str, rehearsal: bool) -> IssuedMark:
         except IntegrityError:
             continue  # the payload is taken, or another worker was faster with this output: look again
     raise NoFreePayload
+
+
+def record_sound(
+    *, mark: IssuedMark, print_of_sound: bytes, strength_db: float, score: float, voice_note_score: float
+) -> MarkRecord:
+    """Keep what is known of the sound that carries ``mark``, once; call it in the transaction that publishes it.
+
+    Raises ValueError for what is no fingerprint, IntegrityError when the mark has its record already.
+    """
+    if not print_of_sound or len(print_of_sound) % 2 or len(print_of_sound) > fingerprint.MAX_BYTES:
+        raise ValueError("that is no fingerprint")
+    return MarkRecord.objects.create(
+        mark=mark,
+        fingerprint=print_of_sound,
+        fingerprint_version=fingerprint.VERSION,
+        strength_db=strength_db,
+        score=score,
+        voice_note_score=voice_note_score,
+    )

@@ -34,10 +34,15 @@ def check_payload(payload: int) -> int:
     return payload
 
 
-def codewords(key: bytes, payloads: Sequence[int]) -> NDArray[np.float32]:
-    """Signs (payloads, CHIPS, BANDS) of +1 and -1: the bits of SHAKE-256(key || payload as 8 bytes big-endian),
-    most significant first, 1 meaning +1; chips in time first, then bands."""
+def packed_codewords(key: bytes, payloads: Sequence[int]) -> NDArray[np.uint8]:
+    """SHAKE-256(key || payload as 8 bytes big-endian), CODE_LENGTH bits each: (payloads, CODE_LENGTH / 8) bytes."""
     size = CODE_LENGTH // 8
     blob = b"".join(hashlib.shake_256(key + payload.to_bytes(8, "big")).digest(size) for payload in payloads)
-    bits = np.unpackbits(np.frombuffer(blob, np.uint8))
+    return np.frombuffer(blob, np.uint8).reshape(len(payloads), size)
+
+
+def codewords(key: bytes, payloads: Sequence[int]) -> NDArray[np.float32]:
+    """Signs (payloads, CHIPS, BANDS) of +1 and -1: the bits of packed_codewords(), most significant first, 1 meaning
+    +1; chips in time first, then bands."""
+    bits = np.unpackbits(packed_codewords(key, payloads), axis=1)
     return (bits.astype(np.float32) * 2 - 1).reshape(len(payloads), CHIPS, BANDS)

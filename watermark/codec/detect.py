@@ -3,36 +3,47 @@
 The statistic of a payload is tau = <V, c> / |V|, where V are the soft values folded over the period and c the
 payload's signs. V is made without key or payload, so for any payload that is not in the sound the signs are fair
 coins to it and Hoeffding's inequality gives P(tau > t) <= exp(-t^2 / 2), whatever the sound and however V came about.
-Over M payloads and K alignments the chance that any of them is named wrongly is at most M K exp(-tau^2 / 2): that
-figure, with the M and K really scored, stands with every answer. It does not cover someone who holds the key or who
-may ask again and again and adapt: limit and log such questions.
+
+The trials fall into classes, each with a share of the chance of being wrong that is fixed beforehand: the whole sound,
+windows of it, other speeds, tempos and pitches, and a short list that the caller brings (from the fingerprint). Over M
+payloads and K alignments of a class with share w, the chance that any of them is named wrongly is at most
+M K exp(-tau^2 / 2) / w. That figure stands with every answer, with K counting every alignment that could have been
+scored, for what a first pass leaves out was left out by looking at codewords. It does not cover someone who holds the
+key or who may ask again and again and adapt: limit and log such questions.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from watermark.codec import grid, soft
-from watermark.codec.codeword import check_key, check_payload, codewords
-from watermark.codec.errors import UnmarkableAudio
-from watermark.codec.grid import BANDS, CHIPS, HOP, HOPS_PER_CHIP, RATE
+from watermark.codec import scoring
+from watermark.codec.codeword import check_key, check_payload, codewords, packed_codewords
+from watermark.codec.extent import extent
+from watermark.codec.grid import CHIPS, HOP, HOPS_PER_CHIP, RATE
+from watermark.codec.index import IssuedIndex, Shard, as_index
+from watermark.codec.listen import COARSE_OFFSETS, GRID, NEAR, OFFSETS, SAME, Folded, Heard, Scale, near
 
 #: Chance, at most, that one query names any payload wrongly.
 FALSE_POSITIVE = 1e-6
-#: Seconds of the sliding windows that are scored besides the whole sound.
-WINDOWS = (3.0, 5.0)
-#: Hops from one window to the next: 0.512 s, a whole number of chips.
-WINDOW_STEP = 64
-#: Starts within a chip that are tried, in hops: every 16 ms, so that no mark is more than 8 ms off.
-OFFSETS = (0, 2, 4, 6)
-#: Payloads and vectors scored at a time; bounds memory to about 100 MB whatever the number of payloads.
-PAYLOAD_BLOCK = 1_024
-VECTOR_BLOCK = 128
+#: Shares of that chance: the whole sound, windows of it, the grid of scales, and the caller's short list.
+SHARES = {"whole": 0.4, "windows": 0.2, "scales": 0.2, "listed": 0.2}
+#: Payloads of which the first pass is left out; and how many it leaves for the second.
+FEW = 4_096
+KEPT = 2_048
+#: Payloads and scales with the best first score whose neighbourhood on the grid is looked at.
+KEPT_ON_GRID = 48
+SCALES_REFINED = 3
+#: Vectors times payloads up to which the grid of scales is scored: about ten minutes of two cores.
+GRID_WORK = 6e9
+#: How far over the threshold a mark must be expected before its absence means anything: three standard deviations.
+MISSED_MARGIN = 3.0
+#: Least time in seconds between two places at which one payload is reported.
+APART_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -44,112 +55,274 @@ class Match:
     end_s: float
     score: float
     false_positive_bound: float
+    #: What the sound's speed and pitch had been changed by.
+    scale: Scale = SAME
 
 
 @dataclass(frozen=True)
 class Presence:
-    """Whether any of the payloads is there, with the best score and its bound (at most 1)."""
+    """Whether any of the payloads is there: "marked", "not marked" or "inconclusive"; see Detector.detect_presence().
 
-    present: bool
+    ``false_positive_bound`` (at most 1) is proved for the ``ids`` and ``alignments`` tried. ``expected_score`` is what
+    a mark of everyday strength over the whole sound would have scored, as far as the soft values can tell.
+    """
+
+    verdict: str
     score: float
     false_positive_bound: float
+    ids: int = 0
+    alignments: int = 0
+    expected_score: float = 0.0
+
+    @property
+    def present(self) -> bool:
+        """True for "marked" alone."""
+        return self.verdict == "marked"
 
 
 @dataclass(frozen=True)
-class _Folded:
-    """Unit vectors (vectors, CHIPS, BANDS) and the window of each (vectors, 2) in hops."""
+class Report:
+    """Everything a search found, and what was tried: ids (M), alignments (K, all classes) and whether the grid was."""
 
-    vectors: NDArray[np.float32]
-    windows: NDArray[np.int64]
+    matches: list[Match]
+    ids: int
+    alignments: int
+    best_score: float
+    least_bound: float
+    scales_tried: bool
+    expected_score: float
 
     @property
-    def alignments(self) -> int:
-        """K: every rotation of every vector is scored."""
-        return len(self.vectors) * CHIPS
+    def verdict(self) -> str:
+        """As in Detector.detect_presence()."""
+        if self.matches:
+            return "marked"
+        if self.ids and self.expected_score >= threshold(self.ids, CHIPS * len(OFFSETS)) + MISSED_MARGIN:
+            return "not marked"
+        return "inconclusive"
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Payloads that a first pass over one shard leaves, with their scores there; (payloads,) both."""
+
+    payloads: list[int]
+    scores: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Class:
+    """A class of trials: its name, its vectors and on which scale each lies, and the K that counts."""
+
+    name: str
+    folded: list[tuple[Scale, Folded]]
+    alignments: int
 
 
 class Detector:
-    """Searches sound for payloads marked with ``key``. Raises BadKey."""
+    """Searches sound for payloads marked with ``key``; ``device`` "cpu", or a torch device such as "cuda".
 
-    def __init__(self, key: bytes) -> None:
+    Raises BadKey.
+    """
+
+    def __init__(self, key: bytes, device: str = "cpu") -> None:
         self._key = check_key(key)
+        self._device = device
 
-    def search(self, wave: object, rate: int, issued: Sequence[int]) -> list[Match]:
-        """All payloads of ``issued`` found in ``wave`` (float mono (samples,), a rate of grid.ACCEPTED_RATES), best
-        first, each with the window in which it scored best. Raises UnmarkableAudio, BadPayload."""
-        payloads, best, where, folded, seconds = self._scored(wave, rate, issued)
-        if not payloads:
-            return []
-        least = threshold(len(payloads), folded.alignments)
-        matches = []
-        for index in np.flatnonzero(best >= least)[np.argsort(-best[best >= least])]:
-            first, last = folded.windows[where[index]]
-            matches.append(
-                Match(
-                    payload=payloads[index],
-                    start_s=float(first * HOP / RATE),
-                    end_s=min(float(last * HOP / RATE), seconds),
-                    score=float(best[index]),
-                    false_positive_bound=bound(float(best[index]), len(payloads), folded.alignments),
-                )
-            )
-        return matches
+    def search(
+        self, wave: object, rate: int, issued: Sequence[int] | IssuedIndex, *, listed: Sequence[int] = ()
+    ) -> list[Match]:
+        """All payloads of ``issued`` found in ``wave`` (float (samples,) or (channels, samples), a rate of
+        grid.ACCEPTED_RATES), best first, each place with its start and end. ``listed`` are payloads that something
+        other than a codeword points to, such as the fingerprint; a lower score proves them.
 
-    def detect_presence(self, wave: object, rate: int, issued: Sequence[int]) -> Presence:
-        """Whether any payload of ``issued`` is in ``wave``, without saying which. Raises as search()."""
-        payloads, best, _, folded, _ = self._scored(wave, rate, issued)
-        if not payloads:
-            return Presence(False, 0.0, 1.0)
-        score = float(best.max())
+        Raises UnmarkableAudio, BadPayload.
+        """
+        return self.examine(wave, rate, issued, listed=listed).matches
+
+    def examine(
+        self, wave: object, rate: int, issued: Sequence[int] | IssuedIndex, *, listed: Sequence[int] = (),
+        scales: bool | None = None,
+    ) -> Report:  # fmt: skip
+        """search(), with what was tried. Other speeds, tempos and pitches are looked for when nothing is found as the
+        sound stands; ``scales`` True looks for them always, False never."""
+        return self.examine_heard(Heard.of(wave, rate), issued, listed=listed, scales=scales)
+
+    def examine_heard(
+        self, heard: Heard, issued: Sequence[int] | IssuedIndex, *, listed: Sequence[int] = (),
+        scales: bool | None = None,
+    ) -> Report:  # fmt: skip
+        """examine() of a recording that was made ready already."""
+        index = as_index(issued)
+        listed = [payload for payload in dict.fromkeys(listed) if payload in index]
+        expected = _expected(heard)
+        if not len(index):
+            return Report([], 0, 0, 0.0, 1.0, False, expected)
+        plain = self._plain_classes(heard)
+        first = [] if len(index) <= FEW else [heard.folded(SAME, heard.whole())]
+        if first and (windows := heard.windows(SAME, coarse=True)):
+            first.append(heard.folded(SAME, windows, COARSE_OFFSETS))
+        candidates = self.merged([self.candidates(first, shard) for shard in index.shards], listed)
+        found, best, least = self._second(heard, plain, candidates, len(index), listed)
+        tried = sum(part.alignments for part in plain)
+        with_scales = not found if scales is None else scales
+        if with_scales:
+            with_scales, more = self._on_grid(heard, index, listed)
+            if more is not None:
+                found += more[0]
+                best, least = max(best, more[1]), min(least, more[2])
+                tried += more[3]
+        matches = sorted(_distinct(found), key=lambda match: (match.false_positive_bound, -match.score))
+        return Report(matches, len(index), tried, best, least, with_scales, expected)
+
+    def detect_presence(self, wave: object, rate: int, issued: Sequence[int] | IssuedIndex) -> Presence:
+        """Whether any payload of ``issued`` is in ``wave``, without saying which. Raises as search().
+
+        "marked" is proved by the bound. "not marked" says that none of these payloads was found although a mark of
+        everyday strength would have scored well over what it takes; it is an estimate, not a proof. Everything else,
+        such as a sound too short or too spoilt to show a mark, is "inconclusive".
+        """
+        report = self.examine(wave, rate, issued)
         return Presence(
-            score >= threshold(len(payloads), folded.alignments),
-            score,
-            bound(score, len(payloads), folded.alignments),
+            report.verdict, report.best_score, report.least_bound, report.ids, report.alignments, report.expected_score
         )
 
     def score(self, wave: object, rate: int, payload: int) -> float:
         """Best tau of one payload over the whole sound (no windows): what a mark's strength is judged by."""
-        values, _ = _soft(wave, rate)
-        folded = _fold(values, [(0, len(values))])
-        best, _ = self._best(folded, [check_payload(payload)])
-        return float(best[0])
+        heard = Heard.of(wave, rate)
+        tau, _ = scoring.each(
+            codewords(self._key, [check_payload(payload)])[0], heard.folded(SAME, heard.whole()).vectors
+        )
+        return float(tau.max())
 
-    def _scored(
-        self, wave: object, rate: int, issued: Sequence[int]
-    ) -> tuple[list[int], NDArray[np.float32], NDArray[np.int64], _Folded, float]:
-        payloads = list(dict.fromkeys(check_payload(payload) for payload in issued))
-        values, seconds = _soft(wave, rate)
-        folded = _fold(values, _windows(len(values)))
-        best, where = self._best(folded, payloads)
-        return payloads, best, where, folded, seconds
+    def candidates(self, folded: list[Folded], shard: Shard) -> Candidates:
+        """The first pass over one shard: the payloads worth a second look, all of them if ``folded`` is empty."""
+        payloads = shard.payloads[:]
+        if not folded:
+            return Candidates(payloads, np.zeros(len(payloads), np.float32))
+        vectors = np.concatenate([part.vectors for part in folded])
+        scores, _ = scoring.best(shard.packed(self._key)[: len(payloads)], vectors, device=self._device)
+        kept = np.argsort(-scores)[:KEPT]
+        return Candidates([payloads[place] for place in kept], scores[kept])
 
-    def _best(self, folded: _Folded, payloads: list[int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """For each payload the best tau and the index of its vector: (payloads,), (payloads,).
+    @staticmethod
+    def merged(parts: list[Candidates], listed: Sequence[int]) -> list[int]:
+        """The best candidates of all shards, and those the caller listed."""
+        payloads = [payload for part in parts for payload in part.payloads]
+        if any(part.scores.any() for part in parts):
+            order = np.argsort(-np.concatenate([part.scores for part in parts]), kind="stable")[:KEPT]
+            payloads = [payloads[place] for place in order]
+        return list(dict.fromkeys([*payloads, *listed]))
 
-        A rotation of the period is a circular shift in time, so all 32 come from one product per frequency of the
-        Fourier transform over chips: fifteen times less work than scoring them one by one.
-        """
-        best = np.full(len(payloads), -np.inf, np.float32)
-        where = np.zeros(len(payloads), np.int64)
-        heard = np.fft.rfft(folded.vectors, axis=1).astype(np.complex64).transpose(1, 2, 0)  # (freq, bands, vectors)
-        for start in range(0, len(payloads), PAYLOAD_BLOCK):
-            block = slice(start, start + PAYLOAD_BLOCK)
-            code = np.fft.rfft(codewords(self._key, payloads[block]), axis=1).astype(np.complex64)
-            code = np.ascontiguousarray(code.conj().transpose(1, 0, 2))  # (freq, payloads, bands)
-            for first in range(0, heard.shape[2], VECTOR_BLOCK):
-                product = code @ heard[:, :, first : first + VECTOR_BLOCK]
-                tau = np.fft.irfft(product, n=CHIPS, axis=0).max(axis=0)  # over rotations: (payloads, vectors)
-                index = tau.argmax(axis=1)
-                value = tau[np.arange(len(tau)), index].astype(np.float32)
-                better = value > best[block]
-                best[block] = np.where(better, value, best[block])
-                where[block] = np.where(better, index + first, where[block])
-        return best, where
+    def _plain_classes(self, heard: Heard) -> list[_Class]:
+        whole = heard.folded(SAME, heard.whole())
+        classes = [_Class("whole", [(SAME, whole)], whole.alignments)]
+        if windows := heard.windows(SAME, coarse=False):
+            folded = heard.folded(SAME, windows)
+            classes.append(_Class("windows", [(SAME, folded)], folded.alignments))
+        return classes
+
+    def _second(
+        self, heard: Heard, classes: list[_Class], candidates: list[int], ids: int, listed: Sequence[int]
+    ) -> tuple[list[Match], float, float]:
+        """Matches of the candidates in these classes, the best score and the least bound of all, found or not."""
+        if not candidates:
+            return [], 0.0, 1.0
+        packed = packed_codewords(self._key, candidates)
+        short = frozenset(listed)
+        all_alignments = sum(part.alignments for part in classes)
+        found, top, least = [], 0.0, 1.0
+        for part in classes:
+            vectors = np.concatenate([folded.vectors for _, folded in part.folded])
+            scores, _ = scoring.best(packed, vectors, device=self._device)
+
+            def bound_of(score: float, payload: int, part: _Class = part) -> float:
+                figure = bound(score, ids, part.alignments, SHARES[part.name])
+                if payload in short:
+                    figure = min(figure, bound(score, len(short), all_alignments, SHARES["listed"]))
+                return figure
+
+            bounds = [bound_of(float(score), payload) for score, payload in zip(scores, candidates, strict=True)]
+            top, least = max(top, float(scores.max())), min(least, *bounds)
+            for place in np.flatnonzero(np.array(bounds) <= FALSE_POSITIVE):
+                payload = candidates[place]
+                found += [
+                    Match(payload, start, end, score, bound_of(score, payload), scale)
+                    for start, end, score, scale in self._places(heard, part, payload, float(scores[place]), bound_of)
+                ]
+        return found, top, least
+
+    def _places(
+        self, heard: Heard, part: _Class, payload: int, top: float, bound_of: Callable[[float, int], float]
+    ) -> list[tuple[float, float, float, Scale]]:
+        """Every stretch in which ``payload`` passes: (start, end, score, scale), best first."""
+        code = codewords(self._key, [payload])[0]
+        places: list[tuple[float, float, float, Scale]] = []
+        for scale, folded in part.folded:
+            tau, rotation = scoring.each(code, folded.vectors)
+            stride = scale.time * HOP / RATE
+            for at in np.argsort(-tau):
+                if bound_of(float(tau[at]), payload) > FALSE_POSITIVE:
+                    break
+                middle = folded.windows[at].mean() * stride
+                if any(start - APART_S / 2 <= middle <= end + APART_S / 2 for start, end, _, _ in places):
+                    continue
+                offset = int(folded.offsets[at])
+                window = np.clip(-(-(folded.windows[at] - offset) // HOPS_PER_CHIP), 0, None)
+                chips = heard.chips(scale, offset)
+                first, last = extent(chips, code, int(rotation[at]), (int(window[0]), min(int(window[1]), len(chips))))
+                # Chip j is centred at hop offset + 8 j.
+                start, end = ((offset + HOPS_PER_CHIP * (edge - 0.5)) * stride for edge in (first, last))
+                places.append((max(0.0, start), min(heard.seconds, end), float(tau[at]), scale))
+        return places
+
+    def _on_grid(
+        self, heard: Heard, index: IssuedIndex, listed: Sequence[int]
+    ) -> tuple[bool, tuple[list[Match], float, float, int] | None]:
+        """Whether the grid was scored, and its matches, best score, least bound and K."""
+        windows = {scale: heard.whole(scale) + heard.windows(scale, coarse=True) for scale in GRID}
+        if len(index) * sum(map(len, windows.values())) * len(COARSE_OFFSETS) > GRID_WORK:
+            return False, None
+        payloads = list(index)
+        top = np.full(len(payloads), -np.inf, np.float32)
+        row = np.zeros(len(payloads), np.int64)
+        for number, scale in enumerate(GRID):
+            vectors = heard.folded(scale, windows[scale], COARSE_OFFSETS).vectors
+            parts = [scoring.best(shard.packed(self._key), vectors, device=self._device)[0] for shard in index.shards]
+            scores = np.concatenate(parts)[: len(payloads)]
+            better = scores > top
+            top[better], row[better] = scores[better], number
+        kept = np.argsort(-top)[:KEPT_ON_GRID]
+        refined = list(dict.fromkeys(row[kept].tolist()))[:SCALES_REFINED]
+        near_by = dict.fromkeys(scale for number in refined for scale in near(GRID[number]))
+        folded = [
+            (scale, heard.folded(scale, heard.whole(scale) + heard.windows(scale, coarse=False))) for scale in near_by
+        ]
+        # All of the grid and its neighbours could have been refined: all of it counts.
+        most = max(1 + len(heard.windows(scale, coarse=False)) for scale in GRID for scale in near(scale))
+        alignments = len(GRID) * len(NEAR) * most * len(OFFSETS) * CHIPS
+        part = _Class("scales", folded, alignments)
+        candidates = list(dict.fromkeys([*(payloads[place] for place in kept), *listed]))
+        found, best, least = self._second(heard, [part], candidates, len(index), listed)
+        return True, (found, best, least, alignments)
 
 
-def bound(score: float, payloads: int, alignments: int) -> float:
-    """M K exp(-tau^2 / 2), at most 1: the chance that a query naming a payload at this score is wrong."""
-    return min(1.0, payloads * alignments * math.exp(-(max(score, 0.0) ** 2) / 2))
+def detect_presence(
+    wave: object, rate: int, *, key: bytes | None = None, issued: Sequence[int] | IssuedIndex = (), device: str = "cpu"
+) -> Presence:
+    """Whether a mark of ``key`` with one of ``issued`` is in ``wave``; see Detector.detect_presence().
+
+    No pattern is shared between files, so without a key and payloads nothing can be proved either way and the verdict
+    is "inconclusive", with a bound of 1. Raises UnmarkableAudio, BadKey, BadPayload.
+    """
+    if key is None:
+        return Presence("inconclusive", 0.0, 1.0, expected_score=_expected(Heard.of(wave, rate)))
+    return Detector(key, device).detect_presence(wave, rate, issued)
+
+
+def bound(score: float, payloads: int, alignments: int, share: float = 1.0) -> float:
+    """M K exp(-tau^2 / 2) / w, at most 1: the chance that a query naming a payload at this score is wrong."""
+    return min(1.0, payloads * alignments * math.exp(-(max(score, 0.0) ** 2) / 2) / share)
 
 
 def threshold(payloads: int, alignments: int, false_positive: float = FALSE_POSITIVE) -> float:
@@ -157,42 +330,25 @@ def threshold(payloads: int, alignments: int, false_positive: float = FALSE_POSI
     return math.sqrt(2 * math.log(payloads * alignments / false_positive))
 
 
-def _soft(wave: object, rate: int) -> tuple[NDArray[np.float32], float]:
-    sound = grid.checked_wave(wave, rate, rates=grid.ACCEPTED_RATES)
-    peak = float(np.abs(sound).max())
-    if peak == 0:
-        raise UnmarkableAudio("the sound is silent")
-    # The level is no evidence; a file turned down by 40 dB must not count as silence.
-    return soft.soft_values(grid.resampled(sound, rate, RATE) * np.float32(0.5 / peak)), len(sound) / rate
+def _expected(heard: Heard) -> float:
+    """What a mark would have scored: soft values are log-odds v, which agree with the signs by tanh(v / 2) on average
+    where there is a mark, and they come out alike where there is none."""
+    chips = heard.chips(SAME, HOPS_PER_CHIP // 2)
+    padded = np.pad(chips, ((0, -len(chips) % CHIPS), (0, 0))).reshape(-1, CHIPS, chips.shape[1])
+    folded = padded.sum(axis=0)
+    agreement = (padded * np.tanh(padded / 2)).sum()
+    return float(agreement / max(float(np.sqrt((folded**2).sum())), 1e-12))
 
 
-def _windows(hops: int) -> list[tuple[int, int]]:
-    """The whole sound, then sliding windows shorter than it, as (first, last) hops."""
-    windows = [(0, hops)]
-    for seconds in WINDOWS:
-        size = round(seconds * RATE / HOP)
-        if size < hops:
-            starts = list(range(0, hops - size, WINDOW_STEP))
-            windows += [(start, start + size) for start in [*starts, hops - size]]
-    return windows
+def _distinct(found: list[Match]) -> list[Match]:
+    """Of matches of one payload that overlap by more than half of the shorter, the most certain."""
+    kept: list[Match] = []
+    for match in sorted(found, key=lambda each: (each.false_positive_bound, -each.score)):
+        if not any(other.payload == match.payload and _overlap(other, match) > 0.5 for other in kept):
+            kept.append(match)
+    return kept
 
 
-def _fold(values: NDArray[np.float32], windows: list[tuple[int, int]]) -> _Folded:
-    """Sum the periods of each window and each offset, and bring each vector to unit length.
-
-    A chip is counted at its own place in the sound, not in the window: a rotation tells them apart anyway.
-    """
-    vectors = np.zeros((len(windows), len(OFFSETS), CHIPS, BANDS), np.float32)
-    for column, offset in enumerate(OFFSETS):
-        chips = values[offset::HOPS_PER_CHIP]
-        for row, (first, last) in enumerate(windows):
-            low = max(0, -(-(first - offset) // HOPS_PER_CHIP))
-            high = max(low, -(-(last - offset) // HOPS_PER_CHIP))
-            part = chips[low:high]
-            padded = np.zeros((-(-(low % CHIPS + len(part)) // CHIPS) * CHIPS, BANDS), np.float32)
-            padded[low % CHIPS : low % CHIPS + len(part)] = part
-            vectors[row, column] = padded.reshape(-1, CHIPS, BANDS).sum(axis=0)
-    flat = vectors.reshape(-1, CHIPS, BANDS)
-    norms = np.sqrt((flat**2).sum(axis=(1, 2), keepdims=True))
-    spans = np.repeat(np.array(windows, np.int64), len(OFFSETS), axis=0)
-    return _Folded(flat / np.maximum(norms, 1e-12), spans)
+def _overlap(one: Match, other: Match) -> float:
+    both = min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
+    return both / max(min(one.end_s - one.start_s, other.end_s - other.start_s), 1e-9)

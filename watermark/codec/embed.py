@@ -8,38 +8,30 @@ when that does not help nothing comes back.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import convolve1d
 
-from watermark.codec import grid
+from watermark.codec import grid, soft
 from watermark.codec.codeword import check_key, check_payload, codewords
 from watermark.codec.detect import Detector
 from watermark.codec.errors import MarkTooWeak, UnmarkableAudio
-from watermark.codec.grid import CHIPS, EDGES, HOPS_PER_CHIP, RATE, WINDOW, Wave
+from watermark.codec.grid import CHIPS, HOPS_PER_CHIP, RATE, Wave
+from watermark.codec.loudness import MAX_STRENGTH, check_strength
+from watermark.codec.stream import MarkSignal, MarkStream
 
 #: Gain change in dB with which embedding starts: a mean noise-to-mask ratio of -2 to -4 dB on speech, and a read-back
 #: score of 13 to 18 from three seconds.
 DEFAULT_STRENGTH = 1.5
-#: Greatest gain change in dB; above it the mark begins to be heard as a flutter.
-MAX_STRENGTH = 3.2
 #: Factor from one attempt to the next.
 STRENGTH_STEP = 1.32
 #: Score that must be read back from the marked sound. 10.7 would name one payload out of all 2**48 with a bound of
 #: 1e-6 and 25 600 alignments; a little is added for what happens to the file later.
 READ_BACK_SCORE = 12.0
-#: Bands below this bin (906 Hz) get LOW_SHARE of the strength: the ear separates levels best there.
-LOW_BIN = 29
-LOW_SHARE = 0.7
-#: Frames this many dB under the loudest one are left alone: a change there is heard or thrown away, never read.
-GATE_DB = 50.0
-#: Weights over five frames that smooth the steps between chips.
-SMOOTHING = np.array([1, 3, 4, 3, 1], np.float32) / 12
-#: Highest sample of the result; above it the whole sound is turned down, which the mark does not notice.
-CEILING = 0.98
 
 #: A passage of the marked sound through what will happen to it, e.g. encode and decode: (wave, rate) to (wave, rate).
 Channel = Callable[[Wave, int], tuple[Wave, int]]
@@ -55,35 +47,56 @@ class Marked:
 
 
 def embed(wave: object, rate: int, payload: int, key: bytes, strength: float = DEFAULT_STRENGTH) -> Wave:
-    """Return ``wave`` (float, (samples,), -1..1, rate one of grid.EMBED_RATES) carrying ``payload``; same length, rate.
+    """Return ``wave`` (float, (samples,) or (channels, samples), -1..1, rate one of grid.EMBED_RATES) carrying
+    ``payload`` in every channel; same shape and rate. No sample rises over 0.98 or over what it was.
 
-    A result above CEILING is turned down as a whole. Raises UnmarkableAudio, MarkTooWeak, BadKey, BadPayload.
+    Raises UnmarkableAudio, MarkTooWeak, BadKey, BadPayload.
     """
     return embed_checked(wave, rate, payload, key, strength=strength).wave
+
+
+def embed_batch(
+    waves: Sequence[object], rate: int, payloads: Sequence[int], key: bytes, strength: float = DEFAULT_STRENGTH
+) -> list[Wave]:
+    """embed() for several sounds, each with its payload, on all cores; in order. Raises ValueError as well, when
+    there are not as many payloads as sounds; the first refusal ends the batch."""
+    if len(waves) != len(payloads):
+        raise ValueError(f"{len(waves)} sounds and {len(payloads)} payloads")
+    if not waves:
+        return []
+    with ThreadPoolExecutor(min(len(waves), os.cpu_count() or 1)) as pool:
+        return list(
+            pool.map(lambda pair: embed(pair[0], rate, pair[1], key, strength), zip(waves, payloads, strict=True))
+        )
+
+
+def embed_stream(
+    rate: int, payload: int, key: bytes, strength: float = DEFAULT_STRENGTH, *, channels: int = 1
+) -> MarkStream:
+    """A stream that marks chunks as they come, sample for sample what embed() gives at that strength."""
+    return MarkStream(rate, payload, key, strength=strength, channels=channels)
 
 
 def embed_checked(
     wave: object, rate: int, payload: int, key: bytes, *, strength: float = DEFAULT_STRENGTH,
     channel: Channel | None = None,
 ) -> Marked:  # fmt: skip
-    """Like embed(), and tell what it took. With ``channel`` the mark is read back after that passage."""
-    if not 0 < strength <= MAX_STRENGTH:
-        raise ValueError(f"a strength lies in 0..{MAX_STRENGTH} dB")
+    """Like embed(), and tell what it took. With ``channel`` the mark is read back after that passage.
+
+    Without one it is read where it was put, so the score is that of a single alignment.
+    """
+    check_strength(strength)
     check_key(key)
     check_payload(payload)
     sound = grid.checked_wave(wave, rate, rates=grid.EMBED_RATES)
     _refuse_clipped(sound)
-    host = grid.resampled(sound, rate, RATE)
-    code = codewords(key, [payload])[0]
-    detector = Detector(key)
+    grid.require_sound(_energies(sound, rate))
     while True:
-        difference = mark_signal(host, code, strength)
-        result = sound + _fitted(grid.resampled(difference, RATE, rate), len(sound))
-        peak = float(np.abs(result).max())
-        if peak > CEILING:
-            result = result * np.float32(CEILING / peak)
-        heard, heard_rate = channel(result, rate) if channel else (result, rate)
-        score = detector.score(heard, heard_rate, payload)
+        result = marked_once(sound, rate, payload, key, strength)
+        if channel:
+            score = Detector(key).score(*channel(result, rate), payload)
+        else:
+            score = aligned_score(result, rate, payload, key)
         if score >= READ_BACK_SCORE:
             return Marked(result, strength, score)
         if strength >= MAX_STRENGTH:
@@ -91,26 +104,35 @@ def embed_checked(
         strength = min(strength * STRENGTH_STEP, MAX_STRENGTH)
 
 
-def mark_signal(host: Wave, code: NDArray[np.float32], strength: float) -> Wave:
-    """The difference (samples,) that marks ``host`` (32 kHz) with signs ``code`` (CHIPS, BANDS) at ``strength`` dB.
+def marked_once(sound: Wave, rate: int, payload: int, key: bytes, strength: float) -> Wave:
+    """``sound`` with a mark of exactly ``strength`` dB, not read back."""
+    stream = MarkStream(rate, payload, key, strength=strength, channels=1 if sound.ndim == 1 else len(sound))
+    return np.concatenate([stream.push(sound), stream.flush()], axis=-1)
 
-    Every chip is pushed alike. Pushing less where the sound already agrees with the code was tried: at equal
-    noise-to-mask ratio it read back no better. Raises UnmarkableAudio for silence.
+
+def aligned_score(wave: Wave, rate: int, payload: int, key: bytes) -> float:
+    """tau of ``payload`` in a sound that still begins where the mark does: chip j is centred at hop 8 j + 4."""
+    sound = grid.resampled(wave, rate, RATE)
+    peak = float(np.abs(sound).max())
+    seen = soft.planes(soft.log_energies(sound * np.float32(0.5 / peak)))
+    values = soft.network()(seen, first=HOPS_PER_CHIP // 2, step=HOPS_PER_CHIP)
+    folded = np.pad(values, ((0, -len(values) % CHIPS), (0, 0))).reshape(-1, CHIPS, grid.BANDS).sum(axis=0)
+    code = codewords(key, [payload])[0]
+    return float((folded * code).sum() / max(float(np.sqrt((folded**2).sum())), 1e-12))
+
+
+def mark_signal(host: Wave, code: NDArray[np.float32], strength: float) -> Wave:
+    """The difference that marks ``host`` (32 kHz, (samples,)) with signs ``code`` (CHIPS, BANDS) at ``strength`` dB.
+
+    Raises UnmarkableAudio for silence.
     """
-    spectrum = grid.spectra(host, pad=WINDOW)
-    # Frame k is centred at sample 256 k - 512, which is hop k - 2.
-    chip = (np.arange(len(spectrum)) - 2) // HOPS_PER_CHIP
-    gains = strength * code[chip % CHIPS]
-    gains[:, EDGES[:-1] < LOW_BIN] *= LOW_SHARE
-    energies = grid.band_energies(spectrum)
-    grid.require_sound(energies)
-    loudness = 10 * np.log10(energies.sum(axis=1) + 1e-12)
-    gains[loudness < loudness.max() - GATE_DB] = 0
-    gains = convolve1d(gains, SMOOTHING, axis=0, mode="nearest")
-    factors = np.repeat(10 ** (gains / 20) - 1, np.diff(EDGES), axis=1)
-    difference = np.zeros_like(spectrum)
-    difference[:, EDGES[0] : EDGES[-1]] = spectrum[:, EDGES[0] : EDGES[-1]] * factors
-    return grid.overlap_add(difference, pad=WINDOW, length=len(host))
+    grid.require_sound(_energies(host, RATE))
+    return MarkSignal(code, strength, channels=1)(host[None], last=True)[0, : len(host)]
+
+
+def _energies(sound: Wave, rate: int) -> NDArray[np.float32]:
+    energies = grid.band_energies(grid.spectra(grid.resampled(sound, rate, RATE), pad=grid.HOP * 2))
+    return np.asarray(energies.sum(axis=0) if sound.ndim == 2 else energies)
 
 
 def _refuse_clipped(sound: Wave) -> None:
@@ -120,7 +142,3 @@ def _refuse_clipped(sound: Wave) -> None:
     share = float(np.mean(magnitude >= grid.FULL_SCALE))
     if share > grid.MAX_CLIPPED_SHARE:
         raise UnmarkableAudio(f"{share:.0%} of the samples stand at full scale: the sound is clipped")
-
-
-def _fitted(wave: Wave, length: int) -> Wave:
-    return wave[:length] if len(wave) >= length else np.pad(wave, (0, length - len(wave)))

@@ -18,8 +18,22 @@ Wave = NDArray[np.float32]
 
 #: Rate in Hz at which the mark is made and read; other rates are brought here and the mark is taken back.
 RATE = 32_000
-#: Rates in Hz a caller may hand in.
-ACCEPTED_RATES = (8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+#: Rates in Hz a recording to be searched may have.
+ACCEPTED_RATES = (
+    8_000,
+    11_025,
+    12_000,
+    16_000,
+    22_050,
+    24_000,
+    32_000,
+    44_100,
+    48_000,
+    88_200,
+    96_000,
+    176_400,
+    192_000,
+)
 #: Rates in Hz that embedding accepts: lower ones have no room for the upper bands.
 EMBED_RATES = (16_000, 24_000, 32_000, 44_100, 48_000)
 #: Samples in an analysis window: 32 ms, short against a chip and long enough to separate 125 Hz bands.
@@ -36,6 +50,8 @@ EDGES = np.concatenate([np.arange(10, 114, 4), np.arange(114, 243, 8)])
 BANDS = len(EDGES) - 1
 #: Chips in one codeword.
 CODE_LENGTH = CHIPS * BANDS
+#: Most channels of a sound.
+MAX_CHANNELS = 8
 #: Seconds below which no mark can be proved to one in a million.
 MIN_SECONDS = 0.5
 #: Seconds above which a sound must be cut first, so that one request cannot take all memory.
@@ -52,16 +68,19 @@ MAX_CLIPPED_SHARE = 0.01
 _WINDOW = np.hanning(WINDOW + 1)[:-1].astype(np.float32)  # periodic Hann
 
 
-def checked_wave(wave: object, rate: int, *, rates: tuple[int, ...]) -> Wave:
-    """Return ``wave`` as float32 mono (samples,), or raise UnmarkableAudio naming what is wrong."""
+def checked_wave(wave: object, rate: int, *, rates: tuple[int, ...], mono: bool = False) -> Wave:
+    """Return ``wave`` as float32, (samples,) or (channels, samples), or raise UnmarkableAudio naming what is wrong."""
     array = np.asarray(wave)
-    if array.ndim != 1:
-        raise UnmarkableAudio(f"the sound must be mono, one dimension; it has shape {array.shape}")
+    if array.ndim not in (1, 2) or (mono and array.ndim != 1):
+        wanted = "mono, one dimension" if mono else "(samples,) or (channels, samples)"
+        raise UnmarkableAudio(f"the sound must be {wanted}; it has shape {array.shape}")
+    if array.ndim == 2 and not 1 <= array.shape[0] <= MAX_CHANNELS:
+        raise UnmarkableAudio(f"{array.shape[0]} channels; 1 to {MAX_CHANNELS} come first, then the samples")
     if not np.issubdtype(array.dtype, np.floating):
         raise UnmarkableAudio(f"samples must be floating point in -1..1, not {array.dtype}")
     if rate not in rates:
         raise UnmarkableAudio(f"a rate of {rate} Hz is not one of {', '.join(map(str, rates))}")
-    seconds = len(array) / rate
+    seconds = array.shape[-1] / rate
     if seconds < MIN_SECONDS:
         raise UnmarkableAudio(f"{seconds:.2f} s is too short; the least is {MIN_SECONDS} s")
     if seconds > MAX_SECONDS:
@@ -72,41 +91,64 @@ def checked_wave(wave: object, rate: int, *, rates: tuple[int, ...]) -> Wave:
 
 
 def resampled(wave: Wave, rate: int, to: int) -> Wave:
-    """``wave`` at another rate; the length is that of the same duration, rounded."""
+    """``wave`` (..., samples) at another rate; the length is that of the same duration, rounded."""
     if rate == to:
         return wave
-    length = round(len(wave) * to / rate)
-    out = np.asarray(soxr.resample(wave, rate, to), dtype=np.float32)
-    return out[:length] if len(out) >= length else np.pad(out, (0, length - len(out)))
+    length = round(wave.shape[-1] * to / rate)
+    out = np.asarray(soxr.resample(wave.T, rate, to).T, dtype=np.float32)
+    short = length - out.shape[-1]
+    return out[..., :length] if short <= 0 else np.pad(out, [(0, 0)] * (out.ndim - 1) + [(0, short)])
+
+
+def framed(wave: Wave) -> NDArray[np.complex64]:
+    """Short-time spectra (..., frames, WINDOW // 2 + 1) of ``wave`` (..., samples), from its first sample on."""
+    frames = np.lib.stride_tricks.sliding_window_view(wave, WINDOW, axis=-1)[..., ::HOP, :]
+    return np.asarray(np.fft.rfft(frames * _WINDOW, axis=-1), np.complex64)
 
 
 def spectra(wave: Wave, *, pad: int) -> NDArray[np.complex64]:
-    """Short-time spectra (frames, WINDOW // 2 + 1) of ``wave`` padded with ``pad`` zeros on both sides."""
-    padded = np.pad(wave, (pad, pad + HOP))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
-    return np.fft.rfft(frames * _WINDOW, axis=1).astype(np.complex64)
+    """Short-time spectra (..., frames, WINDOW // 2 + 1) of ``wave`` padded with ``pad`` zeros on both sides."""
+    return framed(np.pad(wave, [(0, 0)] * (wave.ndim - 1) + [(pad, pad + HOP)]))
+
+
+def added(spectrum: NDArray[np.complex64]) -> Wave:
+    """Overlap-add of windowed frames (..., frames, bins) without weighting: (..., (frames - 1) * HOP + WINDOW)."""
+    frames = np.fft.irfft(spectrum, n=WINDOW, axis=-1).astype(np.float32) * _WINDOW
+    lead, count = frames.shape[:-2], frames.shape[-2]
+    out = np.zeros((*lead, (count - 1) * HOP + WINDOW), np.float32)
+    parts = WINDOW // HOP
+    # Frames that are four hops apart do not overlap: four vector additions instead of one a frame.
+    for first in range(min(parts, count)):
+        group = frames[..., first::parts, :]
+        size = group.shape[-2] * WINDOW
+        out[..., first * HOP : first * HOP + size] += group.reshape(*lead, size)
+    return out
+
+
+#: What added() makes of unit frames wherever all four overlap: the sum of four squared Hann windows.
+OVERLAP = 1.5
 
 
 def overlap_add(spectrum: NDArray[np.complex64], *, pad: int, length: int) -> Wave:
-    """The inverse of spectra(): weighted overlap-add with the same window."""
-    frames = np.fft.irfft(spectrum, n=WINDOW, axis=1).astype(np.float32) * _WINDOW
-    total = (len(frames) - 1) * HOP + WINDOW
-    out, weight = np.zeros(total, np.float32), np.zeros(total, np.float32)
-    square = _WINDOW**2
-    parts = WINDOW // HOP
-    # Frames that are four hops apart do not overlap: four vector additions instead of one a frame.
-    for first in range(parts):
-        group = frames[first::parts]
-        span = slice(first * HOP, first * HOP + group.size)
-        out[span] += group.ravel()
-        weight[span] += np.tile(square, len(group))
-    return np.asarray(out / np.maximum(weight, np.float32(1e-3)), np.float32)[pad : pad + length]
+    """The inverse of spectra() for ``pad`` of a WINDOW or more: weighted overlap-add with the same window."""
+    return np.asarray(added(spectrum)[..., pad : pad + length] / OVERLAP, np.float32)
 
 
 def band_energies(spectrum: NDArray[np.complex64]) -> NDArray[np.float32]:
-    """Energy (frames, BANDS) of each band, from spectra (frames, bins)."""
+    """Energy (..., frames, BANDS) of each band, from spectra (..., frames, bins)."""
+    used = spectrum[..., EDGES[0] : EDGES[-1]]
+    return np.asarray(np.add.reduceat(used.real**2 + used.imag**2, EDGES[:-1] - EDGES[0], axis=-1), np.float32)
+
+
+def stretched_energies(spectrum: NDArray[np.complex64], stretch: float) -> NDArray[np.float32]:
+    """Energy (frames, BANDS) of bands whose edges are multiplied by ``stretch``; an edge inside a bin shares it."""
     power = spectrum.real**2 + spectrum.imag**2
-    return np.add.reduceat(power[:, : EDGES[-1]], EDGES[:-1], axis=1)
+    total = np.concatenate([np.zeros((len(power), 1), np.float32), np.cumsum(power, axis=1, dtype=np.float64)], axis=1)
+    # Bin k covers k - 1/2 .. k + 1/2; at stretch 1 the edge before bin k lies at k - 1/2.
+    place = np.clip((EDGES - 0.5) * stretch + 0.5, 0, power.shape[1])
+    low = np.minimum(place.astype(int), power.shape[1] - 1)
+    at = total[:, low] + (place - low) * power[:, low]
+    return np.maximum(np.diff(at, axis=1), 0).astype(np.float32)
 
 
 def require_sound(energies: NDArray[np.float32]) -> None:

@@ -32,10 +32,18 @@ BLOCK = 512
 
 
 def log_energies(wave: Wave) -> NDArray[np.float32]:
-    """Band levels in dB (hops, BANDS) of a 32 kHz wave; hop h is centred at sample 256 h. Raises UnmarkableAudio."""
+    """Band levels in dB (hops, BANDS) of a 32 kHz wave, (samples,) or (channels, samples); hop h is centred at sample
+    256 h, and the energies of channels add up. Raises UnmarkableAudio."""
     energies = band_energies(spectra(wave, pad=HOP * 2))
+    if wave.ndim == 2:
+        energies = energies.sum(axis=0)
     require_sound(energies)
-    return (10 * np.log10(energies + 1e-7)).astype(np.float32)
+    return decibels(energies)
+
+
+def decibels(energies: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Energies as levels in dB, with a floor far below any sound."""
+    return np.asarray(10 * np.log10(energies + 1e-7), np.float32)
 
 
 def planes(levels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -58,15 +66,14 @@ class Network:
     w3: NDArray[np.float32]
     b3: NDArray[np.float32]
 
-    def __call__(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Soft values (hops, BANDS) from planes (PLANES, hops, BANDS)."""
-        hops = seen.shape[1]
+    def __call__(self, seen: NDArray[np.float32], *, first: int = 0, step: int = 1) -> NDArray[np.float32]:
+        """Soft values (rows, BANDS) from planes (PLANES, hops, BANDS), at hops first, first + step, and so on."""
         reach, side = (KERNEL[0] - 1) // 2 * DILATION, KERNEL[1] // 2
         padded = np.pad(seen, ((0, 0), (reach, reach), (side, side)))
         patches = np.lib.stride_tricks.sliding_window_view(padded, (2 * reach + 1, KERNEL[1]), axis=(1, 2))
-        patches = patches[..., ::DILATION, :]  # (planes, hops, bands, 21, 7)
-        out = np.empty((hops, BANDS), np.float32)
-        for start in range(0, hops, BLOCK):
+        patches = patches[:, first::step, :, ::DILATION]  # (planes, rows, bands, 21, 7)
+        out = np.empty((patches.shape[1], BANDS), np.float32)
+        for start in range(0, len(out), BLOCK):
             part = patches[:, start : start + BLOCK]
             rows = part.transpose(1, 2, 0, 3, 4).reshape(-1, PLANES * KERNEL[0] * KERNEL[1])
             hidden = np.maximum(rows @ self.w1 + self.b1, 0)

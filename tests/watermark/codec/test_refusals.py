@@ -27,7 +27,10 @@ BAD_FOR_BOTH = {
     "empty": np.zeros(0, np.float32),
     "NaN": with_nan(),
     "infinite": np.full(3 * SECOND, np.inf, np.float32),
-    "stereo": np.stack([tone(), tone()]),
+    "samples first": np.stack([tone(), tone()]).T,
+    "nine channels": np.stack([tone()] * 9),
+    "no channel": np.zeros((0, 3 * SECOND), np.float32),
+    "three dimensions": np.stack([tone(), tone()])[None],
     "integers": (tone() * 32_000).astype(np.int16),
     "scalar": np.float32(0.5),
     "too long": np.broadcast_to(np.float32(0.1), int((MAX_SECONDS + 1) * SECOND)),
@@ -63,7 +66,7 @@ def test_direct_current_shows_no_mark(key):
         assert Detector(key).search(np.full(3 * SECOND, 0.5, np.float32), SECOND, [1, 2, 3]) == []
 
 
-@pytest.mark.parametrize("rate", [0, -1, 7, 8_000, 96_000])
+@pytest.mark.parametrize("rate", [0, -1, 7, 8_000, 96_000, 192_000])
 def test_embedding_refuses_other_rates(rate, key):
     with pytest.raises(UnmarkableAudio):
         embed(tone(), rate, 1, key)

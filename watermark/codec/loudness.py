@@ -1,0 +1,70 @@
+"""How strongly each band may be turned at each moment, by what the sound itself hides.
+
+Turning a band by g dB adds an error 20 log10(10^(g/20) - 1) dB under the band. What may be added without being heard
+is the masked threshold of the moment: two-slope spreading over Bark and an offset halfway between tonal and noise-like
+(the noise-to-mask ratio of ``watermark.codec.quality`` measures against the same). Bands that a louder neighbour hides
+are turned more, bands that stand alone less, and the mean error against the threshold stays where ``strength`` put it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from watermark.codec.grid import BANDS, EDGES, RATE, WINDOW
+
+#: Greatest strength in dB; above it the mark begins to be heard as a flutter.
+MAX_STRENGTH = 3.2
+#: Bands below this bin (906 Hz) get LOW_SHARE of the strength: the ear separates levels best there.
+LOW_BIN = 29
+LOW_SHARE = 0.7
+#: Frames this many dB under the loudest one so far are left alone: a change there is heard or thrown away, never read.
+GATE_DB = 50.0
+#: Spread of masking in dB a Bark towards higher and towards lower bands.
+SLOPES = (12.0, 27.0)
+#: How far the strength follows the threshold: 0 is one strength for all, 1 fills every band up to it.
+FOLLOW = 0.0
+#: Least and greatest factor by which masking changes a band's strength.
+LIMITS = (0.5, 1.8)
+
+
+def check_strength(strength: float) -> float:
+    """Return ``strength``; raise ValueError unless it lies in 0..MAX_STRENGTH dB."""
+    if not 0 < strength <= MAX_STRENGTH:
+        raise ValueError(f"a strength lies in 0..{MAX_STRENGTH} dB")
+    return strength
+
+
+def bark(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Critical-band rate (Zwicker and Terhardt 1980)."""
+    return np.asarray(13 * np.arctan(0.00076 * hertz) + 3.5 * np.arctan((hertz / 7_500) ** 2))
+
+
+def _spread() -> NDArray[np.float32]:
+    """Weights (BANDS from, BANDS to) with which energy in one band masks another, offset included."""
+    middle = bark((EDGES[:-1] + EDGES[1:]) / 2 * RATE / WINDOW)
+    above = middle[None, :] - middle[:, None]
+    slope = np.where(above > 0, SLOPES[0] * above, -SLOPES[1] * above)
+    return np.asarray(10 ** (-(slope + 10 + middle[None, :] / 2) / 10), np.float32)
+
+
+_SPREAD = _spread()
+_SHARE = np.where(EDGES[:-1] < LOW_BIN, LOW_SHARE, 1.0).astype(np.float32)
+
+
+def gains(
+    energies: NDArray[np.float32], strength: float, loudest: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Unsigned gains in dB (channels, frames, BANDS) for band energies of that shape, and the loudest level so far
+    (channels, 1), which goes into the next call."""
+    level = 10 * np.log10(energies.sum(axis=-1) + 1e-12)
+    so_far = np.maximum(np.maximum.accumulate(level, axis=-1), loudest)
+    out = np.broadcast_to(strength * _SHARE, energies.shape).astype(np.float32)
+    if FOLLOW:
+        room = (energies @ _SPREAD + 1e-4) / (energies + 1e-4) / np.diag(_SPREAD)
+        out *= np.clip(room ** (FOLLOW / 2), 1.0, LIMITS[1] / LIMITS[0]) * LIMITS[0]
+    out[level < so_far - GATE_DB] = 0
+    return out, so_far[..., -1:]
+
+
+assert _SPREAD.shape == (BANDS, BANDS)
