@@ -121,7 +121,8 @@ class MarkStream:
 
     def flush(self) -> Wave:
         """All that is left; the stream ends."""
-        empty = np.zeros(0 if self._mono else (len(self._waiting), 0), np.float32)
+        stereo = self._mono is False or len(self._waiting) > 1
+        empty = np.zeros((len(self._waiting), 0) if stereo else 0, np.float32)
         return self._next(empty, last=True)
 
     def _next(self, chunk: NDArray[np.float32], *, last: bool) -> Wave:
@@ -129,13 +130,17 @@ class MarkStream:
             raise ValueError("the stream has ended")
         if not np.issubdtype(chunk.dtype, np.floating) or not np.isfinite(chunk).all():
             raise UnmarkableAudio("samples must be finite floating point numbers in -1..1")
-        self._mono = chunk.ndim == 1 if self._mono is None else self._mono
+        mono = chunk.ndim == 1
         host = np.atleast_2d(chunk).astype(np.float32, copy=False)
-        if (chunk.ndim == 1) is not self._mono or len(host) != len(self._waiting):
+        if (
+            host.ndim != 2
+            or len(host) != len(self._waiting)
+            or mono is not (mono if self._mono is None else self._mono)
+        ):
             raise UnmarkableAudio(f"every chunk must have {len(self._waiting)} channels, as the first one")
         if host.size and float(np.abs(host).max()) > 1.0:
             raise UnmarkableAudio("samples lie outside -1..1")
-        self._closed = last
+        self._mono, self._closed = mono, last
         marks = self._up(self._signal(self._down(host, last=last), last=last), last=last)
         self._waiting = np.concatenate([self._waiting, host], axis=1)
         self._marks = np.concatenate([self._marks, marks], axis=1)
@@ -143,7 +148,7 @@ class MarkStream:
         marks = np.pad(self._marks[:, :size], ((0, 0), (0, max(0, size - self._marks.shape[1]))))
         out = limited(self._waiting[:, :size], marks)
         self._waiting, self._marks = self._waiting[:, size:], self._marks[:, size:]
-        return out[0] if self._mono else out
+        return out[0] if mono else out
 
 
 def limited(host: Wave, difference: Wave) -> Wave:

@@ -67,7 +67,12 @@ def test_stream_refuses_by_name(speech, key):
     with pytest.raises(UnmarkableAudio, match="channels"):
         embed_stream(32_000, PAYLOAD, key, channels=9)
     stream = embed_stream(32_000, PAYLOAD, key)
-    for bad in (speech[:99] * 9, np.full(9, np.nan, np.float32), np.ones(9, np.int16), np.zeros((2, 9), np.float32)):
+    for bad in (
+        np.full(9, 1.5, np.float32),
+        np.full(9, np.nan, np.float32),
+        np.ones(9, np.int16),
+        np.zeros((2, 9), np.float32),
+    ):
         with pytest.raises(UnmarkableAudio):
             stream.push(bad)
     stream.flush()
