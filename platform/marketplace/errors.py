@@ -54,6 +54,19 @@ class OrderOpen(Conflict):
     advice = "Pay or cancel it first."
 
 
+class OrderBusy(Conflict):
+    """A text is being spoken under this order's licence."""
+
+    code = "order_busy"
+    advice = "Try again in a minute, when it is finished."
+
+
+class WrongDispute(Conflict):
+    """That does not fit the order's dispute: one is opened on a paid order, once, and closed once."""
+
+    code = "wrong_dispute"
+
+
 class Restricted(NotAllowed):
     """A moderator has restricted the voice, its owner or you."""
 

@@ -8,7 +8,10 @@ from django.db import models
 from django.db.models import F, Q
 
 from foundation.clock import now
+from marketplace.ledger.models import Account, Entry, Leg
 from marketplace.states import Currency, ListingState, OrderState
+
+__all__ = ["Account", "Entry", "Leg", "Listing", "Order"]
 
 TITLE_CHARS = 120
 MAX_PRICE_MINOR = 10_000_000
@@ -58,7 +61,10 @@ class Listing(models.Model):
 
 
 class Order(models.Model):
-    """A customer's order of so many characters, at the listing's price when it was placed."""
+    """A customer's order of so many characters, at the listing's price when it was placed.
+
+    ``settled_at``: when its earnings were last booked; ``fully_earned``: nothing will ever be left to book.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     listing = models.ForeignKey(Listing, on_delete=models.PROTECT, related_name="orders")
@@ -75,6 +81,11 @@ class Order(models.Model):
     placed_at = models.DateTimeField(default=now)
     paid_at = models.DateTimeField(null=True)
     fulfilled_at = models.DateTimeField(null=True)
+    disputed_at = models.DateTimeField(null=True)
+    refunded_minor = models.BigIntegerField(null=True)
+    refunded_at = models.DateTimeField(null=True)
+    settled_at = models.DateTimeField(default=now)
+    fully_earned = models.BooleanField(default=False)
     leaf_index = models.BigIntegerField(null=True)
 
     class Meta:
@@ -91,13 +102,24 @@ class Order(models.Model):
             models.CheckConstraint(condition=~Q(customer=F("seller")), name="order_not_own_voice"),
             models.CheckConstraint(
                 condition=Q(state__in=[OrderState.PLACED, OrderState.CANCELLED], paid_at__isnull=True)
-                | Q(state__in=[OrderState.PAID, OrderState.FULFILLED], paid_at__isnull=False),
+                | Q(state__in=[OrderState.PAID, OrderState.FULFILLED, OrderState.REFUNDED], paid_at__isnull=False),
                 name="order_paid_has_time",
             ),
             models.CheckConstraint(
-                condition=Q(state=OrderState.FULFILLED, licence__isnull=False, fulfilled_at__isnull=False)
+                condition=Q(licence__isnull=False, fulfilled_at__isnull=False)
+                & Q(state__in=[OrderState.FULFILLED, OrderState.REFUNDED])
                 | ~Q(state=OrderState.FULFILLED) & Q(licence__isnull=True, fulfilled_at__isnull=True),
                 name="order_fulfilled_has_licence",
+            ),
+            models.CheckConstraint(
+                condition=Q(state=OrderState.REFUNDED, refunded_at__isnull=False)
+                & Q(refunded_minor__gte=0, refunded_minor__lte=F("amount_minor"))
+                | ~Q(state=OrderState.REFUNDED) & Q(refunded_at__isnull=True, refunded_minor__isnull=True),
+                name="order_refund_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(disputed_at__isnull=True) | Q(state__in=[OrderState.PAID, OrderState.FULFILLED]),
+                name="order_dispute_after_payment",
             ),
             models.UniqueConstraint(
                 fields=["listing", "customer"],

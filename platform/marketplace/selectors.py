@@ -11,7 +11,7 @@ from foundation.errors import NotFound
 from foundation.identity.actors import Actor
 from marketplace import metering
 from marketplace.models import Listing, Order
-from marketplace.states import ListingState, OrderState
+from marketplace.states import ListingState
 
 
 def shop() -> QuerySet[Listing]:
@@ -52,7 +52,7 @@ def order(*, actor: Actor, order_id: UUID) -> Order:
 def statement(*, owner_id: UUID, since: datetime, until: datetime) -> metering.Statement:
     """What the owner's voices were used for and earned in ``since <= at < until``.
 
-    Reads usage and the fulfilled orders' prices; the arithmetic is ``metering.price``.
+    Reads usage and the prices of the orders that brought a licence; the arithmetic is ``metering.price``.
     """
     used = Usage.objects.filter(consent__person_id=owner_id, created_at__lt=until)
     # Rows before terms: an order exists before its licence is used, so no row can be read without its price.
@@ -61,7 +61,7 @@ def statement(*, owner_id: UUID, since: datetime, until: datetime) -> metering.S
         for licence_id, characters, seconds, at in used.values_list("licence_id", "characters", "seconds", "created_at")
     ]
     terms: dict[str | None, metering.Terms] = {row.licence: metering.FREE for row in rows}
-    sold = Order.objects.filter(seller_id=owner_id, state=OrderState.FULFILLED)
+    sold = Order.objects.filter(seller_id=owner_id, licence__isnull=False)
     for licence_id, price, currency in sold.values_list("licence_id", "price_minor", "currency"):
         terms[str(licence_id)] = metering.Terms(price, currency)
     return metering.price(rows, terms, since=since, until=until)

@@ -1,4 +1,4 @@
-"""Writes: listings and orders. Lock order: listing, order, then what `consent` locks, then the log."""
+"""Writes: listings and orders. Lock order: listing, order, then what `consent` locks, accounts, then the log."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -15,7 +15,7 @@ from foundation.audit.commitments import commit
 from foundation.clock import now
 from foundation.errors import NotAllowed, NotFound
 from foundation.identity.actors import Actor
-from marketplace import states
+from marketplace import money, states
 from marketplace.errors import (
     AlreadyListed,
     BadTerms,
@@ -145,6 +145,8 @@ def place_order(*, actor: Actor, listing_id: UUID, characters: int) -> Order:
     if amount == 0:
         _mark_paid(order, reference="")
         _fulfil(order, actor)
+    else:
+        money.hold(order, actor=actor)
     return order
 
 
@@ -162,6 +164,7 @@ def record_payment(*, actor: Actor, order_id: UUID, reference: str) -> Order:
     with transaction.atomic():
         order = _locked_order(order_id)
         _mark_paid(order, reference=reference)
+        money.capture(order, actor=actor)
     return fulfil(actor=actor, order_id=order_id)
 
 
@@ -191,6 +194,7 @@ def cancel_order(*, actor: Actor, order_id: UUID) -> Order:
     states.require(states.ORDER, order.state, OrderState.CANCELLED)
     order.state = OrderState.CANCELLED
     order.save(update_fields=["state"])
+    money.let_go(order, actor=actor)
     return order
 
 

@@ -17,6 +17,7 @@ class OrderState(models.TextChoices):
     PAID = "paid", "Paid"
     FULFILLED = "fulfilled", "Fulfilled"
     CANCELLED = "cancelled", "Cancelled"
+    REFUNDED = "refunded", "Refunded"
 
 
 class Currency(models.TextChoices):
@@ -34,8 +35,9 @@ LISTING: Final[dict[str, frozenset[str]]] = {
 ORDER: Final[dict[str, frozenset[str]]] = {
     OrderState.PLACED: frozenset({OrderState.PAID, OrderState.CANCELLED}),
     # Money that arrived does not vanish: a paid order is fulfilled, or stays visible until somebody refunds it.
-    OrderState.PAID: frozenset({OrderState.FULFILLED}),
-    OrderState.FULFILLED: frozenset(),
+    OrderState.PAID: frozenset({OrderState.FULFILLED, OrderState.REFUNDED}),
+    OrderState.FULFILLED: frozenset({OrderState.REFUNDED}),
+    OrderState.REFUNDED: frozenset(),
     OrderState.CANCELLED: frozenset(),
 }
 

@@ -169,6 +169,7 @@ CELERY_TASK_ROUTES = {
     "retention.*": "sweep",
     "audit.*": "sweep",
     "vault.*": "sweep",
+    "marketplace.*": "sweep",
 }
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
@@ -205,6 +206,7 @@ CELERY_BEAT_SCHEDULE = {
     "checkpoint-log": {"task": "audit.checkpoint", "schedule": VOUCH_CHECKPOINT_SECONDS},
     "recover-jobs": {"task": "cloning.recover_jobs", "schedule": VOUCH_RECOVER_SECONDS},
     "finish-destruction": {"task": "vault.finish_destruction", "schedule": VOUCH_SWEEP_SECONDS},
+    "settle-earnings": {"task": "marketplace.settle", "schedule": 3600},
 }
 
 LOGGING = {

@@ -88,6 +88,10 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         "listing.made": _event(),
         "listing.withdrawn": _event(),
         "order.fulfilled": _event(),
+        "order.disputed": _event(),
+        "order.dispute_won": _event(),
+        "order.refunded": _event(refunded_minor=int, currency=str),
+        "ledger.booked": _event(entry=str, legs=list),
     }
 )
 

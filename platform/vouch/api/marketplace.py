@@ -73,6 +73,8 @@ class OrderView(serializers.Serializer[Any]):
     placed_at = serializers.DateTimeField()
     paid_at = serializers.DateTimeField(allow_null=True)
     fulfilled_at = serializers.DateTimeField(allow_null=True)
+    disputed_at = serializers.DateTimeField(allow_null=True)
+    refunded_minor = serializers.IntegerField(allow_null=True)
 
 
 class Period(serializers.Serializer[Any]):

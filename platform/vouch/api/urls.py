@@ -3,7 +3,19 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from vouch.api import ceremony, cloning, consent, custody, identity, log, marketplace, provenance, reviews, safety
+from vouch.api import (
+    ceremony,
+    cloning,
+    consent,
+    custody,
+    identity,
+    ledger,
+    log,
+    marketplace,
+    provenance,
+    reviews,
+    safety,
+)
 
 urlpatterns = [
     *identity.urlpatterns,
@@ -15,6 +27,7 @@ urlpatterns = [
     *safety.urlpatterns,
     *marketplace.urlpatterns,
     *provenance.urlpatterns,
+    *ledger.urlpatterns,
     *log.urlpatterns,
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

@@ -1,0 +1,207 @@
+"""Random lives of orders: placed, paid, used, settled, disputed, refunded, paid out, and broken off at any write.
+
+Whatever happens, in whatever order: every entry sums to zero, no balance is what its legs do not say, nobody owes less
+than nothing, and what a customer paid is always somewhere.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import transaction
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import run_state_machine_as_test as run
+
+from consent import licences
+from consent.errors import LicenceCapReached, LicenceEnded
+from foundation import clock
+from foundation.errors import VouchError
+from foundation.identity.actors import Actor
+from marketplace import money, services
+from marketplace.ledger import selectors as ledger
+from marketplace.ledger.entries import AccountKind
+from marketplace.ledger.models import Account, Entry, Leg
+from marketplace.metering import earned
+from marketplace.models import Order
+from tests.marketplace.factories import ready_voice
+
+MONTH = timedelta(days=29)
+CHARACTERS = 1_000
+
+
+class PowerCut(RuntimeError):
+    """The process died here."""
+
+
+def life(person: Any) -> type[RuleBasedStateMachine]:
+    class Life(RuleBasedStateMachine):
+        @initialize(prices=st.lists(st.sampled_from([1, 7, 199, 333, 100_000]), min_size=2, max_size=2))
+        def begin(self, prices: list[int]) -> None:
+            # A life leaves nothing behind, or the next would be slower for it.
+            self.scope = transaction.atomic()
+            self.scope.__enter__()
+            self.moved = timedelta(0)
+            self.operator = Actor.of(person(role="operator"))
+            self.owners, self.listings = [], []
+            for price in prices:
+                owner = person()
+                terms = {"title": "A voice", "currency": "EUR", "languages": ["en"], "licence_days": 90}
+                self.owners.append(owner)
+                self.listings.append(
+                    services.create_listing(
+                        actor=Actor.of(owner), voice_id=ready_voice(owner).id, price_minor=price, **terms
+                    )
+                )
+            self.customers = [person(), person()]
+            self.references = 0
+            # Every life starts with something sold, or most would end before anything is earned.
+            self.place(which=0, who=0, cut=0)
+            self.pay(pick=0, cut=0)
+
+        def teardown(self) -> None:
+            if hasattr(self, "scope"):
+                transaction.set_rollback(True)
+                self.scope.__exit__(None, None, None)
+            (Path(django_settings.VOUCH_VAR) / "rehearsal-clock").unlink(missing_ok=True)
+
+        def attempt(self, act: Callable[[], object], cut: int) -> None:
+            """Does it, or, with ``cut`` above 0, is killed at that write: all of it happened, or nothing."""
+            before = (Entry.objects.count(), sorted(Order.objects.values_list("id", "state")))
+            writes = 0
+            save = Entry.save
+
+            def dying(entry: Entry, *args: Any, **kwargs: Any) -> None:
+                nonlocal writes
+                writes += 1
+                save(entry, *args, **kwargs)
+                if writes == cut:
+                    raise PowerCut
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Entry, "save", dying)
+                try:
+                    with transaction.atomic():
+                        act()
+                except PowerCut:
+                    assert before == (Entry.objects.count(), sorted(Order.objects.values_list("id", "state")))
+                except VouchError:
+                    pass  # a named refusal is an outcome like any other
+
+        @rule(which=st.integers(0, 1), who=st.integers(0, 1), cut=st.integers(0, 2))
+        def place(self, which: int, who: int, cut: int) -> None:
+            listing, customer = self.listings[which], Actor.of(self.customers[who])
+            self.attempt(
+                lambda: services.place_order(actor=customer, listing_id=listing.id, characters=CHARACTERS), cut
+            )
+
+        @rule(pick=st.integers(0, 9), cut=st.integers(0, 2))
+        def cancel(self, pick: int, cut: int) -> None:
+            if order := self.order(pick):
+                self.attempt(lambda: services.cancel_order(actor=Actor.of(order.customer), order_id=order.id), cut)
+
+        @rule(pick=st.integers(0, 9), cut=st.integers(0, 2))
+        def pay(self, pick: int, cut: int) -> None:
+            if order := self.order(pick):
+                self.attempt(
+                    lambda: services.record_payment(actor=self.operator, order_id=order.id, reference="77"), cut
+                )
+
+        @rule(pick=st.integers(0, 9), characters=st.integers(1, CHARACTERS))
+        def use(self, pick: int, characters: int) -> None:
+            order = self.order(pick)
+            if order is None or order.licence_id is None:
+                return
+            try:
+                licences.reserve(licence_id=order.licence_id, characters=characters)
+            except (LicenceCapReached, LicenceEnded):
+                return
+            licences.settle(licence_id=order.licence_id, characters=characters)
+
+        @rule(cut=st.integers(0, 2))
+        def settle(self, cut: int) -> None:
+            self.attempt(money.settle_due, cut)
+
+        @precondition(lambda self: self.moved + money.HOLDBACK <= MONTH)
+        @rule()
+        def wait(self) -> None:
+            clock.move_forward(money.HOLDBACK)
+            self.moved += money.HOLDBACK
+
+        @rule(pick=st.integers(0, 9), cut=st.integers(0, 2))
+        def refund(self, pick: int, cut: int) -> None:
+            if order := self.order(pick):
+                self.attempt(lambda: money.refund(actor=self.operator, order_id=order.id), cut)
+
+        @rule(pick=st.integers(0, 9))
+        def dispute(self, pick: int) -> None:
+            if order := self.order(pick):
+                self.attempt(lambda: money.open_dispute(actor=self.operator, order_id=order.id), 0)
+
+        @rule(pick=st.integers(0, 9), lost=st.booleans(), cut=st.integers(0, 3))
+        def end_dispute(self, pick: int, lost: bool, cut: int) -> None:
+            if order := self.order(pick):
+                self.attempt(lambda: money.close_dispute(actor=self.operator, order_id=order.id, lost=lost), cut)
+
+        @rule(who=st.integers(0, 1), cut=st.integers(0, 2))
+        def pay_out(self, who: int, cut: int) -> None:
+            self.references += 1
+            pay = {"person_id": self.owners[who].id, "currency": "EUR", "reference": str(self.references)}
+            self.attempt(lambda: money.pay_out(actor=self.operator, **pay), cut)
+
+        def order(self, pick: int) -> Order | None:
+            made = list(Order.objects.filter(listing__in=self.listings).order_by("placed_at"))
+            return made[pick % len(made)] if made else None
+
+        # -- what is always so ----------------------------------------------------------------------------------------
+        @invariant()
+        def the_ledger_adds_up(self) -> None:
+            assert ledger.faults() == []
+            assert sum(Leg.objects.values_list("amount_minor", flat=True)) == 0
+            assert sum(Account.objects.values_list("balance_minor", flat=True)) == 0
+
+        @invariant()
+        def what_was_paid_is_somewhere(self) -> None:
+            if not hasattr(self, "listings"):
+                return
+            for order in Order.objects.filter(listing__in=self.listings).select_related("licence"):
+                prepaid = -ledger.balance(kind=AccountKind.PREPAID, holder=f"order:{order.id}", currency="EUR")
+                gained = sum(
+                    leg.amount_minor * (1 if leg.entry.kind == "earn" else -1)
+                    for leg in Leg.objects.filter(
+                        entry__order=order, entry__kind__in=["earn", "reverse"], amount_minor__gt=0
+                    ).select_related("entry")
+                )
+                paid = order.amount_minor if order.paid_at else 0
+                assert prepaid + gained + (order.refunded_minor or 0) == paid
+                if order.licence is not None:
+                    assert gained <= earned(order.licence.characters_used, order.price_minor)
+
+    return Life
+
+
+def _run(person: Any, *, lives: int, steps: int) -> None:
+    wanted = settings(
+        max_examples=lives,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        derandomize=lives > 100,
+    )
+    run(life(person), settings=wanted)
+
+
+@pytest.mark.django_db
+def test_no_life_of_an_order_loses_or_makes_money(person: Any) -> None:
+    _run(person, lives=7, steps=14)
+
+
+@pytest.mark.slow
+@pytest.mark.django_db
+@pytest.mark.timeout(3_000)
+def test_ten_thousand_operations_leave_the_ledger_at_zero(person: Any) -> None:
+    _run(person, lives=250, steps=40)
