@@ -6,6 +6,7 @@ and not the system itself, and nothing is derived from it. The deadline does not
 after it the next sweep destroys the item.
 """
 
+import logging
 from datetime import datetime
 from uuid import UUID
 
@@ -15,12 +16,17 @@ from django.db.models import Q, QuerySet
 from foundation.audit import log
 from foundation.audit.commitments import commit
 from foundation.clock import now
-from foundation.errors import NotAllowed
+from foundation.errors import NotAllowed, VouchError
 from foundation.identity.actors import Actor
+from foundation.vault import services as vault
+from foundation.vault.lifecycle import BRIEF
+from foundation.vault.models import SealedObject
 from retention import moments
 from retention.errors import HoldInvalid, HoldNotOpen, HoldTakesTwo, HoldUnknown, ItemUnknown
 from retention.models import HOLD_MOVES, REASON_CHARS, CustodyItem, CustodyState, HoldState, LegalHold
 from retention.purposes import MAX_HOLD
+
+logger = logging.getLogger("retention")
 
 OPERATE = "operate"
 """The scope that may order a hold."""
@@ -102,6 +108,25 @@ def expire_holds() -> int:
                 _end(hold, "expired", actor)
                 ended += 1
     return ended
+
+
+def keep_files() -> int:
+    """Moves the files of what is held out of the reach of a bucket's own expiry; returns how many.
+
+    Days remain before a bucket would act, so a file that cannot be moved now waits for the next sweep.
+    """
+    moved = 0
+    standing = LegalHold.objects.filter(state=HoldState.ACTIVE, expires_at__gt=now())
+    # What was derived from a recording is sealed under its key.
+    parts = SealedObject.objects.filter(
+        key_id__in=standing.values("item__key_id"), location__startswith=BRIEF, file_deleted_at=None
+    )
+    for sealed in parts:
+        try:
+            moved += vault.keep_on(sealed_object=sealed)
+        except VouchError as error:
+            logger.warning("custody.held_file_not_moved object=%s error=%s", sealed.id, error.code)
+    return moved
 
 
 def in_force(item: CustodyItem) -> bool:

@@ -44,6 +44,7 @@ def sweep() -> int:
     """
     _watch_clock()
     holds.expire_holds()
+    holds.keep_files()
     _alarm()
     _report_overdue()
     ended = 0

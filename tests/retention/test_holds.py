@@ -11,6 +11,7 @@ from foundation.audit.models import Leaf
 from foundation.clock import move_forward, now
 from foundation.errors import NotAllowed
 from foundation.identity.actors import Actor, MissingScope
+from foundation.vault import storage
 from foundation.vault.errors import PastDeadline
 from foundation.vault.models import VaultKey
 from retention import custody, holds
@@ -150,3 +151,17 @@ def test_the_reason_stands_in_the_log_as_a_commitment_only(person: Any) -> None:
     assert not any(b"court" in bytes(body) for body in Leaf.objects.values_list("body", flat=True))
     assert commitments.Commitment(hold.reason_digest, hold.reason_salt).matches(hold.reason)
     assert any(hold.reason_digest.encode() in bytes(body) for body in Leaf.objects.values_list("body", flat=True))
+
+
+def test_a_held_file_is_moved_out_of_the_reach_of_a_buckets_rules(person: Any) -> None:
+    item, other = received(person()), received(person())
+    kept = custody.derive(parent=item, data=b"derived", kind="features", actor=SYSTEM)
+    before = {part.sealed.location for each in (item, kept) for part in each.parts.all()}
+    assert all(location.startswith("brief/") for location in before)
+    held_by_law(item, person("operator"), person("operator"))
+    assert holds.keep_files() == 2
+    assert holds.keep_files() == 0
+    after = {part.sealed.location for each in (item, kept) for part in each.parts.select_related("sealed")}
+    assert not any(location.startswith("brief/") for location in after)
+    assert all(storage.current().exists(location) for location in after)
+    assert other.parts.get().sealed.location.startswith("brief/")

@@ -41,7 +41,9 @@ def erase_keys(*, key_id: uuid.UUID | None = None) -> int:
 
 def refuse_restored() -> None:
     """Raises KeyStoreRestored when somebody knows a later epoch than the key store does."""
-    if keystore.epoch() < known_epoch():
+    # In this order: the store moves first in every erasure, so what others know now it knew before.
+    known = known_epoch()
+    if keystore.epoch() < known:
         raise KeyStoreRestored
 
 
@@ -94,6 +96,9 @@ def delete_dead_files(*, key_id: uuid.UUID | None = None) -> int:
     count = 0
     for object_id, location in dead.values_list("id", "location"):
         storage.current().delete(location)
+        if location == storage.location_of(object_id):
+            # Also where it lay before ``services.keep_on``, should that have been cut short.
+            storage.current().delete(storage.location_of(object_id, brief=True))
         count += SealedObject.objects.filter(id=object_id, file_deleted_at=None).update(file_deleted_at=now())
     return count
 

@@ -9,7 +9,7 @@ from django.db import transaction
 from foundation.audit import log
 from foundation.clock import now
 from foundation.identity.actors import Actor
-from foundation.vault import erasing, objects
+from foundation.vault import erasing, objects, storage
 from foundation.vault.errors import ClearanceNeeded
 from foundation.vault.models import KeyState, SealedObject, VaultKey
 from foundation.vault.voices import VOICE, open_voice, store_voice
@@ -18,6 +18,7 @@ __all__ = [
     "VOICE",
     "create_key",
     "destroy_key",
+    "keep_on",
     "open_voice",
     "read",
     "read_stream",
@@ -71,6 +72,25 @@ def read_stream(*, sealed_object: SealedObject, actor: Actor) -> Iterator[bytes]
     """
     _refuse_voice(SealedObject.objects.values_list("key_id", flat=True).get(id=sealed_object.id))
     return objects.unseal(sealed_object)
+
+
+@transaction.atomic
+def keep_on(*, sealed_object: SealedObject) -> bool:
+    """Moves a sealed file away from where a bucket's own rules drop it within days; whether it had to be moved.
+
+    For what must outlive its deadline unread, under a legal hold. Nothing is opened, no deadline changes. Safe to call
+    twice. Raises ObjectMissing, StorageFull, StorageDown.
+    """
+    held = SealedObject.objects.select_for_update().get(id=sealed_object.id)
+    place, old = storage.current(), held.location
+    new = storage.location_of(held.id)
+    if old == new or held.file_deleted_at is not None:
+        return False
+    place.write(new, place.read(old))
+    held.location = new
+    held.save(update_fields=["location"])
+    transaction.on_commit(lambda: place.delete(old), robust=True)
+    return True
 
 
 @transaction.atomic

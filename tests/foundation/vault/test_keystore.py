@@ -20,7 +20,7 @@ from foundation import keys
 from foundation.audit.models import Leaf
 from foundation.identity.actors import Actor
 from foundation.keys import KeyTrouble
-from foundation.vault import erasing, keystore, objects, services
+from foundation.vault import erasing, keystore, marks, objects, services
 from foundation.vault.errors import (
     KeyDestroyed,
     KeyMissing,
@@ -170,7 +170,7 @@ def test_the_mark_outside_knows_a_restored_store_without_the_database(
 ) -> None:
     shutil.copytree(live.VOUCH_KEYSTORE, tmp_path / "backup")
     keystore.current().erase(uuid4())
-    erasing.marks.raise_to("keystore-epoch", 1)
+    marks.raise_to("keystore-epoch", 1)
     shutil.rmtree(live.VOUCH_KEYSTORE)
     shutil.copytree(tmp_path / "backup", live.VOUCH_KEYSTORE)
     assert not VaultKey.objects.exists()
@@ -197,6 +197,19 @@ def test_reconciling_erases_again_and_serves_again(sealed: Callable[[bytes], Sea
     assert max(epochs) == keystore.epoch()
     call_command("vault", "check")
     assert Leaf.objects.filter(kind="keystore.reconciled").count() == 1
+
+
+def test_an_erasure_elsewhere_meanwhile_is_not_taken_for_a_restored_store(
+    sealed: Callable[[bytes], SealedObject], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = erasing.known_epoch
+
+    def while_another_erases() -> int:
+        marks.raise_to("keystore-epoch", keystore.current().erase(uuid4()).after)
+        return known()
+
+    monkeypatch.setattr(erasing, "known_epoch", while_another_erases)
+    erasing.refuse_restored()
 
 
 def test_a_single_key_put_back_is_found(sealed: Callable[[bytes], SealedObject]) -> None:

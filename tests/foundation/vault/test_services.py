@@ -229,6 +229,23 @@ def test_the_log_shows_keys_coming_and_going_and_no_material(key: VaultKey) -> N
     assert {leaf["subject"] for leaf in leaves} == {f"key:{key.id}"}
 
 
+def test_a_file_that_must_stay_longer_is_moved_unopened(key: VaultKey, django_capture_on_commit_callbacks: Any) -> None:
+    sealed = put(key, not_after=clock.now() + timedelta(hours=1))
+    old, content = path_of(sealed), path_of(sealed).read_bytes()
+    with django_capture_on_commit_callbacks(execute=True):
+        assert services.keep_on(sealed_object=sealed)
+        assert not services.keep_on(sealed_object=sealed)
+    sealed.refresh_from_db()
+    assert path_of(sealed).read_bytes() == content
+    assert not old.exists()
+    assert read(sealed) == SECRET
+    old.write_bytes(content)  # as after a crash between the move and the deletion
+    services.destroy_key(key=key, reason="test", actor=ACTOR)
+    erasing.finish()
+    assert not old.exists()
+    assert not path_of(sealed).exists()
+
+
 class VoiceCase:
     """A voice's key and a maker of clearances for it."""
 
