@@ -5,12 +5,14 @@ task ``vault.finish_destruction`` after a crash or a disk error.
 """
 
 import uuid
+from collections.abc import Callable, Iterable
 
 from django.db import transaction
 from django.db.models import Max
 
 from foundation.audit import log
 from foundation.clock import now
+from foundation.errors import VouchError
 from foundation.identity.actors import Actor
 from foundation.vault import keystore, marks, storage
 from foundation.vault.errors import KeyStoreRestored
@@ -22,9 +24,14 @@ ACTOR = Actor.system("vault.erase")
 def finish(*, key_id: uuid.UUID | None = None) -> tuple[int, int]:
     """Erases destroyed keys (one, or all) and deletes their files. Returns how many of each.
 
-    Raises KeyStoreRestored, keys.KeyTrouble, StorageDown, StorageFull.
+    One that fails costs the others nothing; the last failure is raised in the end: KeyStoreRestored, keys.KeyTrouble,
+    StorageDown, StorageFull, StorageMisconfigured, Tampered.
     """
-    return erase_keys(key_id=key_id), delete_dead_files(key_id=key_id)
+    try:
+        erased = erase_keys(key_id=key_id)
+    finally:
+        deleted = delete_dead_files(key_id=key_id)
+    return erased, deleted
 
 
 def erase_keys(*, key_id: uuid.UUID | None = None) -> int:
@@ -36,7 +43,7 @@ def erase_keys(*, key_id: uuid.UUID | None = None) -> int:
     if ids:
         # Before the store moves on: an erasure would otherwise hide that it had been put back.
         refuse_restored()
-    return sum(_erase(each) for each in ids)
+    return _each(_erase, ids)
 
 
 def refuse_restored() -> None:
@@ -93,14 +100,28 @@ def delete_dead_files(*, key_id: uuid.UUID | None = None) -> int:
     dead = SealedObject.objects.filter(key__state=KeyState.DESTROYED, file_deleted_at=None)
     if key_id is not None:
         dead = dead.filter(key_id=key_id)
-    count = 0
-    for object_id, location in dead.values_list("id", "location"):
-        storage.current().delete(location)
-        if location == storage.location_of(object_id):
-            # Also where it lay before ``services.keep_on``, should that have been cut short.
-            storage.current().delete(storage.location_of(object_id, brief=True))
-        count += SealedObject.objects.filter(id=object_id, file_deleted_at=None).update(file_deleted_at=now())
+    return _each(_delete_file, list(dead.values_list("id", flat=True)))
+
+
+def _each(act: Callable[[uuid.UUID], bool], ids: Iterable[uuid.UUID]) -> int:
+    count, failed = 0, None
+    for each in ids:
+        try:
+            count += act(each)
+        except VouchError as error:
+            failed = error
+    if failed is not None:
+        raise failed
     return count
+
+
+def _delete_file(object_id: uuid.UUID) -> bool:
+    location = SealedObject.objects.values_list("location", flat=True).get(id=object_id)
+    storage.current().delete(location)
+    if location == storage.location_of(object_id):
+        # Also where it lay before ``services.keep_on``, should that have been cut short.
+        storage.current().delete(storage.location_of(object_id, brief=True))
+    return bool(SealedObject.objects.filter(id=object_id, file_deleted_at=None).update(file_deleted_at=now()))
 
 
 def _erase(key_id: uuid.UUID) -> bool:

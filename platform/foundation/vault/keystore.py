@@ -164,8 +164,10 @@ class FileKeyStore:
                     files.replace(self.folder / "epoch", str(before + 1).encode())
                     files.replace(gone, json.dumps(done).encode())
             with files.disk_errors():
-                self._remove(self._path(key_id, "key"))
-                self._remove(self._path(key_id, "next"))
+                # Whatever carries its name: a writer that was killed may have left a draft, too.
+                for path in sorted(gone.parent.glob(f"{key_id.hex}.*")):
+                    if path != gone:
+                        self._remove(path)
             return self._tombstone(gone)
 
     def move_on(self, at_least: int) -> int:

@@ -2,11 +2,13 @@
 
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
 
 from foundation.clock import now
+from foundation.errors import VouchError
 from foundation.vault import envelope, erasing, keyring, keystore, storage, timeguard
 from foundation.vault.errors import KeyDestroyed, PastDeadline, Tampered, WrongMasterKey
 from foundation.vault.models import KeyState, SealedObject, VaultKey
@@ -35,7 +37,9 @@ def seal(
             sealed.data_key = wrap_data_key(sealed, materials(key.id)[0], data_key)
             sealed.save(force_insert=True)
     except BaseException:
-        storage.current().delete(sealed.location)
+        # Without its record it opens nothing: what cannot be deleted now must not hide what went wrong.
+        with suppress(VouchError):
+            storage.current().delete(sealed.location)
         raise
     return sealed
 

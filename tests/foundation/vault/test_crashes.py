@@ -152,6 +152,7 @@ def test_whatever_happens_in_whatever_order_an_erased_key_stays_gone(
             # A worker killed in it comes back to it.
             erased.setdefault(key_id, store.erase(key_id).after)
             expected.discard(key_id)
+            assert [path.suffix for path in store.folder.glob(f"*/{key_id.hex}*")] == [".gone"]
         elif name == "put" and store.holds(key_id):
             expected.add(key_id)
         assert not dead[0] or step is not None

@@ -252,6 +252,20 @@ def test_an_erasure_that_fails_is_taken_up_again(
     assert not keystore.current().holds(item.key_id)
 
 
+def test_one_key_that_cannot_be_erased_keeps_no_other_from_it(sealed: Callable[[bytes], SealedObject]) -> None:
+    one, two = sealed(b"one"), sealed(b"two")
+    first = min(one, two, key=lambda item: item.key_id)
+    tombstone = live.VOUCH_KEYSTORE / first.key_id.hex[:2] / f"{first.key_id.hex}.gone"
+    tombstone.write_text("damaged")
+    for item in (one, two):
+        destroy(item)
+    with pytest.raises(Tampered, match="tombstone"):
+        erasing.finish()
+    erased = VaultKey.objects.exclude(erased_at=None).values_list("id", flat=True)
+    assert list(erased) == [max(one.key_id, two.key_id)]
+    assert not SealedObject.objects.filter(file_deleted_at=None).exists()
+
+
 # -- backups ----------------------------------------------------------------------------------------------------------
 
 
