@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +26,7 @@ from cloning.engine.bounded import must
 from cloning.engine.checkpoints import (
     HEADERS,
     MOST_DEPTH,
+    ZIP_MAGIC,
     acoustic_config,
     audio_config,
     filled,
@@ -73,10 +76,15 @@ def is_lora(head: bytes) -> bool:
     return DIFFUSION_HEADERS.get(head[:2]) in (V3_LORA, V4_LORA)
 
 
-def is_diffusion(data: bytes) -> bool:
-    """Whether the bytes say by themselves that they are a v3 or v4 generator, without reading the weights: a header, a
-    published base. A plain file of another kind may still be one (`load_diffusion` then decides)."""
-    return data[:2] == b"02" or hashlib.md5(data[:PUBLISHED_HEAD], usedforsecurity=False).hexdigest() in PUBLISHED
+def holds_flow(data: bytes) -> bool:
+    """Whether the file lists parts of a v3 or v4 generator among its names. Nothing in it is read as an object, and
+    what is no readable file is not one; `load_diffusion` decides."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data if data[:2] == ZIP_MAGIC else ZIP_MAGIC + data[2:])) as archive:
+            lists = [member for member in archive.infolist() if member.filename.endswith("data.pkl")]
+            return any(b"cfm.estimator." in archive.read(one) for one in lists[:1] if one.file_size <= len(data))
+    except (zipfile.BadZipFile, ValueError, OSError, RuntimeError, NotImplementedError):
+        return False
 
 
 def load_diffusion(data: bytes, version: str | None = None) -> LoadedDiffusion:

@@ -33,7 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     seed = secrets.randbits(31) if options.seed is None else options.seed
     try:
-        voice = source(options.voice)
+        models = options.models if options.models is not None else options.voice / MODELS
+        voice = source(options.voice, models=models)
         if isinstance(voice, OfficialFolder):
             pcm, rate, notes = _official(voice, options, seed)
         elif isinstance(voice, VoiceFile):
@@ -61,10 +62,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", default="cut5", help="cut0 to cut5")
     parser.add_argument("--device", default="cpu", help="voice files only; official folders speak on the CPU")
     official = parser.add_argument_group("official folders")
-    official.add_argument("--models", type=Path, default=None, help=f"models folder; default: VOICE/{MODELS}")
+    official.add_argument(
+        "--models", type=Path, default=None, help=f"models folder, vocoders and bases too; default: VOICE/{MODELS}"
+    )
     official.add_argument("--reference", type=Path, default=None, help="recording of 3 to 10 s; default: the voice's")
     official.add_argument("--prompt-text", default=None, help="what the reference says; empty: speak without a prompt")
     official.add_argument("--prompt-language", default=None, help="default: --language")
+    official.add_argument("--steps", type=int, default=32, help="v3 and v4: steps of a mel, 1 to 128")
+    official.add_argument("--integrator", default="euler", help="v3 and v4: euler, midpoint or heun")
     official.add_argument("--compat", action="store_true", help="keep upstream's quirks")
     return parser
 
@@ -85,6 +90,8 @@ def _official(voice: OfficialFolder, options: argparse.Namespace, seed: int) -> 
         prompt_lang=(options.prompt_language or language) if prompted else None,
         seed=seed,
         speed_factor=options.speed,
+        sample_steps=options.steps,
+        integrator=options.integrator,
         text_split_method=options.split,
         compat="upstream" if options.compat else None,
     )

@@ -7,6 +7,8 @@ items, X phones, T codes, F mel frames, M mel bands, G = acoustic.style.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -79,9 +81,11 @@ class DiffusionModel(nn.Module):
         out: Tensor = self.ref_enc(spec, mask)
         return out
 
-    def reference_style(self, spec: Tensor) -> Tensor:
-        """One reference 1 x bins x F -> 1 x G x 1."""
-        return self.style(spec, torch.ones_like(spec[:, :1]))
+    def reference_style(self, specs: Sequence[Tensor], speakers: Sequence[Tensor] | None = None) -> Tensor:
+        """Mean style of references 1 x bins x F -> 1 x G x 1. Nothing here takes a speaker vector."""
+        if not specs or speakers is not None:
+            raise ValueError("at least one reference, and no speaker vectors")
+        return torch.stack([self.style(spec, torch.ones_like(spec[:, :1])) for spec in specs]).mean(0)
 
     def frames(self, codes: int, speed: float = 1.0) -> int:
         """Mel frames that `features` gives for so many codes."""

@@ -248,6 +248,9 @@ class DitBlock(nn.Module):
         self.attn_norm = AdaptiveNorm(config.width, 6)
         self.attn = DitAttention(config)
         self.ff = DitFeedForward(config)
+        inner = config.heads * config.head_width
+        #: Outputs and inputs of every layer that may have an adapter.
+        self.adaptable = dict.fromkeys(ADAPTED[:3], (inner, config.width)) | {ADAPTED[3]: (config.width, inner)}
 
     def forward(
         self, x: Tensor, time: Tensor, mask: Tensor | None, rope: tuple[Tensor, Tensor], adapters: Mapping[str, Pair]
@@ -276,7 +279,8 @@ class Dit(nn.Module):
     def condition(self, text: Tensor, lengths: Tensor, step: Tensor, *, isolated: bool = False) -> Condition:
         """text B x C x F, lengths B, step sizes B -> what all steps share."""
         mask = self._mask(lengths, text.shape[2], isolated)
-        return Condition(self.text_embed(text.transpose(1, 2), mask), self.d_embed(step))
+        inside = self.proj_out.weight.dtype
+        return Condition(self.text_embed(text.transpose(1, 2).to(inside), mask), self.d_embed(step))
 
     def forward(
         self,
@@ -296,7 +300,9 @@ class Dit(nn.Module):
         """
         if adapters and len(adapters) != len(self.transformer_blocks):
             raise ValueError("adapters need one entry for each block")
-        frames = x.shape[2]
+        frames, outside = x.shape[2], x.dtype
+        inside = self.proj_out.weight.dtype
+        x, prompt = x.to(inside), prompt.to(inside)
         real = self._mask(lengths, frames, True)
         seen = real if isolated else None
         moment = self.time_embed(time) + condition.step
@@ -311,7 +317,7 @@ class Dit(nn.Module):
                 hidden = block(hidden, moment, real, rope, beside)
         scale, shift = self.norm_out(moment)
         out: Tensor = self.proj_out(normed(hidden, scale, shift))
-        return out.transpose(1, 2)
+        return out.transpose(1, 2).to(outside)
 
     def _mask(self, lengths: Tensor, frames: int, wanted: bool) -> Tensor | None:
         """B x F x 1 of 0 and 1, None when it is not wanted or every frame is real."""

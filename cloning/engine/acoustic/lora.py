@@ -50,10 +50,11 @@ def check(base: DiffusionModel, lora: Lora) -> None:
     if lora.version != base.config.version:
         raise CheckpointError("wrong_version", f"this is a {lora.version} adapter, the base is {base.config.version}")
     for name, (down, up) in lora.pairs.items():
-        layer = _layer(base, name)
-        if layer is None:
+        number, layer = name.split(".", 1)
+        blocks = base.cfm.estimator.transformer_blocks
+        if int(number) >= len(blocks) or layer not in ADAPTED:
             raise CheckpointError("wrong_base", f"the base has no layer {name[:80]} for the adapter")
-        outputs, inputs = layer.weight.shape
+        outputs, inputs = blocks[int(number)].adaptable[layer]  # type: ignore[index,union-attr]
         if down.shape[1] != inputs or up.shape[0] != outputs:
             raise CheckpointError(
                 "wrong_base",
@@ -74,14 +75,15 @@ def _same(told: Tensor, ours: Tensor) -> bool:
 
 
 def merged(base: DiffusionModel, lora: Lora) -> DiffusionModel:
-    """A model of its own with the adapter added in: W + up @ down. Raises as `check`."""
+    """A model of its own with the adapter added in: W + up @ down. The base must not be prepared (`dit_fast`). Raises
+    as `check`."""
     check(base, lora)
     model = copy.deepcopy(base)
     with torch.no_grad():
         for name, (down, up) in lora.pairs.items():
-            layer = _layer(model, name)
-            assert layer is not None
-            layer.weight += (up @ down).to(layer.weight)
+            number, layer = name.split(".", 1)
+            weight = model.cfm.estimator.get_parameter(f"transformer_blocks.{number}.attn.{layer}.weight")
+            weight.add_((up @ down).to(weight))
     model.load_state_dict(dict(lora.own), strict=False)
     return model.eval()
 
@@ -99,10 +101,11 @@ def beside(base: DiffusionModel, lora: Lora) -> DiffusionModel:
         if not any(name.startswith(part) for name in lora.own):
             setattr(model, part[:-1], getattr(base, part[:-1]))
     model.load_state_dict({name: value.clone() for name, value in lora.own.items()}, strict=False, assign=True)
+    inside = base.cfm.estimator.proj_out.weight.dtype
     blocks: list[dict[str, Pair]] = [{} for _ in base.cfm.estimator.transformer_blocks]
     for name, (down, up) in lora.pairs.items():
         number, layer_name = name.split(".", 1)
-        blocks[int(number)][layer_name] = Pair(down, up, 1.0)
+        blocks[int(number)][layer_name] = Pair(down.to(inside), up.to(inside), 1.0)
     model.adapters = blocks
     return model.eval().requires_grad_(False)
 
@@ -129,15 +132,6 @@ def _pair(row: Mapping[str, Pair], name: str, rows: Sequence[Mapping[str, Pair]]
         return row[name]
     like = next(other[name] for other in rows if name in other)
     return Pair(torch.zeros_like(like.down[:1]), torch.zeros_like(like.up[:, :1]), 1.0)
-
-
-def _layer(model: DiffusionModel, name: str) -> torch.nn.Linear | None:
-    number, layer_name = name.split(".", 1)
-    blocks = model.cfm.estimator.transformer_blocks
-    if int(number) >= len(blocks) or layer_name not in ADAPTED:
-        return None
-    layer = blocks[int(number)].get_submodule(f"attn.{layer_name}")
-    return layer if isinstance(layer, torch.nn.Linear) else None
 
 
 def _own_shapes(base: DiffusionModel, own: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

@@ -154,14 +154,14 @@ def _one_by_one(work: Callable[[], object]) -> Callable[[], object]:
 
 def _sound(voices: list[LoadedVoice], merged: LoadedVoice, rounds: int) -> list[dict[str, Any]]:
     """Seconds of 4 s of sound, and the difference of the waves."""
-    config = voices[0].acoustic.config
+    config = voices[0].direct.config
     draw = torch.Generator().manual_seed(1)
     codes = torch.randint(0, config.codes, (1, CODES), generator=draw)
     phones = torch.randint(0, config.phonemes, (1, PHONES), generator=draw)
     style = torch.randn(1, config.style, 1, generator=draw)
 
     def speak(voice: LoadedVoice) -> Callable[[], Tensor]:
-        return lambda: voice.acoustic.decode(codes, phones, style, noise_scale=0.0)
+        return lambda: voice.direct.decode(codes, phones, style, noise_scale=0.0)
 
     work = {"engine": speak(voices[0]), "reference": speak(merged)}
     loudest = float(work["reference"]().abs().max())

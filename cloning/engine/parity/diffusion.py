@@ -109,7 +109,7 @@ def merged_lora(folder: Folder, name: str, group: str) -> Row:
     codes, text, refer = given["codes"][0], given["text"], given["refer"]
     with torch.inference_mode():
         for model in (whole, kept):
-            style = model.reference_style(refer)
+            style = model.reference_style([refer])
             features = model.features(codes, text, style)
             sheet.close("ge", style, atol=BOUNDARY, rtol=BOUNDARY_SHARE)
             sheet.close("fea", features, atol=FLOW)
@@ -123,7 +123,7 @@ def merged_lora(folder: Folder, name: str, group: str) -> Row:
 
 def _features(sheet: Sheet, model: DiffusionModel) -> None:
     codes, text, refer = sheet.take("codes", "text", "refer")
-    style = model.reference_style(refer)
+    style = model.reference_style([refer])
     sheet.close("ge", style, atol=BOUNDARY, rtol=BOUNDARY_SHARE)
     sheet.close("bridge", model.bridge(model.hidden(codes[0], text, style)), atol=FLOW)
     sheet.close("fea", model.features(codes[0], text, style), atol=FLOW)

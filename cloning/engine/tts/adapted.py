@@ -55,11 +55,11 @@ class AdaptedVoice(LoadedVoice):
         return frozenset({key})
 
     def _stand_on(self, base: LoadedVoice, source: AdapterVoice) -> None:
-        if (base.semantic_config, base.acoustic.config) != (source.config.semantic, source.config.acoustic):
+        if (base.semantic_config, base.direct.config) != (source.config.semantic, source.config.acoustic):
             raise VoiceFileError("wrong_base", "this voice was made on another base")
         self.runner, self.mute = base.runner, base.mute
         self.adapters = SemanticAdapters(self.semantic_config, source.semantic, source.scale)
-        self.acoustic = adapted(base.acoustic, source.acoustic, source.scale)
+        self.acoustic = adapted(base.direct, source.acoustic, source.scale)
         self._unshared = elsewhere([self.acoustic, self.adapters], memory(base))
 
 

@@ -20,6 +20,7 @@ from cloning.engine.features.mounted import Mounted
 from cloning.engine.synthesis import ATTEMPTS
 from cloning.engine.tts.batching import to_batch
 from cloning.engine.tts.encode import encoded, encoded_stream
+from cloning.engine.tts.flow import no_vocoder
 from cloning.engine.tts.job import Job, prepare
 from cloning.engine.tts.join import Wave, laid_out, restored, to_int16
 from cloning.engine.tts.packets import streamed
@@ -28,6 +29,7 @@ from cloning.engine.tts.references import References
 from cloning.engine.tts.request import TtsRequest
 from cloning.engine.tts.speaker import Said, Speaker
 from cloning.engine.tts.voice import LoadedVoice, Precision, VoiceSource
+from cloning.engine.vocoders.mounted import Vocoders
 
 if TYPE_CHECKING:
     from cloning.engine.text.polyphones import Polyphones
@@ -65,13 +67,16 @@ class Engine:
         attempts: int = ATTEMPTS,
         precision: Precision | None = None,
     ) -> None:
-        """models: folder of a deployment with HuBERT, BERT and the speaker encoder, None when there is none.
+        """models: folder of a deployment with HuBERT, BERT, the speaker encoder and vocoders, None when there is none.
 
         budget: bytes for loaded voices. attempts: how often a sentence is drawn until its codes look complete.
         precision: None = single precision, which gives upstream's codes.
         """
         self.models = Mounted(models) if isinstance(models, Path) else models
         self.references = References()
+        self.vocoders: Vocoders | None = None
+        if self.models is not None:
+            self.vocoders = Vocoders(self.models.folder, precision=(precision or Precision()).acoustic)
         self._pool: VoicePool[LoadedVoice] = VoicePool(budget)
         self._attempts = attempts
         self._precision = precision or Precision()
@@ -104,12 +109,12 @@ class Engine:
                 batches.append(speaker.say(indices, within))
                 done += len(indices)
         fragments = restored([[said.wave for said in row] for row in batches], order)
-        pcm = laid_out(fragments, loaded.audio.sample_rate, request.fragment_interval, compat=job.compat)
+        pcm = laid_out(fragments, job.rate, request.fragment_interval, compat=job.compat)
         report(1.0)
         return Speech(
             pcm=pcm,
-            rate=loaded.audio.sample_rate,
-            seconds=len(pcm) / loaded.audio.sample_rate,
+            rate=job.rate,
+            seconds=len(pcm) / job.rate,
             seed=request.seed,
             doubtful=sum(not said.complete for row in batches for said in row),
             notes=job.notes,
@@ -138,9 +143,13 @@ class Engine:
             yield from encoded_stream(packets, rate, request.media_type)
 
     def rate(self, voice: VoiceSource) -> int:
-        """Sample rate of the voice in Hz; loads it if need be."""
+        """Sample rate of the voice in Hz; loads it if need be, and for v3 and v4 its vocoder."""
         with self._lease(voice) as loaded:
-            return loaded.audio.sample_rate
+            if loaded.flow is None:
+                return loaded.audio.sample_rate
+            if self.vocoders is None:
+                raise no_vocoder(loaded.version)
+            return self.vocoders.of(loaded.version).sample_rate
 
     def report(self) -> PoolReport:
         """Measured memory of the loaded voices, and how many are in use."""
@@ -162,7 +171,7 @@ class Engine:
     def _prepared(self, voice: LoadedVoice, request: TtsRequest) -> Job:
         models = self.models
         prosody = models.prosody if models is not None and models.has("prosody") else None
-        return prepare(voice, request, self.references, models, prosody, self._polyphones(request))
+        return prepare(voice, request, self.references, models, prosody, self._polyphones(request), self.vocoders)
 
     def _polyphones(self, request: TtsRequest) -> Polyphones | None:
         """The large model for Mandarin readings, only where it is mounted and the request can hold Mandarin."""
@@ -178,10 +187,9 @@ class Engine:
             return
         with self._lease(voice) as loaded:
             job = self._prepared(loaded, request)
-            rate = loaded.audio.sample_rate
             speaker = Speaker(job, attempts=self._attempts)
             for packet in streamed(speaker):
-                yield rate, packet
+                yield job.rate, packet
 
 
 def _ignore(_: float) -> None:

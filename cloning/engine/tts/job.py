@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cloning.engine.errors import EngineError, TextError
 from cloning.engine.synthesis import STARTER_LANGUAGES
+from cloning.engine.tts.flow import Flow, Prompt, check_request, prepared_flow
 from cloning.engine.tts.references import Listener, References, content_of
 from cloning.engine.tts.request import TtsRequest
 from cloning.engine.tts.sentences import Prosody, Reader, Sentence, all_overrides, joined_bert
@@ -19,22 +20,16 @@ from cloning.engine.tts.voice import LoadedVoice
 
 if TYPE_CHECKING:
     from cloning.engine.text.polyphones import Polyphones
+    from cloning.engine.vocoders.mounted import Vocoders
 
 #: A generator takes seeds below this.
 SEEDS = 2**63
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
-    """What the reference says, as phones and as codes T int64 of the same words."""
-
-    sentence: Sentence
-    codes: Tensor
-
-
-@dataclass(frozen=True, slots=True)
 class Job:
-    """Everything a request needs to be spoken. `style` 1 x G x 1. Nothing in it changes."""
+    """Everything a request needs to be spoken. `style` 1 x G x 1; `flow`: what v3 and v4 continue, and their vocoder.
+    Nothing in it changes."""
 
     voice: LoadedVoice
     request: TtsRequest
@@ -42,10 +37,16 @@ class Job:
     prompt: Prompt | None
     style: Tensor
     notes: tuple[str, ...]
+    flow: Flow | None = None
 
     @property
     def compat(self) -> bool:
         return self.request.compat == "upstream"
+
+    @property
+    def rate(self) -> int:
+        """Of the sound, in Hz."""
+        return self.voice.audio.sample_rate if self.flow is None else self.flow.vocoder.sample_rate
 
     def phones(self, sentence: Sentence) -> Tensor:
         """What S1 reads for the sentence: the prompt's phones and then its own, X int64."""
@@ -74,10 +75,14 @@ def prepare(
     listener: Listener | None,
     prosody: Prosody | None,
     polyphones: Polyphones | None = None,
+    vocoders: Vocoders | None = None,
 ) -> Job:
     """Reads text and references. Raises TextError (`unsupported_language` too, for a language that a starter voice has
     never heard: its symbol table knows it, and it would babble), ReferenceRefused, CheckpointError (a model that is not
-    mounted) and EngineError `no_reference`, `no_listener`."""
+    mounted) and EngineError `no_reference`, `no_listener`; for v3 and v4 also `no_vocoder`, `needs_prompt`,
+    `one_reference`, `reference_too_short`."""
+    if voice.flow is not None:
+        check_request(voice, request, vocoders)
     compat = request.compat == "upstream"
     if voice.version == "starter" and request.text_lang.lower() not in STARTER_LANGUAGES:
         raise TextError("unsupported_language", f"this voice speaks {', '.join(sorted(STARTER_LANGUAGES))} only")
@@ -94,18 +99,28 @@ def prepare(
     prompt, style = _reference(voice, request, references, listener, reader)
     read = sentences if prompt is None else [*sentences, prompt.sentence]
     notes = {note for sentence in read for note in sentence.notes}
-    return Job(voice, request, sentences, prompt, style, tuple(sorted(notes)))
+    flow = None
+    if voice.flow is not None and vocoders is not None:
+        recording = _recordings(voice, request)[0]
+        flow = prepared_flow(voice, request, references, recording, prompt, style, vocoders)
+    return Job(voice, request, sentences, prompt, style, tuple(sorted(notes)), flow)
+
+
+def _recordings(voice: LoadedVoice, request: TtsRequest) -> list[bytes]:
+    """The reference recording and those that are blended with it, the request's or the voice's; [] for neither."""
+    if request.ref_audio_path is not None:
+        return [content_of(one) for one in (request.ref_audio_path, *request.aux_ref_audio_paths)]
+    return [] if voice.manner.reference is None else [voice.manner.reference, *voice.manner.extra]
 
 
 def _reference(
     voice: LoadedVoice, request: TtsRequest, references: References, listener: Listener | None, reader: Reader
 ) -> tuple[Prompt | None, Tensor]:
     compat, manner = reader.compat, voice.manner
+    recordings = _recordings(voice, request)
     if request.ref_audio_path is not None:
-        recordings = [content_of(one) for one in (request.ref_audio_path, *request.aux_ref_audio_paths)]
         text, language = request.prompt_text or "", request.prompt_lang or ""
     elif manner.reference is not None:
-        recordings = [manner.reference, *manner.extra]
         text = manner.prompt_text if request.prompt_text is None else ""
         language = manner.prompt_lang
     elif voice.kept is not None:
@@ -119,6 +134,8 @@ def _reference(
         raise EngineError("no_listener", "a starter voice speaks like the reference it keeps, not like another one")
     if listener is None:
         raise EngineError("no_listener", "a reference recording needs the models folder, which is not mounted")
+    if voice.flow is not None:
+        recordings = recordings[:1]  # upstream's v3 and v4 know one reference; without its quirks more are refused
     style = references.style(voice, recordings, listener, compat=compat)
     if not text.strip():
         return None, style

@@ -5,6 +5,9 @@ An official voice is a folder with one S1 `.ckpt`, one S2 `.pth` and, if it like
     {"reference": "ref.wav", "prompt_text": "what it says", "prompt_lang": "zh", "language": "zh",
      "extra_references": ["more.wav"], "overrides": {"en": {"vouch": "V AW1 CH"}}, "version": "v2Pro"}
 
+The `.pth` of a v3 or v4 voice is a whole generator, or a LoRA file. A LoRA file's base is another `.pth` of the folder
+that `voice.json` names (`"base": "s2Gv4.pth"`), or lies where upstream keeps it in the models folder.
+
 The folder may come from anybody: every file is bounded, names lead nowhere else, and nothing in it is executed.
 """
 
@@ -20,16 +23,24 @@ from typing import Any
 
 from cloning.engine.bases import shipped
 from cloning.engine.checkpoints import (
-    MOST_ACOUSTIC_BYTES,
     MOST_SEMANTIC_BYTES,
     load_acoustic,
     load_semantic,
     read_bounded,
 )
 from cloning.engine.config import V2_SYMBOLS, SemanticConfig
-from cloning.engine.errors import EngineError, VoiceFileError
+from cloning.engine.diffusion_files import (
+    MOST_DIFFUSION_BYTES,
+    LoadedDiffusion,
+    holds_flow,
+    is_lora,
+    load_diffusion,
+    load_lora,
+)
+from cloning.engine.errors import CheckpointError, EngineError, VoiceFileError
 from cloning.engine.features.reference_audio import MOST_BYTES as MOST_REFERENCE_BYTES
 from cloning.engine.tts.adapted import from_adapters
+from cloning.engine.tts.flow_adapted import on_base
 from cloning.engine.tts.request import MODES, MOST_EXTRA_REFERENCES
 from cloning.engine.tts.voice import LoadedVoice, Manner, VoiceSource, from_file
 from cloning.engine.voicefile import MOST_BYTES, Voice, read
@@ -39,27 +50,32 @@ DESCRIPTION = "voice.json"
 MOST_DESCRIPTION_BYTES = 2**20
 #: Most files a voice's folder may hold.
 MOST_FILES = 256
+#: Where upstream keeps the bases of LoRA files, relative to the models folder.
+BASES = {"v3": "s2Gv3.pth", "v4": "gsv-v4-pretrained/s2Gv4.pth"}
 #: Endings of a voice file in a folder.
 FILE_ENDINGS = (".voice", ".safetensors")
 
 #: One official voice is read at a time: reading needs several times the memory that the voice needs afterwards.
 _READING = threading.Lock()
-_KNOWN = {"reference", "extra_references", "prompt_text", "prompt_lang", "language", "overrides", "version"}
+_KNOWN = {"base", "reference", "extra_references", "prompt_text", "prompt_lang", "language", "overrides", "version"}
 
 
 @dataclass(frozen=True, slots=True)
 class OfficialFolder:
-    """The source of an official voice."""
+    """The source of an official voice. `models`: the models folder, for the base of a LoRA file."""
 
     folder: Path
+    models: Path | None = None
 
     def key(self) -> str:
-        """Names, sizes and times of the folder's files: a replaced file is another voice."""
-        return _stamp("official", _files(self.folder))
+        """Names, sizes and times of the folder's files and the bases it may stand on: a replaced file is another
+        voice."""
+        places = [] if self.models is None else [self.models / name for name in BASES.values()]
+        return _stamp("official", [*_files(self.folder), *(place for place in places if place.is_file())])
 
     def load(self) -> LoadedVoice:
         """Reads and checks everything. Raises VoiceFileError and CheckpointError."""
-        return load_folder(self.folder)
+        return load_folder(self.folder, self.models)
 
     def language(self) -> str:
         """What the voice's description says it speaks, "" when it does not. Raises VoiceFileError."""
@@ -82,10 +98,10 @@ class VoiceFile:
         return from_file(voice) if isinstance(voice, Voice) else from_adapters(voice, self.bases)
 
 
-def source(path: Path, bases: Callable[[str], Voice | None] = shipped) -> VoiceSource:
+def source(path: Path, bases: Callable[[str], Voice | None] = shipped, models: Path | None = None) -> VoiceSource:
     """What lies at `path`: a voice file, a folder that holds one, or an official folder. Raises VoiceFileError.
 
-    bases: see `VoiceFile`.
+    bases: see `VoiceFile`. models: see `OfficialFolder`.
     """
     if not path.is_dir():
         if not path.is_file():
@@ -93,32 +109,40 @@ def source(path: Path, bases: Callable[[str], Voice | None] = shipped) -> VoiceS
         return VoiceFile(path, bases)
     files = _files(path)
     if any(file.suffix in (".ckpt", ".pth") for file in files):
-        return OfficialFolder(path)
+        return OfficialFolder(path, models)
     return VoiceFile(_only(files, FILE_ENDINGS, "voice file"), bases)
 
 
-def load_folder(folder: Path) -> LoadedVoice:
+def load_folder(folder: Path, models: Path | None = None) -> LoadedVoice:
     """An official folder -> voice. Raises VoiceFileError (folder, description, parts that do not belong together) and
-    CheckpointError (weight files)."""
+    CheckpointError (weight files; `needs_base` for a LoRA file whose base is nowhere)."""
     files = _files(folder)
-    semantic_path, acoustic_path = _only(files, (".ckpt",), "S1 `.ckpt`"), _only(files, (".pth",), "S2 `.pth`")
     description = _description(folder, files)
+    base_path = _named_base(files, description)
+    generators = [file for file in files if file != base_path]
+    semantic_path, acoustic_path = _only(files, (".ckpt",), "S1 `.ckpt`"), _only(generators, (".pth",), "S2 `.pth`")
     manner = _manner(folder, files, description)
     with _READING:
-        data = _read(acoustic_path, MOST_ACOUSTIC_BYTES)
-        acoustic, identity = load_acoustic(data), hashlib.sha256(data).hexdigest()
+        data = _read(acoustic_path, MOST_DIFFUSION_BYTES)
+        if is_lora(data):
+            return _adapted(data, semantic_path, base_path, models, description, manner)
+        if base_path is not None:
+            raise VoiceFileError("wrong_folder", f"{DESCRIPTION} names a base, but the S2 file is not a LoRA file")
+        acoustic = load_diffusion(data) if holds_flow(data) else load_acoustic(data)
+        identity = hashlib.sha256(data).hexdigest()
         data = _read(semantic_path, MOST_SEMANTIC_BYTES)
         semantic, semantic_identity = load_semantic(data), hashlib.sha256(data).hexdigest()
         del data
     wanted = description.get("version", acoustic.version)
     if wanted != acoustic.version:
         raise VoiceFileError("wrong_version", f"{DESCRIPTION} says {wanted!s:.20}, the S2 file is {acoustic.version}")
-    if semantic.config.phonemes < acoustic.config.phonemes or (acoustic.version == "v1") != _first(semantic.config):
+    encoders = acoustic.config.acoustic if isinstance(acoustic, LoadedDiffusion) else acoustic.config
+    if semantic.config.phonemes < encoders.phonemes or (acoustic.version == "v1") != _first(semantic.config):
         raise VoiceFileError(
             "wrong_version",
             f"the S1 file knows {semantic.config.phonemes} symbols, which does not go with {acoustic.version}",
         )
-    if semantic.config.codes != acoustic.config.codes:
+    if semantic.config.codes != encoders.codes:
         raise VoiceFileError("wrong_version", "the S1 and the S2 file have codebooks of different sizes")
     return LoadedVoice(
         version=acoustic.version,
@@ -129,6 +153,44 @@ def load_folder(folder: Path) -> LoadedVoice:
         acoustic=acoustic.model,
         manner=manner,
     )
+
+
+def _named_base(files: list[Path], description: Mapping[str, Any]) -> Path | None:
+    """The base that the description names, a file of the folder."""
+    name = description.get("base")
+    if name is None:
+        return None
+    path = next((file for file in files if file.name == name and file.suffix == ".pth"), None)
+    if path is None:
+        raise _bad(f"names the base {str(name)[:80]!r}, which is not in the folder")
+    return path
+
+
+def _adapted(
+    data: bytes,
+    semantic_path: Path,
+    base_path: Path | None,
+    models: Path | None,
+    description: Mapping[str, Any],
+    manner: Manner,
+) -> LoadedVoice:
+    """A voice of a LoRA file. Its base is read when nobody else stands on it."""
+    lora = load_lora(data)
+    wanted = description.get("version", lora.version)
+    if wanted != lora.version:
+        raise VoiceFileError("wrong_version", f"{DESCRIPTION} says {wanted!s:.20}, the S2 file is {lora.version}")
+    place = base_path
+    if place is None and models is not None and (models / BASES[lora.version]).is_file():
+        place = models / BASES[lora.version]
+    if place is None:
+        raise CheckpointError(
+            "needs_base", f"a {lora.version} LoRA file speaks only beside its base ({BASES[lora.version]})"
+        )
+    data = _read(semantic_path, MOST_SEMANTIC_BYTES)
+    semantic, semantic_identity = load_semantic(data), hashlib.sha256(data).hexdigest()
+    if _first(semantic.config):
+        raise VoiceFileError("wrong_version", f"this S1 file does not go with {lora.version}")
+    return on_base(lora, place, _stamp("base", [place]), semantic, semantic_identity, manner)
 
 
 def _first(config: SemanticConfig) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from cloning.engine.acoustic.streaming import StreamingDecoder
 from cloning.engine.errors import SynthesisFailed
 from cloning.engine.synthesis import check_finite
+from cloning.engine.tts.flow import flow_packets
 from cloning.engine.tts.join import Joiner, Wave, at_most_full_scale, pause
 from cloning.engine.tts.speaker import SOUND, Speaker
 
@@ -24,7 +25,7 @@ def streamed(speaker: Speaker) -> Iterator[Wave]:
     Silence stands before each sentence but the first; with upstream's quirks after each. Raises SynthesisFailed.
     """
     job = speaker.job
-    gap = pause(job.voice.audio.sample_rate, job.request.fragment_interval)
+    gap = pause(job.rate, job.request.fragment_interval)
     for index, sound in _sentences(speaker):
         before = bool(index) and not job.compat
         for wave in sound:
@@ -37,7 +38,8 @@ def streamed(speaker: Speaker) -> Iterator[Wave]:
 def _sentences(speaker: Speaker) -> Iterator[tuple[int, Iterator[Wave]]]:
     """Index and packets of every sentence. In mode 1 as many sentences as the request's batch size are made at once."""
     job = speaker.job
-    if job.request.streaming_mode != BY_SENTENCE:
+    # Upstream has no smaller packets of v3 and v4 than a sentence.
+    if job.request.streaming_mode != BY_SENTENCE and not (job.compat and job.flow is not None):
         yield from ((index, packets(speaker, index)) for index in range(len(job.sentences)))
         return
     for start in range(0, len(job.sentences), job.request.batch_size):
@@ -54,8 +56,11 @@ def packets(speaker: Speaker, index: int) -> Iterator[Wave]:
     """
     job, request = speaker.job, speaker.job.request
     sentence, voice = job.sentences[index], job.voice
+    if job.flow is not None:
+        yield from flow_packets(speaker, job.flow, index)
+        return
     decoder = StreamingDecoder(
-        voice.acoustic,
+        voice.direct,
         sentence.phones[None],
         job.style,
         overlap=request.overlap_length,
@@ -64,7 +69,7 @@ def packets(speaker: Speaker, index: int) -> Iterator[Wave]:
         generator=speaker.generator(index, 0, SOUND),
         compat=job.compat,
     )
-    samples_per_code = voice.acoustic.config.frames_per_code * voice.audio.hop / request.speed_factor
+    samples_per_code = voice.encoders.frames_per_code * voice.audio.hop / request.speed_factor
     joiner = Joiner(math.ceil(request.overlap_length * samples_per_code), compat=job.compat)
     anything = False
     for chunk in speaker.code_packets(index):

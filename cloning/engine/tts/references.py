@@ -20,6 +20,7 @@ from torch import Tensor
 
 from cloning.engine.features.reference_audio import MOST_BYTES as MOST_REFERENCE_BYTES
 from cloning.engine.features.reference_audio import ReferenceRefused, read_reference
+from cloning.engine.features.spectrogram import log_mel, to_unit
 from cloning.engine.tts.request import Recording
 from cloning.engine.tts.sentences import Sentence
 from cloning.engine.tts.voice import LoadedVoice
@@ -105,13 +106,27 @@ class References:
         parts = [self._style(voice, *one, listener, compat) for one in zip(recordings, roles, strict=True)]
         return torch.stack(parts).mean(0)
 
+    def mel(self, voice: LoadedVoice, recording: bytes, *, compat: bool) -> Tensor:
+        """The recording as the flow matching of v3 and v4 takes it, 1 x M x F in the unit range. Raises
+        ReferenceRefused."""
+        flow = voice.flow
+        if flow is None:
+            raise ValueError("only v3 and v4 continue a mel")
+        audio = flow.config.mel
+
+        @torch.inference_mode()
+        def make() -> Tensor:
+            return to_unit(log_mel(read_reference(recording, audio=audio, compat=compat).spec, audio))
+
+        return self.remembered.get(("mel", _sha(recording), audio, compat), make, _tensor_bytes)
+
     def _style(
         self, voice: LoadedVoice, recording: bytes, role: Literal["prompt", "style"], listener: Listener, compat: bool
     ) -> Tensor:
         @torch.inference_mode()
         def make() -> Tensor:
             heard = read_reference(recording, audio=voice.audio, role=role, compat=compat)
-            speakers = [listener.speaker(heard.speaker_wave)] if voice.acoustic.config.speaker_dim else None
+            speakers = [listener.speaker(heard.speaker_wave)] if voice.encoders.speaker_dim else None
             return voice.acoustic.reference_style([heard.spec], speakers).clone()
 
         return self.remembered.get(("style", _sha(recording), role, voice.identity, compat), make, _tensor_bytes)

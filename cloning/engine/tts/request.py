@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cloning.engine.acoustic.cfm import EVALUATIONS, LEAST_STEPS, MOST_STEPS, Integrator
 from cloning.engine.acoustic.generator import LEAST_SPEED, MOST_SPEED
 from cloning.engine.errors import EngineError
 from cloning.engine.semantic.sampling import Sampling
@@ -37,7 +38,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("speed_factor", LEAST_SPEED, MOST_SPEED),
     ("fragment_interval", 0.0, MOST_INTERVAL),
     ("seed", -1, 2**63 - 1),
-    ("sample_steps", 1, 200),
+    ("sample_steps", LEAST_STEPS, MOST_STEPS),
     ("streaming_mode", 0, 3),
     ("overlap_length", 1, 32),
     ("min_chunk_length", 2, 200),
@@ -70,8 +71,9 @@ class TtsRequest:
     streaming_mode 0 (or False) whole, 1 (or True) a packet for each sentence, 2 packets of codes cut where the voice is
     mute, 3 packets of a fixed number of codes. min_chunk_length: codes of a packet (25 a second); overlap_length: codes
     that neighbouring packets share.
-    sample_steps and super_sampling belong to v3 and v4: the number is not used here, and asking for super sampling is
-    refused. media_type: of the bytes that `Engine.encoded` gives.
+    sample_steps 1..128, integrator "euler" (upstream's), "midpoint" or "heun": how v3 and v4 sample their mels; the
+    other two ask the network twice a step. super_sampling (v3) is refused: no band extension is mounted here.
+    media_type: of the bytes that `Engine.encoded` gives.
     noise_scale 0..2: liveliness of the latent (upstream: always 0.5).
     overrides: language -> word -> phones, over the voice's own pronunciations.
     compat "upstream": keeps upstream's quirks (docs/engine.md lists them).
@@ -96,6 +98,7 @@ class TtsRequest:
     parallel_infer: bool = True
     repetition_penalty: float = 1.35
     sample_steps: int = 32
+    integrator: Integrator = "euler"
     super_sampling: bool = False
     streaming_mode: int = 0
     overlap_length: int = 2
@@ -120,11 +123,12 @@ class TtsRequest:
             if not isinstance(getattr(self, name), bool):
                 raise _bad(f"{name} must be true or false")
         _choice("text_split_method", self.text_split_method, METHODS)
+        _choice("integrator", self.integrator, tuple(EVALUATIONS))
         _choice("media_type", self.media_type, tuple(MEDIA_TYPES))
         if self.compat not in (None, "upstream"):
             raise _bad('compat must be "upstream" or absent')
         if self.super_sampling and self.compat is None:
-            raise _bad("super_sampling belongs to v3 voices, which are not built here")
+            raise _bad("super_sampling needs a band extension, which is not mounted here")
         self._check_references()
         _ = self.sampling
 

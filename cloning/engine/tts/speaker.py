@@ -21,6 +21,7 @@ from cloning.engine.semantic.sampling import (
     official_result,
 )
 from cloning.engine.synthesis import ATTEMPTS, LEAST_CODES_PER_PHONE, check_audible, check_finite
+from cloning.engine.tts.flow import Flow
 from cloning.engine.tts.job import Job
 from cloning.engine.tts.join import Wave
 from cloning.engine.tts.sentences import Sentence
@@ -62,7 +63,9 @@ class Speaker:
         report = progress or _ignore
         sentences = [self.job.sentences[index] for index in indices]
         decoded = self.codes(indices, 0, lambda share: report(0.9 * share))
-        if self.job.compat and self.job.request.speed_factor == 1.0:
+        if self.job.compat and self.job.flow is not None and self.job.request.parallel_infer:
+            return self._windows(self.job.flow, sentences, decoded)
+        if self.job.compat and self.job.flow is None and self.job.request.speed_factor == 1.0:
             return self._joined(sentences, decoded)
         said = []
         for place, (index, first) in enumerate(zip(indices, decoded, strict=True)):
@@ -152,7 +155,7 @@ class Speaker:
                 if self.job.compat:
                     check_finite(wave)
                 else:
-                    check_audible(wave, self.job.voice.audio.sample_rate, phones=phones.numel())
+                    check_audible(wave, self.job.rate, phones=phones.numel())
             except SynthesisFailed as error:
                 failure = error
                 continue
@@ -171,7 +174,7 @@ class Speaker:
         phones = torch.cat([sentence.phones for sentence in sentences])
         wave = self.sound(codes, phones, self.generator())
         check_finite(wave)
-        span = self.job.voice.acoustic.config.frames_per_code * self.job.voice.audio.hop
+        span = self.job.voice.encoders.frames_per_code * self.job.voice.audio.hop
         said, start = [], 0
         for one in decoded:
             end = start + one.codes.numel() * span
@@ -179,10 +182,22 @@ class Speaker:
             start = end
         return said
 
+    def _windows(self, flow: Flow, sentences: Sequence[Sentence], decoded: Sequence[Decoded]) -> list[Said]:
+        """Upstream's one pass of overlapping windows over the whole batch of a v3 or v4 voice."""
+        if not all(one.codes.numel() for one in decoded):
+            raise SynthesisFailed("no_codes", "the voice had nothing to say for a part of the text")
+        spoken = [(one.codes, sentence.phones) for one, sentence in zip(decoded, sentences, strict=True)]
+        waves = flow.windows(spoken, self.job.style, self.job.request.speed_factor, self.generator())
+        for wave in waves:
+            check_finite(wave)
+        return [Said(wave, one.ended) for wave, one in zip(waves, decoded, strict=True)]
+
     def sound(self, codes: Tensor, phones: Tensor, generator: torch.Generator) -> Wave:
         """Codes T and phones X of the same words -> wave."""
         request = self.job.request
-        wave = self.job.voice.acoustic.decode(
+        if self.job.flow is not None:
+            return self.job.flow.sound(codes, phones, self.job.style, request.speed_factor, generator)
+        wave = self.job.voice.direct.decode(
             codes[None],
             phones[None],
             self.job.style,

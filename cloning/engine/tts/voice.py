@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from cloning.engine.acoustic import fast
+from cloning.engine.acoustic import dit_fast, fast
+from cloning.engine.acoustic.diffusion import DiffusionModel
 from cloning.engine.acoustic.generator import AcousticModel
-from cloning.engine.config import AudioConfig, SemanticConfig
+from cloning.engine.config import AcousticConfig, AudioConfig, SemanticConfig
+from cloning.engine.diffusion_config import DiffusionConfig
 from cloning.engine.errors import VoiceFileError
 from cloning.engine.reference import Reference
 from cloning.engine.semantic.adapters import SemanticAdapters
@@ -55,7 +57,8 @@ class Manner:
 class LoadedVoice:
     """Models in evaluation mode. After `settle` nothing in it changes any more, and threads may share it.
 
-    `version`: "v1", "v2", "v2Pro", "v2ProPlus" or "starter". `identity`: digest of the acoustic weights, the key of
+    `version`: "v1", "v2", "v2Pro", "v2ProPlus", "v3", "v4" or "starter"; v3 and v4 have a flow, all others make sound
+    themselves. `identity`: digest of the acoustic weights, the key of
     everything that is computed from a reference with them; `semantic_identity`: that of S1's. `kept`: codes, phones and
     style that a voice file keeps of its reference. `runner`: S1 ready to decode, there after `settle`, when
     `semantic` has gone. `mute`: how much each code is like a pause (codes + 1 numbers), None for a starter voice.
@@ -67,7 +70,7 @@ class LoadedVoice:
     semantic_identity: str
     semantic: Text2Semantic | None
     semantic_config: SemanticConfig
-    acoustic: AcousticModel
+    acoustic: AcousticModel | DiffusionModel
     manner: Manner = Manner()
     kept: Reference | None = None
     precision: Precision = Precision()
@@ -86,9 +89,27 @@ class LoadedVoice:
         return self.acoustic.audio
 
     @property
+    def encoders(self) -> AcousticConfig:
+        """What S2's encoders look like, which all versions share."""
+        config = self.acoustic.config
+        return config.acoustic if isinstance(config, DiffusionConfig) else config
+
+    @property
+    def flow(self) -> DiffusionModel | None:
+        """S2 of v3 and v4, which makes mels for a vocoder."""
+        return self.acoustic if isinstance(self.acoustic, DiffusionModel) else None
+
+    @property
+    def direct(self) -> AcousticModel:
+        """S2 of every other version, which makes sound."""
+        if isinstance(self.acoustic, DiffusionModel):
+            raise ValueError(f"a {self.version} voice makes mels")
+        return self.acoustic
+
+    @property
     def phonemes(self) -> int:
         """Symbols that both models know."""
-        return min(self.semantic_config.phonemes, self.acoustic.config.phonemes)
+        return min(self.semantic_config.phonemes, self.encoders.phonemes)
 
     def settle(self, shared: Shared) -> frozenset[str]:
         """See `pool.Pooled`. S2 is made ready in place and shared as it is then. The module of S1 goes; in single
@@ -99,10 +120,15 @@ class LoadedVoice:
             raise ValueError("a voice is settled once")
         if self.version != "starter" and self.semantic_config.codes > MUTE_CODE:
             self.mute = mute_similarity(semantic)
-        fast.prepare(self.acoustic, self.precision.acoustic)
-        keys = shared.take([self.acoustic, semantic] if self.precision.semantic == "float32" else [self.acoustic])
+        if self.flow is None:
+            fast.prepare(self.direct, self.precision.acoustic)
+        else:
+            ready(self.flow, self.precision)
+        own = self.own_parts()
+        modules = [part for part in own if isinstance(part, nn.Module)]
+        keys = shared.take([*modules, semantic] if self.precision.semantic == "float32" else modules)
         places = shared.addresses(keys)
-        self._unshared = elsewhere(self.acoustic, places)
+        self._unshared = elsewhere(own, places)
         key = f"runner {self.precision.semantic} {self.semantic_identity}"
         try:
             self.runner = shared.part(
@@ -113,9 +139,21 @@ class LoadedVoice:
             raise
         return shared.keep(keys, memory(self.acoustic, self.runner)) | {key}
 
+    def own_parts(self) -> list[object]:
+        """What of S2 is the voice's own: modules, and whatever else holds tensors."""
+        return [self.acoustic]
+
     def unshared_bytes(self) -> int:
         """See `pool.Pooled`: tensors too small to be shared, and views."""
         return self._unshared
+
+
+def ready(model: DiffusionModel, precision: Precision) -> None:
+    """Make a v3 or v4 model ready for its precision, in place; twice is once. In single precision it stays as it is,
+    so that its mels are upstream's to rounding."""
+    model.eval().requires_grad_(False)
+    if precision.acoustic == "bfloat16":
+        dit_fast.prepare(model.cfm.estimator, "bfloat16")
 
 
 def elsewhere(thing: object, places: Container[int]) -> int:

@@ -23,7 +23,7 @@ def spoken(voice: DiffusionModel, seed: int, codes: int = 9) -> tuple[torch.Tens
     generator = torch.Generator().manual_seed(seed)
     said = torch.randint(0, 64, (1, codes), generator=generator)
     phones = torch.randint(0, 732, (1, 7), generator=generator)
-    style = voice.reference_style(torch.rand(1, 1025, 20, generator=generator))
+    style = voice.reference_style([torch.rand(1, 1025, 20, generator=generator)])
     features = voice.features(said, phones, style)
     frames = features.shape[2]
     return features, torch.randn(1, 100, 5, generator=generator), torch.randn(1, 100, frames, generator=generator)
