@@ -32,6 +32,8 @@ from cloning.engine.tts.voice import VoiceSource
 from cloning.engine.voicefile import MOST_BYTES, unpack
 
 RESULTS = "results.json"
+#: Where an official voice's folder may hold its models folder.
+MODELS = "models"
 #: Texts of the speed measurement, and rounds of each: the least time counts.
 SPEED_TEXTS, SPEED_ROUNDS = 4, 2
 #: Streaming by packets of a fixed number of codes.
@@ -76,7 +78,8 @@ class Mouth:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.source: VoiceSource = source(Path(plan.voice))
+        voice = Path(plan.voice)
+        self.source: VoiceSource = source(voice, models=Path(plan.models) if plan.models else voice / MODELS)
         self.engine = Engine(models=_models(self.source, plan))
         self.official = isinstance(self.source, OfficialFolder)
         place = getattr(self.source, "path", None)
@@ -177,7 +180,7 @@ def _about(mouth: Mouth) -> dict[str, Any]:
 def _models(voice: VoiceSource, plan: Plan) -> Path | None:
     if not isinstance(voice, OfficialFolder):
         return None
-    place = Path(plan.models) if plan.models else voice.folder / "models"
+    place = Path(plan.models) if plan.models else voice.folder / MODELS
     if not place.is_dir():
         raise EngineError("no_listener", "there is no models folder; name it with --models")
     return place

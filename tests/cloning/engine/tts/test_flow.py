@@ -128,6 +128,7 @@ def test_sound_comes_before_the_sentence_is_finished(
     assert len(packets[0]) == (16 - 2) * SPANS["v4"] - FADED * 480
 
 
+@pytest.mark.slow
 def test_upstream_streams_sentences_only(engine: Engine, voices: dict[str, OfficialFolder]) -> None:
     text = "Hello there. My old friend."
     packets = list(engine.stream(voices["v4"], request(text, streaming_mode=3, compat="upstream")))
@@ -135,6 +136,7 @@ def test_upstream_streams_sentences_only(engine: Engine, voices: dict[str, Offic
     assert len(packets) == len(by_sentence)
 
 
+@pytest.mark.slow
 def test_upstreams_windows_are_cut_where_sentences_end(engine: Engine, voices: dict[str, OfficialFolder]) -> None:
     speech = engine.speak(voices["v4"], request("Hello there. My old friend.", compat="upstream", batch_size=2))
     chain = engine.speak(
