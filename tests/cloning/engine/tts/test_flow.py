@@ -69,7 +69,7 @@ def request(text: str = "Hello.", **more: Any) -> TtsRequest:
     return TtsRequest(text=text, text_lang="en", seed=3, sample_steps=2, **more)
 
 
-@pytest.mark.parametrize("version", ["v3", "v4"])
+@pytest.mark.parametrize("version", [pytest.param("v3", marks=pytest.mark.slow), "v4"])
 def test_a_voice_speaks_at_its_vocoders_rate(engine: Engine, voices: dict[str, OfficialFolder], version: str) -> None:
     speech = engine.speak(voices[version], request())
     assert speech.rate == RATES[version] == engine.rate(voices[version])
@@ -211,6 +211,7 @@ def test_a_base_for_nobody_and_a_base_that_is_not_there_are_refused(make_flow: C
 
 
 # -- the command -------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_the_command_speaks_a_lora_voice(
     make_flow: Callable[..., Path], mounted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
