@@ -32,7 +32,7 @@ WAVE_FRAMES, WAVE_PROMPT, WAVE_STEPS = 160, 60, 4
 ROUNDS, QUICK_ROUNDS = 2, 1
 #: Of the flow that is trained here.
 TRAINED = DitConfig(width=96, depth=3, heads=3, head_width=32, text=32, text_layers=1, dropout=0.0)
-LEARNING_STEPS, QUICK_LEARNING_STEPS = 600, 20
+LEARNING_STEPS, QUICK_LEARNING_STEPS = 400, 20
 BATCH, LENGTH, PROMPT = 8, 48, 12
 RATE_OF_LEARNING = 2e-3
 #: Evaluations at which integrators are compared, and steps that count as exact.
