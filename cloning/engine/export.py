@@ -16,12 +16,16 @@ import torch
 from torch import Tensor
 
 from cloning.engine.checkpoints import FRAME_RATE, ZIP_MAGIC
-from cloning.engine.config import EngineConfig
+from cloning.engine.config import AcousticConfig, AudioConfig, EngineConfig
+from cloning.engine.diffusion_config import DiffusionConfig
 from cloning.engine.errors import CheckpointError
 from cloning.engine.weights import first_difference, not_finite, outline
 
 #: Header of the version's fine-tunes; v1 and v2 files begin like any zip.
 HEADERS = {"v1": ZIP_MAGIC, "v2": ZIP_MAGIC, "v2Pro": b"05", "v2ProPlus": b"06"}
+#: The same of LoRA files, and how peft names the transformer that it wraps.
+LORA_HEADERS = {"v3": b"03", "v4": b"04"}
+WRAPPED = "cfm.base_model.model."
 #: Longest utterance and padding value that the official S1 code reads from a file.
 SEMANTIC_DATA = {"max_eval_sample": 8, "max_sec": 54, "num_workers": 4, "pad_val": 1024}
 #: What the official S2 code reads of the training and data sections beside what the model's shape says.
@@ -96,6 +100,61 @@ def export_acoustic(config: EngineConfig, weights: Mapping[str, Tensor], *, info
     a, audio = config.acoustic, config.audio
     kept = {name: value for name, value in weights.items() if not name.startswith("enc_q.")}
     _check(outline(lambda: AcousticModel(a, audio, posterior=False)), kept)
+    content = {
+        "weight": {name: _half(name, value) for name, value in kept.items()},
+        "config": _Settings(_settings(config.version, a, audio)),
+        "info": info,
+    }
+    return _saved(content, HEADERS[config.version])
+
+
+def export_diffusion(config: DiffusionConfig, weights: Mapping[str, Tensor], *, info: str = "") -> bytes:
+    """A whole v3 or v4 generator -> bytes of an official `.pth`, half precision; like any zip at the front, as upstream
+    writes full fine-tunes of v3 (of v4 it writes none). Raises CheckpointError as `export_semantic`."""
+    from cloning.engine.acoustic.diffusion import DiffusionModel
+
+    _check(outline(lambda: DiffusionModel(config)), weights)
+    return _saved(
+        {
+            "weight": {name: _half(name, value) for name, value in weights.items()},
+            "config": _Settings(_settings(config.version, config.acoustic, config.audio)),
+            "info": info,
+        },
+        ZIP_MAGIC,
+    )
+
+
+def export_lora(
+    config: DiffusionConfig,
+    pairs: Mapping[str, tuple[Tensor, Tensor]],
+    beside: Mapping[str, Tensor],
+    *,
+    rank: int,
+    info: str = "",
+) -> bytes:
+    """A v3 or v4 adapter -> bytes of an official LoRA `.pth` (header 03 or 04), half precision.
+
+    `pairs`: "BLOCK.LAYER" -> down, up (`acoustic.lora.Lora`); `beside`: whole tensors by their names in the generator.
+    Raises CheckpointError `not_finite`.
+    """
+    whole = {name.replace("cfm.", WRAPPED, 1) if name.startswith("cfm.") else name: v for name, v in beside.items()}
+    for name, (down, up) in pairs.items():
+        number, layer = name.split(".", 1)
+        place = f"{WRAPPED}estimator.transformer_blocks.{number}.attn.{layer}.lora_"
+        whole |= {f"{place}A.default.weight": down, f"{place}B.default.weight": up}
+    return _saved(
+        {
+            "weight": {name: _half(name, value) for name, value in whole.items()},
+            "config": _Settings(_settings(config.version, config.acoustic, config.audio)),
+            "info": info,
+            "lora_rank": rank,
+        },
+        LORA_HEADERS[config.version],
+    )
+
+
+def _settings(version: str, a: AcousticConfig, audio: AudioConfig) -> dict[str, Any]:
+    """What the official S2 code reads from a file."""
     model = {
         "inter_channels": a.latent,
         "hidden_channels": a.hidden,
@@ -115,7 +174,7 @@ def export_acoustic(config: EngineConfig, weights: Mapping[str, Tensor], *, info
         "gin_channels": a.style,
         "semantic_frame_rate": FRAME_RATE,
         "freeze_quantizer": True,
-        "version": config.version,
+        "version": version,
     }
     data = {
         **ACOUSTIC_DATA,
@@ -127,13 +186,7 @@ def export_acoustic(config: EngineConfig, weights: Mapping[str, Tensor], *, info
         "mel_fmin": audio.fmin,
         "mel_fmax": None,
     }
-    settings = {"train": {"segment_size": SEGMENT_SAMPLES}, "data": data, "model": model, "content_module": "cnhubert"}
-    content = {
-        "weight": {name: _half(name, value) for name, value in kept.items()},
-        "config": _Settings(settings),
-        "info": info,
-    }
-    return _saved(content, HEADERS[config.version])
+    return {"train": {"segment_size": SEGMENT_SAMPLES}, "data": data, "model": model, "content_module": "cnhubert"}
 
 
 def _must_be_official(config: EngineConfig) -> None:

@@ -3,6 +3,9 @@
 FOLDER holds NAME.wav (or flac, ogg, mp3) and NAME.txt with what is said; a list has lines `path|speaker|language|text`.
 Control-C leaves a checkpoint beside the voice, from which `--resume` goes on to the same result; a second Control-C
 ends at once. The voice file appears whole or not at all. `cloning.engine.say` speaks with it.
+
+From a base of v3 or v4 the voice is a folder of official files, with a LoRA file of rank `--rank` or, with `--full`,
+the whole generator.
 """
 
 from __future__ import annotations
@@ -18,19 +21,23 @@ from pathlib import Path
 from types import FrameType
 
 from cloning.engine.checkpoints import read_bounded
+from cloning.engine.diffusion_config import DIFFUSION
 from cloning.engine.errors import EngineError, TrainingFailed, TrainingRefused
 from cloning.engine.features.mounted import Mounted
 from cloning.engine.training.adapters import AdapterRecipe
 from cloning.engine.training.base import Base
+from cloning.engine.training.diffusion_base import diffusion_base, is_diffusion_base
+from cloning.engine.training.diffusion_voice import train_diffusion
 from cloning.engine.training.hearing import OfficialHearing
 from cloning.engine.training.keep import write_whole
 from cloning.engine.training.loop import MOST_BYTES as MOST_CHECKPOINT_BYTES
+from cloning.engine.training.loop import CheckpointSink
 from cloning.engine.training.official_base import find_base
-from cloning.engine.training.recipe import TrainingRecipe
+from cloning.engine.training.recipe import MOST_FLOW_RANK, TrainingRecipe
 from cloning.engine.training.recordings import read_recordings
 from cloning.engine.training.show import Display
 from cloning.engine.training.voice import train_voice
-from cloning.engine.training.written import official_folder, reference
+from cloning.engine.training.written import official_folder, reference, write_official
 from cloning.engine.voicefile import unpack, unpack_adapters
 
 RECIPES = ("demo", "thorough", "upstream", "tiny")
@@ -73,6 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=None, help="default: the recipe's")
     parser.add_argument("--adapters", action="store_true", help="train adapters: a voice of megabytes on its base")
+    flow = parser.add_argument_group("bases of v3 and v4")
+    flow.add_argument("--version", choices=DIFFUSION, default=None, help="for a file that does not say which it is")
+    flow.add_argument("--rank", type=int, default=None, help="of the LoRA file, 1 to 128; default 32")
+    flow.add_argument("--parts", choices=("lean", "upstream"), default=None, help="upstream: 59 MB of whole parts more")
+    flow.add_argument("--full", action="store_true", help="train the whole transformer; the file holds the generator")
+    flow.add_argument("--recompute", action="store_true", help="gradient checkpointing: less memory, more time")
     parser.add_argument("--models", type=Path, default=None, help=f"models folder; default: BASE/{MODELS}")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside the voice")
     parser.add_argument("--keep", type=Path, default=None, help="also write the prepared material into this folder")
@@ -92,12 +105,18 @@ def _check_places(options: argparse.Namespace) -> None:
         raise TrainingRefused("no_checkpoint", f"there is no checkpoint {_checkpoint(options.out)}")
     if kept and not options.resume:
         raise TrainingRefused("checkpoint_there", f"{_checkpoint(options.out)}: go on with --resume, or delete it")
+    if options.rank is not None and (options.full or not 1 <= options.rank <= MOST_FLOW_RANK):
+        raise TrainingRefused("bad_request", f"--rank is 1 to {MOST_FLOW_RANK}, and not for --full")
     if not 0 <= options.seed < 2**63 or (options.threads is not None and not 1 <= options.threads <= 256):
         raise TrainingRefused("bad_request", "the seed must be 0 to 2^63 - 1, and the threads 1 to 256")
 
 
 def _train(options: argparse.Namespace, display: Display) -> int:
-    resume = read_bounded(_checkpoint(options.out), MOST_CHECKPOINT_BYTES) if options.resume else None
+    if options.base != "starter" and is_diffusion_base(Path(options.base)):
+        return _train_diffusion(options, display)
+    if options.full or (options.rank, options.parts, options.version) != (None, None, None):
+        raise TrainingRefused("bad_request", "--version, --rank, --parts and --full are for bases of v3 and v4")
+    resume = _resumed(options)
     base = find_base(options.base)
     recordings = read_recordings(options.speech)
     hearing = _hearing(options, base)
@@ -106,18 +125,11 @@ def _train(options: argparse.Namespace, display: Display) -> int:
     if options.official:
         reference(recordings)  # its absence would only be noticed after the training
 
-    def save(data: bytes) -> None:
-        try:
-            write_whole(_checkpoint(options.out), data)
-        except (TrainingRefused, OSError) as error:
-            # The training is worth more than its checkpoint, and the one before is still there.
-            display.note(f"no checkpoint was written: {error}")
-
     with _interrupts() as stopped:
         voice = train_voice(
             recordings, language=options.language, recipe=_recipe(options), base=base, seed=options.seed,
-            progress=display, checkpoint=save, resume=resume, should_stop=lambda: bool(stopped),
-            device=options.device, hearing=hearing, keep=options.keep,
+            progress=display, checkpoint=_saving(options.out, display), resume=resume,
+            should_stop=lambda: bool(stopped), device=options.device, hearing=hearing, keep=options.keep,
         )  # fmt: skip
     display.end()
     write_whole(options.out, voice)
@@ -127,6 +139,44 @@ def _train(options: argparse.Namespace, display: Display) -> int:
     trained = unpack_adapters(voice).training if options.adapters else unpack(voice).training
     _tell(options.out, len(voice), trained, len(recordings))
     return 0
+
+
+def _train_diffusion(options: argparse.Namespace, display: Display) -> int:
+    if options.adapters or options.official:
+        raise TrainingRefused("bad_request", "a v3 or v4 voice is official files as it is, with pairs of its own")
+    resume = _resumed(options)
+    base = diffusion_base(Path(options.base), options.version)
+    recordings = read_recordings(options.speech)
+    hearing = _hearing(options, base.shared)
+    assert hearing is not None
+    reference(recordings)  # its absence would only be noticed after the training
+    recipe = _recipe(options)
+    with _interrupts() as stopped:
+        voice = train_diffusion(
+            recordings, language=options.language, recipe=recipe, base=base, hearing=hearing, seed=options.seed,
+            progress=display, checkpoint=_saving(options.out, display), resume=resume,
+            should_stop=lambda: bool(stopped), device=options.device, keep=options.keep,
+        )  # fmt: skip
+    display.end()
+    write_official(options.out, voice.version, voice.semantic, voice.acoustic, recordings, language=options.language)
+    _checkpoint(options.out).unlink(missing_ok=True)
+    _tell(options.out, len(voice.acoustic), voice.training, len(recordings))
+    return 0
+
+
+def _resumed(options: argparse.Namespace) -> bytes | None:
+    return read_bounded(_checkpoint(options.out), MOST_CHECKPOINT_BYTES) if options.resume else None
+
+
+def _saving(out: Path, display: Display) -> CheckpointSink:
+    def save(data: bytes) -> None:
+        try:
+            write_whole(_checkpoint(out), data)
+        except (TrainingRefused, OSError) as error:
+            # The training is worth more than its checkpoint, and the one before is still there.
+            display.note(f"no checkpoint was written: {error}")
+
+    return save
 
 
 def _hearing(options: argparse.Namespace, base: Base) -> OfficialHearing | None:
@@ -142,6 +192,14 @@ def _recipe(options: argparse.Namespace) -> TrainingRecipe:
     recipe: TrainingRecipe = getattr(TrainingRecipe, options.recipe)()
     if options.threads is not None:
         recipe = dataclasses.replace(recipe, threads=options.threads)
+    flow = recipe.flow
+    if options.rank is not None:
+        flow = dataclasses.replace(flow, rank=options.rank)
+    if options.parts is not None:
+        flow = dataclasses.replace(flow, parts=options.parts)
+    if options.full:
+        flow = dataclasses.replace(flow, rank=None)
+    recipe = dataclasses.replace(recipe, flow=flow, recompute=options.recompute)
     return dataclasses.replace(recipe, adapters=AdapterRecipe()) if options.adapters else recipe
 
 

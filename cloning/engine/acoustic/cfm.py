@@ -81,9 +81,19 @@ class FlowMatching(nn.Module):
         network.start(size)
         return integrate(network, x, free, steps, integrator)
 
-    def velocity(self, x: Tensor, prompt: Tensor, lengths: Tensor, time: Tensor, size: Tensor, text: Tensor) -> Tensor:
+    def velocity(
+        self,
+        x: Tensor,
+        prompt: Tensor,
+        lengths: Tensor,
+        time: Tensor,
+        size: Tensor,
+        text: Tensor,
+        adapters: DitAdapters = (),
+    ) -> Tensor:
         """One call of the network as training makes it: everything anew. size B: the steps' lengths."""
-        out: Tensor = self.estimator(x, prompt, lengths, time, self.estimator.condition(text, lengths, size))
+        condition = self.estimator.condition(text, lengths, size)
+        out: Tensor = self.estimator(x, prompt, lengths, time, condition, adapters=adapters)
         return out
 
     def loss(
@@ -96,6 +106,7 @@ class FlowMatching(nn.Module):
         noise: Tensor,
         time: Tensor,
         bases: Tensor | None = None,
+        adapters: DitAdapters = (),
     ) -> Tensor:
         """Upstream's loss: the mean over items of the mean square error between velocities behind the prompt.
 
@@ -112,11 +123,11 @@ class FlowMatching(nn.Module):
             half = 2.0 ** -bases.to(mel)
             told = torch.where(half < SHORT_STEP, torch.zeros_like(half), half)
             with torch.no_grad():
-                first = self.velocity(x, prompt, lengths, time, told, text)
+                first = self.velocity(x, prompt, lengths, time, told, text, adapters)
                 middle = x + half[:, None, None] * first
-                second = self.velocity(middle, prompt, lengths, time + half, told, text)
+                second = self.velocity(middle, prompt, lengths, time + half, told, text, adapters)
             target, size = (first + second) / 2, 2 * half
-        error = (self.velocity(x, prompt, lengths, time, size, text) - target).square()
+        error = (self.velocity(x, prompt, lengths, time, size, text, adapters) - target).square()
         counted = free * (frames[None] < lengths[:, None]).to(mel)[:, None]
         totals = (error * counted).sum((1, 2)) / (counted.sum((1, 2)) * mel.shape[1])
         return totals.mean()

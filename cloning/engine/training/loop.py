@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from cloning.engine.errors import TrainingFailed, TrainingRefused
 
 #: Largest checkpoint read: full official models with their optimiser state.
-MOST_BYTES = 4 * 2**30
+MOST_BYTES = 6 * 2**30
 FORMAT = "vouch-training-1"
 
 CheckpointSink = Callable[[bytes], None]

@@ -51,8 +51,8 @@ def official_base(folder: Path) -> Base:
     files = sorted(folder.iterdir())[:MOST_FILES]
     pth = [path for path in files if path.suffix == ".pth"]
     judges = [path for path in pth if path.name.lower().startswith(CRITICS)]
-    semantic_data = read_bounded(_only([p for p in files if p.suffix == ".ckpt"], "S1 .ckpt"), MOST_SEMANTIC_BYTES)
-    acoustic_data = read_bounded(_only([p for p in pth if p not in judges], "S2 .pth"), MOST_ACOUSTIC_BYTES)
+    semantic_data = read_bounded(only([p for p in files if p.suffix == ".ckpt"], "S1 .ckpt"), MOST_SEMANTIC_BYTES)
+    acoustic_data = read_bounded(only([p for p in pth if p not in judges], "S2 .pth"), MOST_ACOUSTIC_BYTES)
     semantic, acoustic = load_semantic(semantic_data), load_acoustic(acoustic_data)
     if acoustic.model.enc_q is None:
         raise CheckpointError("no_posterior", "this S2 file is a fine-tune; training starts from a pretrained one")
@@ -69,7 +69,7 @@ def official_base(folder: Path) -> Base:
         raise CheckpointError("wrong_version", f"S1 and S2 do not belong together: {error.message}") from error
     critics = None
     if judges:
-        data = read_bounded(_only(judges, "critics file"), MOST_ACOUSTIC_BYTES)
+        data = read_bounded(only(judges, "critics file"), MOST_ACOUSTIC_BYTES)
         critics = _critics(data, acoustic.config)
         shas.append(hashlib.sha256(data).digest())
     return Base(
@@ -95,7 +95,8 @@ def _critics(data: bytes, config: AcousticConfig) -> dict[str, Tensor]:
     return found
 
 
-def _only(paths: list[Path], what: str) -> Path:
+def only(paths: list[Path], what: str) -> Path:
+    """The one path. Raises CheckpointError `missing_base`."""
     if len(paths) != 1:
         raise CheckpointError("missing_base", f"the base's folder must hold exactly one {what}; there are {len(paths)}")
     return paths[0]

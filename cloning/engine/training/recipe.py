@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from cloning.engine.training.adapters import AdapterRecipe
     from cloning.engine.training.early import EarlyStop
+
+#: Largest rank of pairs beside a flow-matching transformer; the official interface offers 16 to 128.
+MOST_FLOW_RANK = 128
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,33 @@ class OfficialRecipe:
 
 
 @dataclass(frozen=True)
+class FlowRecipe:
+    """What is trained of S2 in v3 and v4, and how long; all else is fixed in `flow_stage`.
+
+    `rank` None: the whole transformer; else pairs of that rank beside its attention (upstream offers 16, 32, 64, 128),
+    in a LoRA file. `parts` "upstream": the bridge and its gated layers are trained whole beside them, 59 MB of the
+    file; "lean": of these only the bridge. `epochs`: upstream's batches and rate, 2 to 16 there; None: `steps` batches
+    of like length, with a warm-up and a rate that falls. `batch`: upstream takes GiB / 8 of the GPU's memory.
+    """
+
+    rank: int | None = 32
+    parts: Literal["upstream", "lean"] = "lean"
+    epochs: int | None = None
+    steps: int = 100
+    batch: int = 4
+    learning_rate: float = 1e-4
+    warm_up: int = 5
+
+    def __post_init__(self) -> None:
+        if self.rank is not None and not 1 <= self.rank <= MOST_FLOW_RANK:
+            raise ValueError(f"rank must be 1..{MOST_FLOW_RANK}")
+        if self.parts not in ("upstream", "lean"):
+            raise ValueError("parts must be upstream or lean")
+        if self.batch < 1 or self.steps < 1 or (self.epochs is not None and self.epochs < 1):
+            raise ValueError("batch, steps and epochs must be at least 1")
+
+
+@dataclass(frozen=True)
 class TrainingRecipe:
     """Everything `train_voice` may be told about the training itself."""
 
@@ -103,6 +133,8 @@ class TrainingRecipe:
     official: OfficialRecipe | None = None
     #: Set: low-rank adapters are trained and the base stays as it is.
     adapters: AdapterRecipe | None = None
+    #: S2 of v3 and v4 (`diffusion_voice`); not looked at for other bases.
+    flow: FlowRecipe = field(default_factory=FlowRecipe)
     #: Set: training ends when held-out seconds stop getting better.
     early: EarlyStop | None = None
 
@@ -117,6 +149,7 @@ class TrainingRecipe:
         return cls(
             semantic=SemanticRecipe(steps=40),
             acoustic=AcousticRecipe(steps=800, adversarial_from=400),
+            flow=FlowRecipe(steps=400),
             checkpoint_every=100,
         )
 
@@ -126,12 +159,14 @@ class TrainingRecipe:
         *,
         semantic_epochs: int = 15,
         acoustic_epochs: int = 8,
+        flow_epochs: int = 2,
         batch: int = 8,
         preference: bool = False,
         text_low_rate: float = 0.4,
         bfloat16: bool = True,
     ) -> TrainingRecipe:
-        """The official fine-tune with its quirks; the official interface offers 2 to 50 epochs of S1, 1 to 25 of S2.
+        """The official fine-tune with its quirks; the official interface offers 2 to 50 epochs of S1, 1 to 25 of S2, up
+        to 16 (`flow_epochs`) in v3 and v4.
 
         `bfloat16` stands for the half precision that is upstream's default; False is its `is_half=False`.
         """
@@ -145,6 +180,7 @@ class TrainingRecipe:
                 acoustic_batch=batch,
                 text_low_rate=text_low_rate,
             ),
+            flow=FlowRecipe(parts="upstream", epochs=flow_epochs, batch=batch),
         )
 
     @classmethod
@@ -153,6 +189,7 @@ class TrainingRecipe:
         return cls(
             semantic=SemanticRecipe(steps=4, batch=2, learning_rate=1e-3, warm_up=1),
             acoustic=AcousticRecipe(steps=4, batch=2, learning_rate=1e-3, warm_up=1),
+            flow=FlowRecipe(rank=4, steps=3, batch=1, learning_rate=1e-3, warm_up=1),
             threads=1,
             bfloat16=False,
             checkpoint_every=2,

@@ -38,24 +38,37 @@ def build_stages(
     is the stages' `steps`. Raises TrainingRefused `no_items` when the official filters leave nothing.
     """
     narrow = recipe.bfloat16
-    stages: list[Shrinking]
+    first = semantic_stage(recipe, semantic, items, config=config, device=device)
+    second: Shrinking
     if recipe.official is not None:
-        rules = recipe.official
-        stages = [
-            UpstreamSemanticStage(semantic, items, rules, code_rate=config.code_rate, bfloat16=narrow, device=device),
-            UpstreamAcousticStage(acoustic, items, rules, bfloat16=narrow, device=device, seed=seed, critics=critics),
-        ]
+        second = UpstreamAcousticStage(
+            acoustic, items, recipe.official, bfloat16=narrow, device=device, seed=seed, critics=critics
+        )
     else:
         faster = recipe.adapters.rate if recipe.adapters else 1.0
-        first = dataclasses.replace(recipe.semantic, learning_rate=recipe.semantic.learning_rate * faster)
-        second = dataclasses.replace(recipe.acoustic, learning_rate=recipe.acoustic.learning_rate * faster)
-        stages = [
-            SemanticStage(semantic, items, first, bfloat16=narrow, device=device),
-            AcousticStage(acoustic, items, second, bfloat16=narrow, device=device, seed=seed, critics=critics),
-        ]
-    for module in {id(m): m for stage in stages for m in stage.modules().values()}.values():
+        rules = dataclasses.replace(recipe.acoustic, learning_rate=recipe.acoustic.learning_rate * faster)
+        second = AcousticStage(acoustic, items, rules, bfloat16=narrow, device=device, seed=seed, critics=critics)
+    for module in second.modules().values():
         equip(module, recipe, device)
-    return stages
+    return [first, second]
+
+
+def semantic_stage(
+    recipe: TrainingRecipe, semantic: Text2Semantic, items: Sequence[Item], *, config: EngineConfig, device: str
+) -> Shrinking:
+    """S1's stage alone, as `build_stages` makes it."""
+    stage: Shrinking
+    if recipe.official is not None:
+        stage = UpstreamSemanticStage(
+            semantic, items, recipe.official, code_rate=config.code_rate, bfloat16=recipe.bfloat16, device=device
+        )
+    else:
+        faster = recipe.adapters.rate if recipe.adapters else 1.0
+        rules = dataclasses.replace(recipe.semantic, learning_rate=recipe.semantic.learning_rate * faster)
+        stage = SemanticStage(semantic, items, rules, bfloat16=recipe.bfloat16, device=device)
+    for module in stage.modules().values():
+        equip(module, recipe, device)
+    return stage
 
 
 def equip(module: nn.Module, recipe: TrainingRecipe, device: str) -> None:

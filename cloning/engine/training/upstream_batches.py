@@ -25,6 +25,8 @@ BUCKET_SECONDS = 2.0
 #: S2: length in seconds (both bounds excluded), and bucket bounds in frames (lower excluded, upper included).
 SOUND_SECONDS = (0.6, 54.0)
 BUCKET_FRAMES = (32, *range(300, 1901, 100))
+#: S2 of v3 and v4.
+FLOW_BUCKET_FRAMES = (32, *range(300, 1001, 100))
 #: S2: the seed with which the list of items is shuffled once.
 LIST_SEED = 1234
 #: S1: the optimiser steps after a batch whose number in its epoch (from 0) is a positive multiple of this.
@@ -104,8 +106,10 @@ def windows(batches: int, epochs: int) -> list[list[tuple[int, int]]]:
     return done
 
 
-def acoustic_items(items: Sequence[Item], *, sample_rate: int, hop: int) -> list[Item]:
-    """What S2 trains on: items with text, 0.6 to 54 s and 33 to 1900 frames; few are repeated.
+def acoustic_items(
+    items: Sequence[Item], *, sample_rate: int, hop: int, bounds: Sequence[int] = BUCKET_FRAMES
+) -> list[Item]:
+    """What S2 trains on: items with text, 0.6 to 54 s and within `bounds` (33 to 1900 frames); few are repeated.
 
     Raises TrainingRefused `no_items`.
     """
@@ -114,7 +118,7 @@ def acoustic_items(items: Sequence[Item], *, sample_rate: int, hop: int) -> list
 
     def fits(item: Item) -> bool:
         seconds, frames = len(item.wave) / sample_rate, len(item.wave) // hop
-        return SOUND_SECONDS[0] < seconds < SOUND_SECONDS[1] and BUCKET_FRAMES[0] < frames <= BUCKET_FRAMES[-1]
+        return SOUND_SECONDS[0] < seconds < SOUND_SECONDS[1] and bounds[0] < frames <= bounds[-1]
 
     kept = [item for item in pool if fits(item)]
     if not kept:
@@ -122,15 +126,17 @@ def acoustic_items(items: Sequence[Item], *, sample_rate: int, hop: int) -> list
     return kept
 
 
-def acoustic_batches(frames: Sequence[int], batch: int, epoch: int) -> list[list[int]]:
+def acoustic_batches(
+    frames: Sequence[int], batch: int, epoch: int, bounds: Sequence[int] = BUCKET_FRAMES
+) -> list[list[int]]:
     """Batches of item numbers of one epoch (from 1) of S2: each from one bucket, filled up by repetition.
 
-    `frames` must lie within BUCKET_FRAMES.
+    `frames` must lie within `bounds`.
     """
     buckets: dict[int, list[int]] = {}
     for index, count in enumerate(frames):
         # Bounds are the lower ones of the buckets; the upper bound belongs to the bucket.
-        place = sum(count > bound for bound in BUCKET_FRAMES) - 1
+        place = sum(count > bound for bound in bounds) - 1
         buckets.setdefault(place, []).append(index)
     generator = torch.Generator().manual_seed(epoch)
     full = [buckets[place] for place in sorted(buckets)]

@@ -85,14 +85,14 @@ def train_voice(
                 recordings, language=language, config=base.config, encoder=encoder, codebook=base.codebook, keep=keep
             )
             progress(Progress("prepare", 1, 1, 0.0, 0.0))
-            run_ = _Run(material, language, recipe, base, seed, progress, device)
+            run_ = Run(material, language, recipe, base, seed, progress, device)
             run_.train(checkpoint, resume, should_stop)
             return run_.packed()
     finally:
         torch.set_num_threads(threads)
 
 
-class _Run:
+class Run:
     """One training, from prepared material to bytes."""
 
     def __init__(

@@ -32,20 +32,29 @@ def official_folder(folder: Path, voice: bytes, recordings: Sequence[Recording],
     `disk_full`; CheckpointError for a voice that has no official form; OSError.
     """
     made = unpack(voice)
-    prompt = reference(recordings)
     info = f"trained {made.training['semantic_steps']} + {made.training['acoustic_steps']} steps"
+    semantic = export_semantic(made.config, made.semantic, info=info)
+    acoustic = export_acoustic(made.config, made.acoustic, info=info)
+    write_official(folder, made.config.version, semantic, acoustic, recordings, language=language)
+
+
+def write_official(
+    folder: Path, version: str, semantic: bytes, acoustic: bytes, recordings: Sequence[Recording], *, language: str
+) -> None:
+    """The same of official files that are ready. Raises as `official_folder`."""
+    prompt = reference(recordings)
     sound = io.BytesIO()
     soundfile.write(sound, audio.mono(prompt.wave), prompt.rate, format="WAV", subtype="PCM_16")
     described = {
-        "version": made.config.version,
+        "version": version,
         "language": language,
         "reference": REFERENCE,
         "prompt_text": prompt.transcript,
         "prompt_lang": prompt.language or language,
     }
     files = {
-        SEMANTIC: export_semantic(made.config, made.semantic, info=info),
-        ACOUSTIC: export_acoustic(made.config, made.acoustic, info=info),
+        SEMANTIC: semantic,
+        ACOUSTIC: acoustic,
         REFERENCE: sound.getvalue(),
         DESCRIPTION: json.dumps(described, ensure_ascii=False, indent=1).encode(),
     }
