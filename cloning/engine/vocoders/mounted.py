@@ -22,6 +22,7 @@ from cloning.engine.errors import CheckpointError, EngineError
 from cloning.engine.features.mounted import give_back_memory
 from cloning.engine.features.pretrained import built, read_settings, read_weights
 from cloning.engine.features.spectrogram import V3_MEL, V4_MEL
+from cloning.engine.vocoders.band import BandExtension, load_extension, mounted_here
 from cloning.engine.vocoders.bigvgan import BigVgan, BigVganConfig
 from cloning.engine.vocoders.fast import DTYPES, FastBigVgan, Precision
 from cloning.engine.vocoders.mel_hifigan import RATES, folded, shape_of
@@ -75,6 +76,8 @@ class Vocoders:
         self.precision: Precision = precision
         self._loaded: dict[Version, Vocoder] = {}
         self._locks: dict[Version, threading.Lock] = {version: threading.Lock() for version in PLACES}
+        self._extension: BandExtension | None = None
+        self._extending = threading.Lock()
 
     def has(self, version: Version) -> bool:
         """Whether the files are there; they are not opened."""
@@ -97,6 +100,17 @@ class Vocoders:
                 self._loaded[known] = read(self.folder / PLACES[known], precision=self.precision)
                 give_back_memory()
             return self._loaded[known]
+
+    def has_extension(self) -> bool:
+        """Whether band extension (24 to 48 kHz, for v3) can be offered; its files are not opened."""
+        return mounted_here(self.folder)
+
+    def extension(self) -> BandExtension:
+        """The band extension. Raises CheckpointError: `not_mounted`, or what its files are refused for."""
+        with self._extending:
+            if self._extension is None:
+                self._extension = load_extension(self.folder)
+            return self._extension
 
 
 def load_bigvgan(folder: Path, *, precision: Precision = "float32") -> Vocoder:
