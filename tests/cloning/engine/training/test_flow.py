@@ -69,7 +69,8 @@ def test_the_loss_is_the_flow_matching_of_what_synthesis_would_read(version: str
     generator = seeded(seed)
     held, time, _ = torch.rand(3, generator=generator)
     bases = torch.randint(LEAST_BASE, MOST_BASE + 1, (1,), generator=generator)
-    style = model.reference_style(linear(one.wave[None], model.audio))
+    spec = linear(one.wave[None], model.audio)
+    style = model.style(spec, torch.ones_like(spec[:, :1]))
     text = model.features(one.codes[None], one.phones[None], style)
     mel = flow_mels(model, one.wave[None])[..., : text.shape[2]]
     assert mel.shape[2] == text.shape[2] == int(21 * model.config.frames_per_code)
