@@ -163,8 +163,10 @@ def look_c2pa(data: bytes, container: str, materials: Materials) -> Layer:
         layer.fault("not_generated", "it does not say that the sound was made by a model")
     if said.signed_at is None:
         layer.note("no_time_stamp", "no time-stamp authority has signed it")
+    elif not said.time_trusted:
+        layer.note("time_stamp_untrusted", "none of the roots trusts the time-stamp authority")
     if said.facts:
-        layer.facts = {**_known(said.facts), "time_stamped": said.signed_at is not None}
+        layer.facts = {**_known(said.facts), "time_stamped": said.time_trusted}
     else:
         layer.note("foreign", f"made by {said.generator or 'an unnamed program'}, not by Vouch")
     return layer

@@ -187,6 +187,7 @@ def seal(
     score = check_deliverable(
         data, sidecar=signed.sidecar, container=container, payload=payload, mark_key=mark_key,
         label_profile=label_profile, label=label, provenance=provenance, verify=verify, roots=credential.roots,
+        stamped=credential.time_stamp_url is not None,
     )  # fmt: skip
     done("verify", score=round(score, 2))
     return Sealed(
@@ -216,6 +217,7 @@ def check_deliverable(
     provenance: dict[str, Any],
     verify: Verify,
     roots: str,
+    stamped: bool = False,
 ) -> float:
     """Check every layer of a finished file from its bytes alone and return the mark's score.
 
@@ -250,6 +252,8 @@ def check_deliverable(
             raise ValueError("there is no content credential")
         if said.state != "Trusted":
             raise ValueError(f"it is {said.state}, not Trusted: {', '.join(said.failures) or 'no reason given'}")
+        if stamped and not said.time_trusted:
+            raise ValueError("no authority that the roots trust has time-stamped it")
         if manifest.SOURCE_TYPE not in said.source_types:
             raise ValueError("it does not say that the sound was made by a model")
         for key in statement.keys() - {"sha256", "sidecar_sha256"}:

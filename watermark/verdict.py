@@ -96,8 +96,8 @@ def _require(profile: LabelProfile, layers: dict[str, Layer]) -> None:
     for name in profile.requires:
         if name == "time_stamp":
             credential = layers["c2pa"]
-            if credential.found and any(one.code == "c2pa.no_time_stamp" for one in credential.findings):
-                credential.fault("time_stamp_missing", f"{profile.name} asks for a time-stamp")
+            if credential.found and not credential.facts.get("time_stamped"):
+                credential.fault("time_stamp_missing", f"{profile.name} asks for a time-stamp by a trusted authority")
         elif layers[name].state == "missing":
             layers[name].findings.append(Finding(f"{name}.missing", f"{profile.name} asks for it", "fault"))
         elif layers[name].state == "unchecked":

@@ -55,6 +55,12 @@ def test_the_report_can_be_read(made, capsys):
     assert "The layers agree." in said
 
 
+def test_unusable_roots_are_a_doubt_about_the_checker(made, tmp_path, capsys):
+    (tmp_path / "c2pa-root.pem").write_text("no certificate")
+    assert verify(made, "--profile", "in", "--keys", tmp_path) == 3
+    assert "doubt: c2pa.roots" in capsys.readouterr().out
+
+
 def test_without_keys_nothing_is_taken_on_trust(made, capsys):
     assert verify(made, "--profile", "in") == 3
     said = capsys.readouterr().out

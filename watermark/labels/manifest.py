@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import c2pa
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
@@ -33,7 +34,7 @@ SIDECAR_MEDIA_TYPE = "application/c2pa"
 
 
 class ManifestError(ValueError):
-    """The file cannot be signed."""
+    """The file cannot be signed, or the trusted roots cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class Manifest:
     """What a manifest says, and how far it can be believed.
 
     ``state`` is the library's: Trusted, Valid (intact, but its certificate leads to no trusted root) or Invalid;
-    ``failures`` are C2PA's codes. ``facts`` is empty for files that are not Vouch's.
+    ``failures`` are C2PA's codes. ``facts`` is empty for files that are not Vouch's. ``signed_at`` is what a time-stamp
+    authority says (RFC 3161); it proves something only when ``time_trusted``: its root is among the trusted ones.
     """
 
     state: str
@@ -71,6 +73,7 @@ class Manifest:
     generator: str = ""
     signer: str = ""
     signed_at: str | None = None
+    time_trusted: bool = False
 
     @property
     def intact(self) -> bool:
@@ -129,6 +132,7 @@ def read(data: bytes, container: str, *, roots: str = "", sidecar: bytes | None 
     """What the manifest in ``data``, or the one in ``sidecar``, says of ``data``; None when there is none.
 
     ``roots`` (PEM) are the trusted roots; without any, nothing is Trusted. Reads no network.
+    Raises ManifestError when they are no certificates.
     """
     if sidecar is None and container in SIDECAR_ONLY:
         return None
@@ -149,6 +153,7 @@ def read(data: bytes, container: str, *, roots: str = "", sidecar: bytes | None 
 def _said(reader: c2pa.Reader) -> Manifest:
     active: Any = reader.get_active_manifest() or {}
     results: Any = (reader.get_validation_results() or {}).get("activeManifest", {})
+    passed = {str(one.get("code")) for one in results.get("success", [])}
     failures = tuple(dict.fromkeys(str(one.get("code")) for one in results.get("failure", [])))
     actions: list[dict[str, Any]] = []
     facts: Mapping[str, Any] = {}
@@ -171,13 +176,22 @@ def _said(reader: c2pa.Reader) -> Manifest:
         generator=f"{generators[0].get('name', '')} {generators[0].get('version', '')}".strip(),
         signer=str(signature.get("common_name") or signature.get("issuer") or ""),
         signed_at=signature.get("time"),
+        time_trusted="timeStamp.trusted" in passed,
     )
 
 
 def _context(roots: str) -> c2pa.Context:
-    verify = {"verify_trust": True, "remote_manifest_fetch": False, "ocsp_fetch": False}
-    return c2pa.Context.from_json(json.dumps({"verify": verify, "trust": {"user_anchors": roots}} if roots else
-                                             {"verify": verify}))  # fmt: skip
+    """Raises ManifestError when ``roots`` holds no certificates: the library would call every file invalid."""
+    settings: dict[str, Any] = {
+        "verify": {"verify_trust": True, "remote_manifest_fetch": False, "ocsp_fetch": False},
+    }
+    if roots:
+        try:
+            x509.load_pem_x509_certificates(roots.encode())
+        except ValueError as error:
+            raise ManifestError("the trusted roots are no PEM certificates") from error
+        settings["trust"] = {"user_anchors": roots}
+    return c2pa.Context.from_json(json.dumps(settings))
 
 
 def _algorithm(private_key: str) -> bytes:

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.http import StreamingHttpResponse
 from django.urls import path
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -114,6 +114,11 @@ class SpeechView(serializers.Serializer[Any]):
         return selectors.output_id_of(request)
 
 
+class StatusPlace(serializers.Serializer[Any]):
+    list = serializers.IntegerField()
+    index = serializers.IntegerField()
+
+
 class OutputView(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     voice = serializers.UUIDField(source="voice_id")
@@ -125,9 +130,15 @@ class OutputView(serializers.Serializer[Any]):
     seconds = serializers.FloatField()
     label_seconds = serializers.FloatField(help_text="how long the audible label at the start is")
     provenance = serializers.JSONField()
+    status = serializers.SerializerMethodField()
     rehearsal = serializers.BooleanField()
     leaf = serializers.IntegerField(source="leaf_index")
     created_at = serializers.DateTimeField()
+
+    @extend_schema_field(StatusPlace(allow_null=True))
+    def get_status(self, output: Any) -> Any:
+        """Where its bit stands in the lists of `/status/N`; null for outputs made before there were any."""
+        return output.provenance["statement"].get("status")
 
 
 class TraceStarted(serializers.Serializer[Any]):

@@ -66,6 +66,13 @@ def test_without_its_root_a_signature_is_valid_but_not_trusted(buzzy, credential
     assert manifest.read(out.data, "wav", roots=other.roots).failures == ("signingCredential.untrusted",)
 
 
+@pytest.mark.parametrize("roots", ["garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_roots_that_are_none_are_named_and_no_fault_of_the_file(buzzy, credential, roots):
+    out = signed(encode(buzzy(2, 1.0), 32_000, "wav"), "wav", credential)
+    with pytest.raises(manifest.ManifestError, match="no PEM certificates"):
+        manifest.read(out.data, "wav", roots=roots)
+
+
 @pytest.mark.parametrize("sidecar", [b"", b"not a manifest", b"\0" * 100, b"x" * (manifest.MAX_SIDECAR + 1)])
 def test_a_sidecar_that_is_none_is_invalid(buzzy, sidecar):
     said = manifest.read(encode(buzzy(2, 1.0), 32_000, "opus"), "opus", sidecar=sidecar)

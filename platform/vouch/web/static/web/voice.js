@@ -2,6 +2,7 @@
 import { call, newKey, poll } from "./api.js";
 import { attempt, byId, el, report } from "./dom.js";
 import { fill, gettext, word } from "./i18n.js";
+import { revoked } from "./player.js";
 import { stageOf } from "./training.js";
 
 const form = byId("speak");
@@ -79,6 +80,14 @@ function player(output, text) {
   sound.addEventListener("error", async () => {
     // The element tells no reason; the API does.
     report(box, await call("GET", `outputs/${output.id}/audio`).then(() => null, (error) => error));
+  });
+  sound.addEventListener("play", async () => {
+    // The list says what the file cannot: that it was withdrawn since. Unknown counts as withdrawn.
+    const place = output.status;
+    if (!place || !(await revoked(`/api/v1/status/${place.list}`, place.index).catch(() => true))) return;
+    sound.pause();
+    sound.removeAttribute("src");
+    sound.load();
   });
   return el(
     "article",
