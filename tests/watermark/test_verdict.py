@@ -109,4 +109,13 @@ def test_192_khz_and_two_channels_can_be_judged():
     soundfile.write(buffer, noise, 192_000, format="WAV")
     given = Materials(mark_key=corpus.MARK_KEY, issued=corpus.ISSUED)
     report = verdict.judge(buffer.getvalue(), load_profile("cn"), given, corpus.AT)
-    assert "watermark.unreadable" in [one.code for one in report.findings]
+    assert report.verdict == "not_found"
+    assert {layer.name: layer.state for layer in report.layers}["watermark"] == "missing"
+
+
+def test_sound_that_cannot_be_searched_is_a_named_doubt():
+    silence = encode.encode(np.zeros(48_000, np.float32), 24_000, "wav")
+    report = verdict.judge(
+        silence, load_profile("cn"), Materials(mark_key=corpus.MARK_KEY, issued=corpus.ISSUED), corpus.AT
+    )
+    assert "watermark.unreadable" in [one.code for one in report.findings if one.weight == "doubt"]
