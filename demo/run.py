@@ -31,7 +31,7 @@ def main() -> int:
                 VOUCH_TRAINING_RECIPE="demo",
             )
             step.observed = "PostgreSQL, Redis, web server and workers run"
-        staff = {role: _staff(system, role) for role in ("moderator", "operator")}
+        staff = {role: staff_account(system, role) for role in ("moderator", "operator")}
         Story(system, report, staff).play()
     except Exception as error:  # noqa: BLE001 - whatever ends the story is printed, and the exit code says so
         print(f"\nThe story ended early: {type(error).__name__}: {error}", file=sys.stderr)
@@ -46,7 +46,7 @@ def main() -> int:
     return 0 if report.ok else 1
 
 
-def _staff(system: systems.System, role: str) -> str:
+def staff_account(system: systems.System, role: str) -> str:
     """A staff account, made on the command line as an operator would make it; its API key."""
     password = secrets.token_urlsafe(12)
     return system.manage(

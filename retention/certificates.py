@@ -1,47 +1,37 @@
 """Deletion certificates: a signed statement that a recording's key is gone, checkable without asking us.
 
-``issue`` makes one from the database; ``verify`` needs only the certificate and the log's public key.
+``issue`` makes one from the database, a look into the key store and a look into storage; ``proofs.verify`` needs only
+the certificate and the log's public key.
 """
 
-from typing import Any, Final
+from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from foundation import keys
 from foundation.audit import canonical, receipts
-from foundation.audit.verify import VerifiedLeaf, verify_receipt
+from foundation.audit.models import Leaf
 from foundation.clock import now
-from foundation.errors import VouchError
-from foundation.vault import storage
-from retention.errors import NotDestroyed
-from retention.models import CustodyItem, CustodyState
+from foundation.vault import keystore, storage
+from foundation.vault.models import KeyState, VaultKey
+from retention.errors import NotDestroyed, NotErased
+from retention.models import CustodyItem, CustodyState, HoldState
+from retention.proofs import DERIVED_LIMIT, KIND, LIMITS, PREFIX, CertificateInvalid, verify
 
-PREFIX: Final = b"vouch deletion certificate v1\n"
-"""Signed in front of the statement, so that no signature of the log can be taken for one of a certificate."""
-KIND: Final = "vouch-deletion-certificate-1"
-LIMITS: Final = (
-    "It does not prove that nobody copied the recording, or its key, before the destruction.",
-    "It does not prove what backups of the key store hold that were made before the destruction.",
-    "The storage was looked at where Vouch keeps its files, and nowhere else.",
-)
-"""What a certificate does not prove stands in every certificate."""
-
-
-class CertificateInvalid(VouchError):
-    """This is not a certificate that holds."""
-
-    code = "certificate_invalid"
+__all__ = ["CertificateInvalid", "issue", "verify"]
 
 
 def issue(item: CustodyItem) -> dict[str, Any]:
-    """The certificate of a destroyed item: what, when and why, what storage shows now, and the log's receipt.
+    """The certificate of a destroyed item: what, when and why, what was found now, and the log's receipts.
 
-    Outside a transaction only (the receipt may need a fresh signed checkpoint). Raises NotDestroyed.
+    Outside a transaction only (the receipts may need a fresh signed checkpoint). Raises NotDestroyed, NotErased (the
+    key store has not let go of the key yet), StorageDown.
     """
     row = CustodyItem.objects.select_related("key").get(id=item.id)
     if row.state != CustodyState.DESTROYED or row.destroyed_at is None or row.destroyed_leaf is None:
         raise NotDestroyed
+    key, ended = row.key, row.key.state == KeyState.DESTROYED
+    erased = _erasure_leaf(key) if ended else None
     statement = {
         "kind": KIND,
         "item": str(row.id),
@@ -54,18 +44,20 @@ def issue(item: CustodyItem) -> dict[str, Any]:
         "deadline": row.deadline.isoformat(),
         "destroyed_at": row.destroyed_at.isoformat(),
         "reason": row.destroyed_reason,
+        "legal_holds": _holds(row),
         "key": {
-            "id": str(row.key_id),
-            "state": row.key.state,
-            "destroyed_at": row.key.destroyed_at.isoformat() if row.key.destroyed_at else None,
+            "id": str(key.id),
+            "state": key.state,
+            "destroyed_at": key.destroyed_at.isoformat() if key.destroyed_at else None,
+            "erased_at": key.erased_at.isoformat(timespec="microseconds") if key.erased_at else None,
+            "epoch_before": key.epoch_before,
+            "epoch_after": key.epoch_after,
         },
-        "storage": [
-            {"object": str(part.sealed_id), "present": storage.current().exists(part.sealed.location)}
-            for part in row.parts.select_related("sealed")
-        ],
+        "keystore": {"epoch": keystore.current().epoch(), "holds_key": keystore.current().holds(key.id)},
+        "storage": [_probe(part.sealed) for part in row.parts.select_related("sealed")],
         "issued_at": now().isoformat(),
         "leaf": row.destroyed_leaf,
-        "does_not_prove": list(LIMITS),
+        "does_not_prove": [*LIMITS, *([] if ended else [DERIVED_LIMIT])],
     }
     signature = Ed25519PrivateKey.from_private_bytes(keys.private_key("log")).sign(PREFIX + canonical.encode(statement))
     return {
@@ -73,35 +65,44 @@ def issue(item: CustodyItem) -> dict[str, Any]:
         "signature": signature.hex(),
         "public_key": keys.public_key("log").hex(),
         "receipt": receipts.receipt(row.destroyed_leaf),
+        "erasure": None if erased is None else receipts.receipt(erased),
     }
 
 
-def verify(certificate: dict[str, Any], public_key: bytes) -> dict[str, Any]:
-    """The statement of a certificate that holds under ``public_key`` (32 raw bytes). No database, no network.
-
-    Checks the signature, the log receipt, and that the logged leaf says the same. Raises CertificateInvalid, and what
-    ``verify_receipt`` raises.
-    """
-    try:
-        statement = certificate["statement"]
-        signature = bytes.fromhex(certificate["signature"])
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, PREFIX + canonical.encode(statement))
-        return _agree(statement, verify_receipt(certificate["receipt"], public_key))
-    except (InvalidSignature, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CertificateInvalid from error
+def _erasure_leaf(key: VaultKey) -> int:
+    """Where the log says that the key store let go of this key. Raises NotErased."""
+    if key.erased_at is None:
+        raise NotErased
+    subject = f"key:{key.id}"
+    later = Leaf.objects.filter(kind="key.erased", created_at__gte=key.erased_at).order_by("index")
+    for leaf in later.iterator(chunk_size=200):
+        if canonical.decode(bytes(leaf.body))["subject"] == subject:
+            return leaf.index
+    raise NotErased
 
 
-def _agree(statement: dict[str, Any], leaf: VerifiedLeaf) -> dict[str, Any]:
-    """The signed statement and the logged event must tell the same story, and it must be one of destruction."""
-    same = (
-        statement.get("kind") == KIND
-        and leaf.kind == "custody.destroyed"
-        and leaf.subject == f"custody:{statement.get('item')}"
-        and leaf.index == statement.get("leaf")
-        and leaf.data.get("commitment") == statement["commitment"]["sha256_of_salt_and_bytes"]
-        and all(leaf.data.get(key) == statement.get(key) for key in ("purpose", "reason", "deadline", "destroyed_at"))
-        and leaf.data.get("key") == statement["key"]["id"]
-    )
-    if not same:
-        raise CertificateInvalid("The logged entry says something else.")
-    return dict(statement)
+def _probe(sealed: Any) -> dict[str, Any]:
+    found = storage.current().probe(sealed.location)
+    return {
+        "object": str(sealed.id),
+        "ciphertext_sha256": sealed.ciphertext_sha256,
+        "present": found.present,
+        "versions": found.versions,
+        "deleted_at": sealed.file_deleted_at.isoformat() if sealed.file_deleted_at else None,
+    }
+
+
+def _holds(row: CustodyItem) -> list[dict[str, Any]]:
+    """The holds that put the destruction off, of the item or of what it was derived from."""
+    root = row
+    while root.parent is not None:
+        root = root.parent
+    ended = root.holds.filter(state=HoldState.ENDED, approved_at__isnull=False).order_by("approved_at")
+    return [
+        {
+            "id": str(hold.id),
+            "approved_at": hold.approved_at.isoformat() if hold.approved_at else None,
+            "ended_at": hold.ended_at.isoformat() if hold.ended_at else None,
+        }
+        for hold in ended
+    ]

@@ -26,6 +26,13 @@ class NotDestroyed(Conflict):
     advice = "Ask again after the deadline."
 
 
+class NotErased(Conflict):
+    """The key store has not let go of the recording's key yet."""
+
+    code = "not_erased"
+    advice = "Ask again in a minute."
+
+
 class UnderHold(Conflict):
     """A legal hold keeps this from being destroyed. It is not used, and nobody reads it."""
 

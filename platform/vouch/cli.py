@@ -15,6 +15,7 @@ from typing import Any
 
 from consent import proofs
 from foundation.audit import cosignatures, export, mirror, notes, rebuild, tiles, verify
+from retention import proofs as deletions
 from vouch import published, verifying, witnessing
 
 PAGE = 500
@@ -56,7 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     receipt.add_argument("file", type=Path)
     receipt.set_defaults(run=_verify_receipt)
-    for command in (log, receipt):
+    certificate = commands.add_parser(
+        "verify-certificate", help="check a deletion certificate: the signature, and what the log says of it"
+    )
+    certificate.add_argument("file", type=Path)
+    certificate.set_defaults(run=_verify_certificate)
+    for command in (log, receipt, certificate):
         command.add_argument("--public-key", required=True, metavar="HEX|FILE", help="the log's Ed25519 key")
     watch = commands.add_parser("witness", help="run a witness: cosign a log's checkpoints while it grows consistently")
     witnessing.add_arguments(watch)
@@ -123,6 +129,19 @@ def _verify_receipt(options: argparse.Namespace, public_key: bytes) -> int:
     sys.stdout.write(
         f"INTACT: leaf {leaf.index} of {leaf.origin}{note}: {leaf.kind} {leaf.subject} by {leaf.actor} at {leaf.at}\n"
     )
+    return INTACT
+
+
+def _verify_certificate(options: argparse.Namespace, public_key: bytes) -> int:
+    with options.file.open("rb") as file:
+        data = file.read(deletions.MAX_CERTIFICATE + 1)
+    try:
+        statement = deletions.verify(deletions.load(data), public_key)
+    except deletions.CertificateInvalid as error:
+        sys.stdout.write(f"BROKEN: {error.detail}\n")
+        return BROKEN
+    first, *rest = deletions.described(statement)
+    sys.stdout.write("\n  ".join([f"INTACT: {first}", *rest]) + "\n")
     return INTACT
 
 

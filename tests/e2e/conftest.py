@@ -11,9 +11,12 @@ PASSWORD = "e2e staff 42 pass"
 
 @pytest.fixture(scope="session")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[systems.System]:
+    home = tmp_path_factory.mktemp("live")
+    (home / "tmp").mkdir()
     system = systems.start(
-        tmp_path_factory.mktemp("live"),
+        home,
         keep_data=False,
+        TMPDIR=str(home / "tmp"),
         VOUCH_REHEARSAL="1",
         VOUCH_VAR=str(tmp_path_factory.getbasetemp() / "live-var"),
         VOUCH_SWEEP_SECONDS="1",

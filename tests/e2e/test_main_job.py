@@ -12,15 +12,15 @@ import urllib.parse
 import httpx
 import pytest
 
+from demo import canary
 from demo.report import Report
-from demo.story import Story
 
 pytestmark = pytest.mark.enable_socket
 
 
 @pytest.fixture
 def story(live, staff, tmp_path):
-    story = Story(live, Report(tmp_path / "report.json"), staff)
+    story = canary.PlantedStory(live, Report(tmp_path / "report.json"), staff, tmp_path / "backup")
     yield story
     story.close()
 
@@ -78,9 +78,14 @@ def test_a_worker_killed_in_training_resumes_and_servers_may_restart(live, train
     live.check()
 
 
-def test_the_story(story):
+def test_the_story_and_nothing_of_its_recordings_is_left_anywhere(live, story):
+    """Played whole; then disk, database files, write-ahead log, Redis, logs and a backup are searched for the sound."""
     story.play()
     assert story.report.ok, [step for step in story.report.steps if not step.ok]
+    drill = canary.look(live, story.backup, story.needles())
+    assert drill.blind == []
+    assert drill.found.unread == []
+    assert drill.found.hits == []
 
 
 def _children(pid: int) -> list[int]:
