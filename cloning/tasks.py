@@ -60,6 +60,14 @@ def recover_jobs() -> int:
     return recovery.recover()
 
 
+@shared_task(name="cloning.end_outputs", acks_late=True)
+def end_outputs() -> int:
+    """Ends the sound of outputs whose time is over. Returns how many."""
+    from cloning import keeping
+
+    return keeping.end_outputs()
+
+
 def _run(job_id: UUID, work: Callable[[Run, Heart], None]) -> None:
     """One run of a job, whatever happens: done, ended with a named reason, or left to the recovery."""
     run = claim(job_id)

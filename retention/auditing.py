@@ -80,18 +80,15 @@ def in_storage() -> Iterator[Finding]:
     for object_id, location in standing.values_list("id", "location").iterator():
         if not storage.current().exists(location):
             yield Finding("file_lost", f"object:{object_id}", location)
-    folder = settings.VOUCH_STORAGE
-    if not folder.is_dir():
-        return
     known = set(SealedObject.objects.filter(file_deleted_at=None).values_list("location", flat=True))
-    for path in _files([folder]):
-        location = path.relative_to(folder).as_posix()
-        if not _is_settled(path):
+    for name in storage.current().names():
+        path = None if settings.VOUCH_S3_BUCKET else settings.VOUCH_STORAGE / name
+        if path is not None and not _is_settled(path):
             continue
-        if location not in known:
-            yield Finding("stray_file", str(path))
-        elif not _head(path).startswith(envelope.MAGIC):
-            yield Finding("not_sealed", str(path))
+        if name not in known:
+            yield Finding("stray_file", name)
+        elif path is not None and not _head(path).startswith(envelope.MAGIC):
+            yield Finding("not_sealed", name)
 
 
 def in_keystore() -> Iterator[Finding]:
@@ -99,8 +96,10 @@ def in_keystore() -> Iterator[Finding]:
     try:
         erasing.refuse_restored()
         for key_id in erasing.strays():
-            if _is_settled_key(key_id):
-                yield Finding("stray_key", f"key:{key_id}")
+            yield Finding("stray_key", f"key:{key_id}", "it was erased")
+        for key_id in erasing.orphans():
+            if _is_settled(settings.VOUCH_KEYSTORE / key_id.hex[:2] / f"{key_id.hex}.key"):
+                yield Finding("orphan_key", f"key:{key_id}", "no record knows it")
         store = keystore.current()
         for key in VaultKey.objects.filter(state=KeyState.ACTIVE).iterator():
             if not store.holds(key.id):
@@ -148,14 +147,6 @@ def _is_settled(path: Path) -> bool:
         return path.stat().st_mtime < (now() - SETTLED).timestamp()
     except FileNotFoundError:
         return False
-
-
-def _is_settled_key(key_id: Any) -> bool:
-    """A key of a transaction that is still open has no record yet: its age is its file's."""
-    folder = settings.VOUCH_KEYSTORE
-    return any(_is_settled(path) for path in folder.glob(f"*/*{key_id.hex}*")) or not any(
-        folder.glob(f"*/*{key_id.hex}*")
-    )
 
 
 def _files(places: Iterable[Path]) -> Iterator[Path]:

@@ -165,6 +165,7 @@ CELERY_TASK_ROUTES = {
     "cloning.train": "gpu",
     "cloning.speak": "gpu",
     "cloning.recover_jobs": "sweep",
+    "cloning.end_outputs": "sweep",
     "consent.tidy": "sweep",
     "retention.*": "sweep",
     "audit.*": "sweep",
@@ -186,6 +187,7 @@ VOUCH_CHECKPOINT_SECONDS = env.integer("VOUCH_CHECKPOINT_SECONDS", 60, low=1, hi
 VOUCH_RECOVER_SECONDS = env.integer("VOUCH_RECOVER_SECONDS", 15, low=1, high=3600)
 VOUCH_TRAINING_RECIPE = env.text("VOUCH_TRAINING_RECIPE", "demo")
 VOUCH_TRAINING_THREADS = env.integer("VOUCH_TRAINING_THREADS", 2, low=1, high=64)
+VOUCH_OUTPUT_DAYS = env.integer("VOUCH_OUTPUT_DAYS", 365, low=1, high=36_500)
 VOUCH_PURGE_AFTER_TRAINING = env.flag("VOUCH_PURGE_AFTER_TRAINING", default=False)
 VOUCH_LOG_ORIGIN = env.text("VOUCH_LOG_ORIGIN", "vouch.example/log")
 # A folder that a web server hands out: the log as static tiles. Empty: not published.
@@ -204,6 +206,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-custody": {"task": "retention.sweep", "schedule": VOUCH_SWEEP_SECONDS},
     "tidy-consents": {"task": "consent.tidy", "schedule": VOUCH_SWEEP_SECONDS},
     "checkpoint-log": {"task": "audit.checkpoint", "schedule": VOUCH_CHECKPOINT_SECONDS},
+    "end-outputs": {"task": "cloning.end_outputs", "schedule": 3600},
     "recover-jobs": {"task": "cloning.recover_jobs", "schedule": VOUCH_RECOVER_SECONDS},
     "finish-destruction": {"task": "vault.finish_destruction", "schedule": VOUCH_SWEEP_SECONDS},
     "settle-earnings": {"task": "marketplace.settle", "schedule": 3600},

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from django.conf import settings
+
 from cloning.recovery import FAILED_TEXT_KEPT
 from cloning.tracing import KEPT
 from retention import schedule
@@ -15,6 +17,8 @@ def test_every_hour_of_the_schedule_is_the_codes() -> None:
     assert hours["trace"] == KEPT
     assert hours["upload"] == ABANDONED_AFTER
     assert hours["text"] == FAILED_TEXT_KEPT
+    assert hours["output"] == timedelta(days=settings.VOUCH_OUTPUT_DAYS)
+    assert set(hours) == {"recording", "challenge", "derived", "document", "trace", "upload", "text", "output"}
 
 
 def test_every_purpose_of_custody_is_in_the_schedule() -> None:

@@ -31,6 +31,7 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
     {
         # People and keys of programs
         "person.registered": _event(role=str),
+        "person.erased": _event(erased=dict),
         "key.api_issued": _event(key=str, scopes=list),
         "key.api_revoked": _event(key=str),
         "clock.moved": _event(),

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db import transaction
 from django.urls import path
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -17,7 +18,8 @@ from foundation.errors import NotFound, Refused
 from foundation.identity import services
 from foundation.identity.actors import Actor
 from foundation.identity.models import Person
-from vouch.api.core import ApiView
+from vouch import subjects
+from vouch.api.core import ApiView, checked
 
 
 class NewPerson(serializers.Serializer[Any]):
@@ -77,6 +79,43 @@ class Me(ApiView):
         return Response(_person(self.person, self.actor))
 
 
+class Erasure(serializers.Serializer[Any]):
+    confirm = serializers.UUIDField(help_text="Your own id: it cannot be taken back.")
+
+
+class ErasedView(serializers.Serializer[Any]):
+    person = serializers.UUIDField()
+    erased = serializers.DictField(child=serializers.IntegerField())
+    kept = serializers.ListField(child=serializers.CharField(), help_text="As proof: see /retention.")
+
+
+class NotConfirmed(Refused):
+    """An erasure is confirmed with your own id."""
+
+    code = "not_confirmed"
+
+
+class MyExport(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"GET": "consent:read"}
+    per_minute: ClassVar[int | None] = 6
+
+    @extend_schema(responses=OpenApiTypes.OBJECT, summary="Everything you hold about me")
+    def get(self, request: Request) -> Response:
+        response = Response(subjects.export(actor=self.actor))
+        response["Content-Disposition"] = 'attachment; filename="vouch-export.json"'
+        return response
+
+
+class MyErasure(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"POST": "consent:write"}
+
+    @extend_schema(request=Erasure, responses=ErasedView, summary="Erase me: ends everything of mine, for good")
+    def post(self, request: Request) -> Response:
+        if checked(Erasure, request.data)["confirm"] != self.person.id:
+            raise NotConfirmed
+        return Response(subjects.erase(actor=self.actor))
+
+
 class Keys(ApiView):
     @extend_schema(request=NewKey, responses={201: KeyView}, summary="Issue an API key with some of my scopes")
     def post(self, request: Request) -> Response:
@@ -130,6 +169,8 @@ def _person(person: Person, actor: Actor) -> dict[str, Any]:
 urlpatterns = [
     path("people", People.as_view()),
     path("me", Me.as_view()),
+    path("me/export", MyExport.as_view()),
+    path("me/erase", MyErasure.as_view()),
     path("keys", Keys.as_view()),
     path("keys/<uuid:key_id>", KeyItem.as_view()),
     path("rehearsal/clock", RehearsalClock.as_view()),
