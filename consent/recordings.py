@@ -118,3 +118,12 @@ def checked_transcript(transcript: str) -> str:
     if any(unicodedata.category(c) in ("Cc", "Cs", "Co") and c not in "\n\t" for c in text):
         raise TranscriptInvalid
     return text
+
+
+def forget_transcripts() -> int:
+    """Empties the transcript of every recording that is destroyed: what was said goes with the sound of it.
+
+    Returns how many. Safe to run twice.
+    """
+    gone = Recording.objects.filter(custody__state=CustodyState.DESTROYED).exclude(transcript="")
+    return gone.update(transcript="")

@@ -7,7 +7,7 @@ from uuid import UUID
 from celery import shared_task
 from celery.signals import celeryd_after_setup, worker_process_init
 
-from consent import ceremony, examination, services
+from consent import ceremony, examination, recordings, services
 from foundation.vault.errors import KeyDestroyed, PastDeadline
 
 QUEUE: Final = "cpu"
@@ -48,10 +48,11 @@ def examine_recording(examination_id: str) -> None:
 @shared_task(name="consent.tidy", acks_late=True)
 def tidy() -> dict[str, int]:
     """Ends challenges nobody answered and consents past their term; settles what moderators decided; sends lost
-    examinations again; forgets addresses."""
+    examinations again; forgets addresses, and the transcripts of destroyed recordings."""
     return {
         "challenges": ceremony.expire_overdue(),
         "addresses": ceremony.forget_addresses(),
+        "transcripts": recordings.forget_transcripts(),
         "held": examination.settle_held(),
         "consents": services.expire_consents(),
         "examinations": examination.send_lost_again(),
