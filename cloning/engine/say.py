@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     official.add_argument("--prompt-language", default=None, help="default: --language")
     official.add_argument("--steps", type=int, default=32, help="v3 and v4: steps of a mel, 1 to 128")
     official.add_argument("--integrator", default="euler", help="v3 and v4: euler, midpoint or heun")
+    official.add_argument("--super-sampling", action="store_true", help="v3: 48 kHz by the mounted band extension")
     official.add_argument("--compat", action="store_true", help="keep upstream's quirks")
     return parser
 
@@ -92,6 +93,7 @@ def _official(voice: OfficialFolder, options: argparse.Namespace, seed: int) -> 
         speed_factor=options.speed,
         sample_steps=options.steps,
         integrator=options.integrator,
+        super_sampling=options.super_sampling,
         text_split_method=options.split,
         compat="upstream" if options.compat else None,
     )

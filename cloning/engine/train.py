@@ -149,7 +149,7 @@ def _train_diffusion(options: argparse.Namespace, display: Display) -> int:
     recordings = read_recordings(options.speech)
     hearing = _hearing(options, base.shared)
     assert hearing is not None
-    reference(recordings)  # its absence would only be noticed after the training
+    reference(recordings, base.config.version)  # its absence would only be noticed after the training
     recipe = _recipe(options)
     with _interrupts() as stopped:
         voice = train_diffusion(

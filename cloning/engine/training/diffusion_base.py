@@ -8,17 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloning.engine.acoustic.diffusion import DiffusionModel
-from cloning.engine.checkpoints import MOST_SEMANTIC_BYTES, load_semantic, read_bounded, read_content, weights_of
+from cloning.engine.checkpoints import MOST_SEMANTIC_BYTES, load_semantic, read_bounded
 from cloning.engine.config import EngineConfig, official
 from cloning.engine.diffusion_config import DiffusionConfig
-from cloning.engine.diffusion_files import (
-    DIFFUSION_HEADERS,
-    MOST_DIFFUSION_BYTES,
-    V3_FULL,
-    V3_LORA,
-    V4_LORA,
-    load_diffusion,
-)
+from cloning.engine.diffusion_files import MOST_DIFFUSION_BYTES, holds_flow, is_lora, load_diffusion
 from cloning.engine.errors import CheckpointError, ConfigError
 from cloning.engine.training.base import Base
 from cloning.engine.training.official_base import MOST_FILES, only
@@ -45,12 +38,9 @@ def is_diffusion_base(folder: Path) -> bool:
     files = sorted(folder.iterdir())[:MOST_FILES] if folder.is_dir() else []
     try:
         data = read_bounded(only([p for p in files if p.suffix == ".pth"], "S2 .pth"), MOST_DIFFUSION_BYTES)
-        content, header = read_content(data, MOST_DIFFUSION_BYTES, DIFFUSION_HEADERS)
-        return header in (V3_FULL, V3_LORA, V4_LORA) or any(
-            n.startswith("cfm.") for n in weights_of(content, len(data))
-        )
     except CheckpointError:
         return False
+    return is_lora(data) or holds_flow(data)
 
 
 def diffusion_base(folder: Path, version: str | None = None) -> DiffusionBase:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import soundfile
 
+from cloning.engine.diffusion_config import DIFFUSION
 from cloning.engine.errors import TrainingRefused
 from cloning.engine.export import export_acoustic, export_semantic
 from cloning.engine.features import audio
@@ -21,6 +22,8 @@ from cloning.engine.training.prepare import Recording
 from cloning.engine.training.voice import REFERENCE_SECONDS
 from cloning.engine.voicefile import unpack
 
+#: Shortest reference of a v3 or v4 voice in seconds, its prompt window and some room; and the length that is sought.
+LEAST_FLOW_SECONDS, FLOW_SECONDS = 5.2, 6.0
 #: What the files are called; `tts.official` reads such a folder.
 SEMANTIC, ACOUSTIC, REFERENCE, DESCRIPTION = "s1.ckpt", "s2.pth", "reference.wav", "voice.json"
 
@@ -42,7 +45,7 @@ def write_official(
     folder: Path, version: str, semantic: bytes, acoustic: bytes, recordings: Sequence[Recording], *, language: str
 ) -> None:
     """The same of official files that are ready. Raises as `official_folder`."""
-    prompt = reference(recordings)
+    prompt = reference(recordings, version)
     sound = io.BytesIO()
     soundfile.write(sound, audio.mono(prompt.wave), prompt.rate, format="WAV", subtype="PCM_16")
     described = {
@@ -63,10 +66,15 @@ def write_official(
         write_whole(folder / name, data)
 
 
-def reference(recordings: Sequence[Recording]) -> Recording:
-    """The recording with a text whose length is nearest to REFERENCE_SECONDS. Raises TrainingRefused `no_reference`."""
+def reference(recordings: Sequence[Recording], version: str = "") -> Recording:
+    """The recording with a text whose length is nearest to REFERENCE_SECONDS; for v3 and v4, which continue the last
+    five seconds of it, nearest to FLOW_SECONDS among those that last long enough. Raises TrainingRefused
+    `no_reference`."""
     least, most = (samples / ENCODER_RATE for samples in PROMPT_SAMPLES)
+    wanted = REFERENCE_SECONDS
+    if version in DIFFUSION:
+        least, wanted = LEAST_FLOW_SECONDS, FLOW_SECONDS
     fitting = [r for r in recordings if r.transcript and least <= len(r.wave) / r.rate <= most]
     if not fitting:
         raise TrainingRefused("no_reference", f"no recording of {least:g} to {most:g} s came with its text")
-    return min(fitting, key=lambda r: abs(len(r.wave) / r.rate - REFERENCE_SECONDS))
+    return min(fitting, key=lambda r: abs(len(r.wave) / r.rate - wanted))

@@ -16,6 +16,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
+from cloning.engine.errors import EngineError
 from cloning.engine.features.mounted import Mounted
 from cloning.engine.synthesis import ATTEMPTS
 from cloning.engine.tts.batching import to_batch
@@ -29,6 +32,7 @@ from cloning.engine.tts.references import References
 from cloning.engine.tts.request import TtsRequest
 from cloning.engine.tts.speaker import Said, Speaker
 from cloning.engine.tts.voice import LoadedVoice, Precision, VoiceSource
+from cloning.engine.vocoders.band import TARGET_RATE, BandExtension
 from cloning.engine.vocoders.mounted import Vocoders
 
 if TYPE_CHECKING:
@@ -91,6 +95,7 @@ class Engine:
         """
         request, report = request.seeded(), progress or _ignore
         with self._lease(voice) as loaded:
+            wider = self._extension(loaded, request)
             job = self._prepared(loaded, request)
             order = to_batch(
                 [len(sentence.normalised) for sentence in job.sentences],
@@ -109,12 +114,14 @@ class Engine:
                 batches.append(speaker.say(indices, within))
                 done += len(indices)
         fragments = restored([[said.wave for said in row] for row in batches], order)
-        pcm = laid_out(fragments, job.rate, request.fragment_interval, compat=job.compat)
+        pcm, rate = laid_out(fragments, job.rate, request.fragment_interval, compat=job.compat), job.rate
+        if wider is not None:
+            pcm, rate = wider.extend(torch.from_numpy(pcm)[None])[0].numpy().copy(), TARGET_RATE
         report(1.0)
         return Speech(
             pcm=pcm,
-            rate=job.rate,
-            seconds=len(pcm) / job.rate,
+            rate=rate,
+            seconds=len(pcm) / rate,
             seed=request.seed,
             doubtful=sum(not said.complete for row in batches for said in row),
             notes=job.notes,
@@ -172,6 +179,17 @@ class Engine:
         models = self.models
         prosody = models.prosody if models is not None and models.has("prosody") else None
         return prepare(voice, request, self.references, models, prosody, self._polyphones(request), self.vocoders)
+
+    def _extension(self, voice: LoadedVoice, request: TtsRequest) -> BandExtension | None:
+        """What doubles the band, where the request asks for it. Raises EngineError `bad_request` for another version
+        than v3 (upstream's quirk: nothing happens), CheckpointError `not_mounted`."""
+        if not request.super_sampling or (voice.version != "v3" and request.compat == "upstream"):
+            return None
+        if voice.version != "v3":
+            raise EngineError("bad_request", f"super_sampling is for v3 voices; this one is {voice.version}")
+        if self.vocoders is None:
+            raise no_vocoder(voice.version)
+        return self.vocoders.extension()
 
     def _polyphones(self, request: TtsRequest) -> Polyphones | None:
         """The large model for Mandarin readings, only where it is mounted and the request can hold Mandarin."""

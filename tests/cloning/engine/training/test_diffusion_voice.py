@@ -17,11 +17,14 @@ import torch
 from cloning.engine.acoustic.lora import beside
 from cloning.engine.diffusion_files import load_diffusion, load_lora
 from cloning.engine.errors import CheckpointError
+from cloning.engine.say import main as say
 from cloning.engine.train import main
 from cloning.engine.training.diffusion_base import diffusion_base, is_diffusion_base
+from cloning.engine.tts.official import BASES
 from tests.cloning.engine.training.conftest import TEXTS
 from tests.cloning.engine.training.small_diffusion import write_flow_base
 from tests.cloning.engine.training.small_official import write_base, write_models
+from tests.cloning.engine.vocoders.made import write_v4
 
 REPOSITORY = Path(__file__).parents[4]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'platform'}"}
@@ -65,6 +68,19 @@ def test_a_v4_base_gives_a_folder_with_a_small_lora_file(place: Path, voice: Pat
     base = load_diffusion((place / "v4" / "s2Gv4.pth").read_bytes())
     assert any(bool(up.any()) for _, up in lora.pairs.values())
     beside(base.model, lora)
+
+
+def test_say_speaks_with_the_trained_folder(
+    place: Path, voice: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = place / "v4" / "models"
+    given = ["--voice", str(voice), "--models", str(models), "--text", "Yes.", "--seed", "1", "--steps", "1"]
+    assert say([*given, "--out", str(tmp_path / "x.wav")]) == 1
+    assert "needs_base" in capsys.readouterr().err
+    write_v4(models)
+    (models / BASES["v4"]).write_bytes((place / "v4" / "s2Gv4.pth").read_bytes())
+    assert say([*given, "--out", str(tmp_path / "x.wav")]) == 0
+    assert soundfile.info(tmp_path / "x.wav").samplerate == 48_000
 
 
 def test_a_lean_file_of_another_base_is_refused(place: Path, voice: Path) -> None:

@@ -24,6 +24,7 @@ from cloning.engine.tts.voice import Precision
 from tests.cloning.engine.official import needs_fixtures, unpacked
 from tests.cloning.engine.tts.conftest import recording
 from tests.cloning.engine.vocoders.made import write_bigvgan, write_v4
+from tests.cloning.engine.vocoders.test_band import write as write_band
 
 pytestmark = needs_fixtures
 RATES = {"v3": 24_000, "v4": 48_000}
@@ -80,6 +81,21 @@ def test_a_voice_speaks_at_its_vocoders_rate(engine: Engine, voices: dict[str, O
     assert np.array_equal(again.pcm, speech.pcm)
     other = engine.speak(voices[version], dataclasses.replace(request(), integrator="heun"))
     assert not np.array_equal(other.pcm, speech.pcm)
+
+
+def test_v3_is_widened_to_48_khz_where_a_band_extension_is_mounted(
+    voices: dict[str, OfficialFolder], mounted: Path, tmp_path: Path
+) -> None:
+    wide = request(super_sampling=True)
+    shutil.copytree(mounted, tmp_path, dirs_exist_ok=True)
+    engine = Engine(models=tmp_path, attempts=1)
+    for version, code in (("v3", "not_mounted"), ("v4", "bad_request")):
+        with pytest.raises(EngineError) as refusal:
+            engine.speak(voices[version], wide)
+        assert refusal.value.code == code
+    write_band(tmp_path)
+    plain, speech = engine.speak(voices["v3"], request()), engine.speak(voices["v3"], wide)
+    assert (speech.rate, len(speech.pcm)) == (48_000, 2 * len(plain.pcm))
 
 
 def test_lora_voices_stand_on_one_base(mounted: Path, make_flow: Callable[..., Path]) -> None:

@@ -62,7 +62,7 @@ def test_the_defaults_are_upstream_s() -> None:
         {"seed": 2**63},
         {"repetition_penalty": 0},
         {"sample_steps": 0},
-        {"super_sampling": True},
+        {"super_sampling": True, "streaming_mode": 1},
         {"streaming_mode": 4},
         {"overlap_length": 0},
         {"min_chunk_length": 0},
