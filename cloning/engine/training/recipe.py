@@ -93,7 +93,7 @@ class FlowRecipe:
     """
 
     rank: int | None = 32
-    parts: Literal["upstream", "lean"] = "lean"
+    parts: Literal["upstream", "lean"] = "upstream"
     epochs: int | None = None
     steps: int = 100
     batch: int = 4
@@ -180,7 +180,7 @@ class TrainingRecipe:
                 acoustic_batch=batch,
                 text_low_rate=text_low_rate,
             ),
-            flow=FlowRecipe(parts="upstream", epochs=flow_epochs, batch=batch),
+            flow=FlowRecipe(epochs=flow_epochs, batch=batch),
         )
 
     @classmethod
@@ -189,7 +189,7 @@ class TrainingRecipe:
         return cls(
             semantic=SemanticRecipe(steps=4, batch=2, learning_rate=1e-3, warm_up=1),
             acoustic=AcousticRecipe(steps=4, batch=2, learning_rate=1e-3, warm_up=1),
-            flow=FlowRecipe(rank=4, steps=3, batch=1, learning_rate=1e-3, warm_up=1),
+            flow=FlowRecipe(rank=4, parts="lean", steps=3, batch=1, learning_rate=1e-3, warm_up=1),
             threads=1,
             bfloat16=False,
             checkpoint_every=2,

@@ -31,7 +31,7 @@ from tests.cloning.engine.acoustic.tiny_diffusion import model as tiny
 from tests.cloning.engine.official import manifest, needs_fixtures, unpacked
 from tests.cloning.engine.training.made import finish
 
-LEAN = FlowRecipe(rank=3, steps=6, batch=2, learning_rate=1e-3, warm_up=1)
+LEAN = FlowRecipe(rank=3, parts="lean", steps=6, batch=2, learning_rate=1e-3, warm_up=1)
 
 
 def item(codes: int, seed: int = 0) -> Item:
