@@ -22,6 +22,7 @@ def model() -> flow_experiment.DiffusionModel:
     return flow_experiment.reduced(starter_base(), 1)
 
 
+@pytest.mark.slow
 def test_the_reduced_model_is_tuned_and_judged(model: flow_experiment.DiffusionModel) -> None:
     assert torch.equal(
         model.enc_p.text_embedding.weight, starter_base().acoustic["enc_p.text_embedding.weight"].float()

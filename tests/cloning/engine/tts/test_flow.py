@@ -83,6 +83,7 @@ def test_a_voice_speaks_at_its_vocoders_rate(engine: Engine, voices: dict[str, O
     assert not np.array_equal(other.pcm, speech.pcm)
 
 
+@pytest.mark.slow
 def test_v3_is_widened_to_48_khz_where_a_band_extension_is_mounted(
     voices: dict[str, OfficialFolder], mounted: Path, tmp_path: Path
 ) -> None:
