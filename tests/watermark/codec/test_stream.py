@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from watermark.codec import embed_stream
 from watermark.codec.detect import Detector
-from watermark.codec.embed import marked_once
+from watermark.codec.embed import DEFAULT_STRENGTH, marked_once
 from watermark.codec.errors import BadKey, BadPayload, UnmarkableAudio
 
 PAYLOAD = 4_711
@@ -40,7 +40,7 @@ def test_chunks_of_any_size_equal_the_whole(buzzy, key, rate, sizes, seed):
 def test_stereo_streams_too(speech, other_speech, key):
     wave = np.stack([speech[:96_000], other_speech[:96_000]])
     parts = streamed(embed_stream(32_000, PAYLOAD, key, channels=2), wave, [100, 5_000])
-    assert np.abs(parts - marked_once(wave, 32_000, PAYLOAD, key, 1.5)).max() < ROUNDING
+    assert np.abs(parts - marked_once(wave, 32_000, PAYLOAD, key, DEFAULT_STRENGTH)).max() < ROUNDING
 
 
 def test_sound_comes_out_before_the_end_and_holds_the_mark(speech, key):
