@@ -40,8 +40,9 @@ KEPT_ON_GRID = 48
 SCALES_REFINED = 3
 #: Vectors times payloads up to which the grid of scales is scored: about ten minutes of two cores.
 GRID_WORK = 6e9
-#: How far over the threshold a mark must be expected before its absence means anything: three standard deviations.
-MISSED_MARGIN = 3.0
+#: How many times the threshold a mark must be expected to score before its absence means anything: what was really
+#: read from marked clips that had suffered most was down to 0.28 of what was expected.
+MISSED_FACTOR = 4.0
 #: Least time in seconds between two places at which one payload is reported.
 APART_S = 1.0
 
@@ -97,7 +98,7 @@ class Report:
         """As in Detector.detect_presence()."""
         if self.matches:
             return "marked"
-        if self.ids and self.expected_score >= threshold(self.ids, CHIPS * len(OFFSETS)) + MISSED_MARGIN:
+        if self.ids and self.expected_score >= MISSED_FACTOR * threshold(self.ids, CHIPS * len(OFFSETS)):
             return "not marked"
         return "inconclusive"
 
@@ -179,8 +180,8 @@ class Detector:
         """Whether any payload of ``issued`` is in ``wave``, without saying which. Raises as search().
 
         "marked" is proved by the bound. "not marked" says that none of these payloads was found although a mark of
-        everyday strength would have scored well over what it takes; it is an estimate, not a proof. Everything else,
-        such as a sound too short or too spoilt to show a mark, is "inconclusive".
+        everyday strength should have scored several times what it takes; it is an estimate, not a proof, and takes
+        half a minute of clear speech or more. Everything else is "inconclusive".
         """
         report = self.examine(wave, rate, issued)
         return Presence(

@@ -5,7 +5,7 @@ import pytest
 
 from watermark.codec import IssuedIndex, detect_presence
 from watermark.codec.codeword import codewords, packed_codewords
-from watermark.codec.detect import FEW, Detector
+from watermark.codec.detect import FEW, Detector, Report
 from watermark.codec.embed import embed
 from watermark.codec.errors import BadKey, BadPayload
 from watermark.codec.extent import extent
@@ -139,3 +139,11 @@ def test_presence_has_three_answers(marked, speech, key):
 def test_high_rates_are_searched(marked, key):
     wave = np.repeat(marked[:96_000], 6)
     assert [match.payload for match in Detector(key).search(wave, 192_000, CROWD)] == [PAYLOAD]
+
+
+@pytest.mark.parametrize(
+    ("expected", "verdict"), [(12.0, "inconclusive"), (25.0, "inconclusive"), (40.0, "not marked")]
+)
+def test_absence_means_something_only_where_a_mark_must_have_shown(expected, verdict):
+    assert Report([], 1_000, 128, 4.0, 1.0, False, expected).verdict == verdict
+    assert Report([], 0, 0, 0.0, 1.0, False, expected).verdict == "inconclusive"
