@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from consent import proofs
-from foundation.audit import cosignatures, export, mirror, notes, rebuild, tiles, verify
+from foundation.audit import cose, cosignatures, export, mirror, notes, rebuild, spellings, tiles, verify
 from retention import proofs as deletions
 from vouch import published, verifying, witnessing
+from vouch.bundle import check as bundles
 
 PAGE = 500
 """Leaves per request when a log is read over HTTP."""
@@ -62,7 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     certificate.add_argument("file", type=Path)
     certificate.set_defaults(run=_verify_certificate)
-    for command in (log, receipt, certificate):
+    bundle = commands.add_parser(
+        "verify-bundle", help="check an auditor's bundle (manage.py audit_bundle) and count its figures again"
+    )
+    bundle.add_argument("file", type=Path)
+    bundle.add_argument("--witness", action="append", default=[], metavar="VKEY", help="must have cosigned; repeatable")
+    bundle.set_defaults(run=_verify_bundle)
+    for command in (log, receipt, certificate, bundle):
         command.add_argument("--public-key", required=True, metavar="HEX|FILE", help="the log's Ed25519 key")
     watch = commands.add_parser("witness", help="run a witness: cosign a log's checkpoints while it grows consistently")
     witnessing.add_arguments(watch)
@@ -121,7 +128,7 @@ def _verify_receipt(options: argparse.Namespace, public_key: bytes) -> int:
         if (said := proofs.described(data, public_key)) is not None:
             sys.stdout.write(f"INTACT: {said}.\n")
             return INTACT
-        leaf = verify.verify_receipt(verify.load_receipt(data), public_key)
+        leaf = _leaf_in(data, public_key)
     except (verify.InvalidReceipt, proofs.ReceiptInvalid) as error:
         sys.stdout.write(f"BROKEN: {error}\n")
         return BROKEN
@@ -142,6 +149,33 @@ def _verify_certificate(options: argparse.Namespace, public_key: bytes) -> int:
         return BROKEN
     first, *rest = deletions.described(statement)
     sys.stdout.write("\n  ".join([f"INTACT: {first}", *rest]) + "\n")
+    return INTACT
+
+
+def _leaf_in(data: bytes, public_key: bytes) -> verify.VerifiedLeaf:
+    """The leaf that a receipt proves, in whichever of the three spellings it is."""
+    if data[:1] == bytes([cose.FIRST_BYTE]):
+        return cose.check(data, public_key)
+    if data.startswith(spellings.HEADER.encode()):
+        return verify.verify_receipt(spellings.from_tlog_proof(data), public_key)
+    return verify.verify_receipt(verify.load_receipt(data), public_key)
+
+
+def _verify_bundle(options: argparse.Namespace, public_key: bytes) -> int:
+    witnesses = [cosignatures.WitnessKey.parse(text) for text in options.witness]
+    report = bundles.check(options.file, public_key, witnesses)
+    for finding in report.findings:
+        sys.stdout.write(f"BROKEN: {finding}\n")
+    if not report.intact:
+        return BROKEN
+    about = report.about
+    cosigned = f", cosigned by {', '.join(report.cosigned)}" if report.cosigned else ""
+    sys.stdout.write(json.dumps(report.figures, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(
+        f"INTACT: {about['from']} to {about['to']} for {about['for']}: leaves {about['first']} to {about['end'] - 1} "
+        f"of {report.origin} ({about['size']} leaves{cosigned}), none missing; {report.certificates} certificates "
+        f"for {report.destroyed} destroyed recordings; the figures above were counted here.\n"
+    )
     return INTACT
 
 

@@ -22,9 +22,6 @@ LOCK = 0x766F756368_01
 MAX_DATA = 8 * 1024
 """Bytes of an event's data: the log holds facts and hashes; anything larger lies in the vault, its digest here."""
 
-MAX_SUBJECT = 200
-"""Characters of a subject such as ``consent:<uuid>``."""
-
 # An address in clear could never be taken out of an append-only log again. "core@1.2" (a policy pack) is none.
 _EMAIL = re.compile(r"[^\s@]{1,64}@(?=[A-Za-z])[A-Za-z0-9.-]{0,250}\.[A-Za-z]{2,24}\b")
 
@@ -63,8 +60,8 @@ def _body(*, kind: str, subject: str, actor: Actor, data: dict[str, Any], rehear
     event = events.EVENTS.get(kind)
     if event is None:
         raise UnknownKind(f"'{kind}' is not in the table of events.")
-    if not 1 <= len(subject) <= MAX_SUBJECT:
-        raise BadEvent(f"A subject has 1 to {MAX_SUBJECT} characters.")
+    if not 1 <= len(subject) <= events.MAX_SUBJECT:
+        raise BadEvent(f"A subject has 1 to {events.MAX_SUBJECT} characters.")
     if lacking := events.missing(kind, data):
         raise BadEvent(f"'{kind}' needs: {', '.join(lacking)}.")
     moment = now()

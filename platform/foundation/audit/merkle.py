@@ -6,7 +6,7 @@ can answer every question here with O(log n) reads; nothing stored ever changes 
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 HASH_SIZE = 32
 """Bytes of a SHA-256 value: every hash in and out of this module has this length."""
@@ -178,6 +178,67 @@ def verify_consistency(
         raise RootMismatch(f"{old_size} to {new_size}")
 
 
+def range_proof(first: int, end: int, size: int, read: Reader) -> tuple[list[bytes], list[bytes]]:
+    """The hashes left and right of leaves ``first`` to ``end - 1``, with which these lead to the root of ``size``.
+
+    One proof for a whole run of leaves: O(log n) hashes, and no leaf of the run can be left out. Raises OutsideTree.
+    """
+    left, right = _beside(first, end, size)
+    return [read(*place) for place in left], [read(*place) for place in right]
+
+
+def verify_range(
+    leaves: Iterable[bytes],
+    *,
+    first: int,
+    end: int,
+    size: int,
+    left: Sequence[bytes],
+    right: Sequence[bytes],
+    root: bytes,
+) -> None:
+    """Returns when ``leaves`` (hashes) are exactly leaves ``first`` to ``end - 1`` of the tree with ``root``.
+
+    Raises OutsideTree, NotAHash, ProofTooShort, ProofTooLong, RootMismatch (a leaf missing, added, changed or moved).
+    """
+    before, after = _beside(first, end, size)
+    for found, wanted in ((left, before), (right, after)):
+        if len(found) != len(wanted):
+            problem = ProofTooShort if len(found) < len(wanted) else ProofTooLong
+            raise problem(f"{len(found)} hashes beside leaves {first} to {end} of {size}, not {len(wanted)}")
+    _check_hashes(root, *left, *right)
+    frontier = Frontier()
+    for (level, _), value in zip(before, left, strict=True):
+        frontier.append(value, level)
+    for leaf in leaves:
+        _check_hashes(leaf)
+        if frontier.size == end:
+            raise RootMismatch(f"more than {end - first} leaves from {first}")
+        frontier.append(leaf)
+    if frontier.size != end:
+        raise RootMismatch(f"{frontier.size - first} leaves from {first}, not {end - first}")
+    for (level, _), value in zip(after, right, strict=True):
+        frontier.append(value, level)
+    if frontier.root() != root:
+        raise RootMismatch(f"leaves {first} to {end - 1} of {size}")
+
+
+def _beside(first: int, end: int, size: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """The largest perfect subtrees that make up the leaves before ``first``, and those from ``end`` on, in order."""
+    if not 0 <= first <= end <= size:
+        raise OutsideTree(f"leaves {first} to {end} of {size}")
+    left: list[tuple[int, int]] = []
+    right: list[tuple[int, int]] = []
+    for found, at, stop in ((left, 0, first), (right, end, size)):
+        while at < stop:
+            level = (stop - at).bit_length() - 1
+            if at:
+                level = min(level, (at & -at).bit_length() - 1)
+            found.append((level, at >> level))
+            at += 1 << level
+    return left, right
+
+
 class Frontier:
     """The roots of the perfect subtrees of a growing tree, largest first: a whole log is rebuilt in O(log n) memory."""
 
@@ -185,12 +246,17 @@ class Frontier:
         self.size = 0
         self._peaks: list[bytes] = []
 
-    def append(self, leaf: bytes) -> None:
-        """Adds a leaf hash."""
-        for _ in completed_by(self.size):
-            leaf = node_hash(self._peaks.pop(), leaf)
-        self._peaks.append(leaf)
-        self.size += 1
+    def append(self, value: bytes, level: int = 0) -> None:
+        """Adds a leaf hash, or the root of a perfect subtree of ``2**level`` leaves where one can begin.
+
+        Raises OutsideTree where none can.
+        """
+        if self.size & ((1 << level) - 1):
+            raise OutsideTree(f"no subtree of level {level} begins at leaf {self.size}")
+        for _ in completed_by(self.size >> level):
+            value = node_hash(self._peaks.pop(), value)
+        self._peaks.append(value)
+        self.size += 1 << level
 
     def root(self) -> bytes:
         """The root hash of everything added so far."""

@@ -34,6 +34,11 @@ def consistency_proof(old_size: int, new_size: int) -> list[bytes]:
     return _answer(lambda read: merkle.consistency_proof(old_size, new_size, read))
 
 
+def range_proof(first: int, end: int, tree_size: int) -> tuple[list[bytes], list[bytes]]:
+    """See ``merkle.range_proof``."""
+    return _answer(lambda read: merkle.range_proof(first, end, tree_size, read))
+
+
 def _answer(question: Callable[[merkle.Reader], Answer]) -> Answer:
     """Asks twice: first only to learn which hashes are wanted, then with all of them, read in two queries."""
     wanted: list[tuple[int, int]] = []

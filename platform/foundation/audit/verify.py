@@ -58,10 +58,10 @@ def verify_receipt(receipt: dict[str, Any], public_key: bytes, *, origin: str | 
             leaf=merkle.leaf_hash(body),
             index=leaf["index"],
             size=checkpoint.size,
-            proof=[_hash(step) for step in proof],
+            proof=[step(one) for one in proof],
             root=checkpoint.root,
         )
-        return _read(body, leaf["index"], checkpoint)
+        return read(body, leaf["index"], checkpoint)
     except (notes.BadNote, merkle.MerkleError, canonical.NotCanonical, UnicodeEncodeError) as error:
         raise InvalidReceipt(f"{type(error).__name__}: {error}") from error
 
@@ -79,8 +79,12 @@ def load_receipt(data: bytes) -> dict[str, Any]:
     return found
 
 
-def _read(body: bytes, index: int, checkpoint: notes.SignedCheckpoint) -> VerifiedLeaf:
-    found = canonical.decode(body)
+def read(body: bytes, index: int, checkpoint: notes.SignedCheckpoint) -> VerifiedLeaf:
+    """The leaf behind bytes that were proven to be one. Raises InvalidReceipt."""
+    try:
+        found = canonical.decode(body)
+    except canonical.NotCanonical as error:
+        raise InvalidReceipt(f"the leaf's body: {error}") from error
     _keys(found, set(events.BODY), "the leaf's body")
     texts = all(isinstance(found[key], str) for key in ("kind", "subject", "actor", "at"))
     if not (
@@ -110,7 +114,8 @@ def _keys(found: Any, wanted: set[str], what: str) -> None:
         raise InvalidReceipt(f"{what} does not have exactly the keys {', '.join(sorted(wanted))}")
 
 
-def _hash(text: Any) -> bytes:
+def step(text: Any) -> bytes:
+    """One hash of a receipt's proof. Raises InvalidReceipt for another spelling of base64."""
     try:
         value = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError, TypeError) as error:

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from foundation import keys
-from foundation.audit import checkpoints, notes, receipts, selectors, tree
+from foundation.audit import checkpoints, cose, notes, receipts, selectors, spellings, tree
 from foundation.audit.models import Leaf
 from foundation.errors import NotFound
 from vouch.api.core import ApiView
@@ -137,6 +137,28 @@ class ReceiptView(ApiView):
         return Response(receipts.receipt(leaf.index))
 
 
+class CoseReceiptView(ApiView):
+    @extend_schema(
+        summary="The same receipt as COSE: a Transparent Statement (RFC 9943) with its receipt (RFC 9942)",
+        responses={(200, "application/cose"): OpenApiResponse(OpenApiTypes.BINARY)},
+    )
+    def get(self, request: Request, index: int) -> HttpResponse:
+        leaf = selectors.leaf_for(actor=self.actor, index=index)
+        signed = cose.sign(receipts.receipt(leaf.index), keys.private_key("log"))
+        return _file(signed, f"leaf-{index}.cose", "application/cose")
+
+
+class TlogProofView(ApiView):
+    @extend_schema(
+        summary="The same receipt as a C2SP tlog-proof, for any verifier of transparency logs",
+        responses={(200, "text/plain"): OpenApiResponse(OpenApiTypes.STR)},
+    )
+    def get(self, request: Request, index: int) -> HttpResponse:
+        leaf = selectors.leaf_for(actor=self.actor, index=index)
+        text = spellings.to_tlog_proof(receipts.receipt(leaf.index))
+        return _file(text.encode(), f"leaf-{index}.tlog-proof", "text/plain; charset=utf-8")
+
+
 class PublicKeyView(ApiView):
     public = True
 
@@ -144,6 +166,10 @@ class PublicKeyView(ApiView):
     def get(self, request: Request) -> Response:
         key, origin = keys.public_key("log"), settings.VOUCH_LOG_ORIGIN
         return Response({"origin": origin, "public_key": key.hex(), "verifier_key": notes.verifier_key(origin, key)})
+
+
+def _file(data: bytes, name: str, kind: str) -> HttpResponse:
+    return HttpResponse(data, content_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 def _row(leaf: Leaf, *, whole: bool) -> dict[str, Any]:
@@ -158,5 +184,7 @@ urlpatterns: list[Any] = [
     path("log/consistency", ConsistencyView.as_view(), name="log-consistency"),
     path("log/leaves", LeavesView.as_view(), name="log-leaves"),
     path("log/leaves/<int:index>/receipt", ReceiptView.as_view(), name="log-receipt"),
+    path("log/leaves/<int:index>/receipt.cose", CoseReceiptView.as_view(), name="log-receipt-cose"),
+    path("log/leaves/<int:index>/receipt.tlog-proof", TlogProofView.as_view(), name="log-receipt-tlog-proof"),
     path("log/public-key", PublicKeyView.as_view(), name="log-public-key"),
 ]

@@ -179,3 +179,40 @@ def test_each_edge_has_its_own_error() -> None:
         merkle.root(-1, read)
     with pytest.raises(merkle.TreeShrank):
         merkle.consistency_proof(6, 5, read)
+
+
+def test_a_run_of_leaves_leads_to_the_root_wherever_it_lies_and_no_bent_run_does() -> None:
+    size = 21
+    leaves = [merkle.leaf_hash(entry) for entry in entries(size)]
+    read, whole = Stored(entries(size)).read, by_definition(entries(size))
+    for first in range(size + 1):
+        for end in range(first, size + 1):
+            left, right = merkle.range_proof(first, end, size, read)
+
+            def check(run: list[bytes], first: int = first, end: int = end, left: list[bytes] = left,
+                      right: list[bytes] = right) -> None:  # fmt: skip
+                merkle.verify_range(run, first=first, end=end, size=size, left=left, right=right, root=whole)
+
+            run = leaves[first:end]
+            check(run)
+            bent = [[*run, leaves[0]]]
+            if run:
+                bent += [run[1:], run[:-1], [bytes(32), *run[1:]]]
+            if len(run) > 1:
+                bent.append([run[1], run[0], *run[2:]])
+            for changed in bent:
+                with pytest.raises(merkle.RootMismatch):
+                    check(changed)
+            with pytest.raises(merkle.ProofTooLong):
+                check(run, left=[*left, bytes(32)])
+            if right:
+                with pytest.raises(merkle.ProofTooShort):
+                    check(run, right=right[1:])
+                with pytest.raises(merkle.RootMismatch):
+                    check(run, right=[bytes(32), *right[1:]])
+                with pytest.raises(merkle.NotAHash):
+                    check(run, right=[b"", *right[1:]])
+    with pytest.raises(merkle.OutsideTree):
+        merkle.range_proof(5, 4, size, read)
+    with pytest.raises(merkle.OutsideTree):
+        merkle.range_proof(0, 22, size, read)

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from django.db import transaction
 
-from foundation.audit import checkpoints, log, merkle, notes, rebuild
-from foundation.audit.models import Leaf
+from foundation.audit import checkpoints, cose, log, merkle, notes, rebuild, spellings
+from foundation.audit.models import Checkpoint, Leaf
 from foundation.audit.tasks import checkpoint
 from foundation.audit.verify import verify_receipt
 from foundation.identity.actors import Actor
@@ -107,6 +107,26 @@ def test_a_receipt_goes_to_the_auditor_the_subject_and_the_one_who_acted(api: An
     for reader in (subject, doer, person("auditor")):
         receipt = api(reader).get(f"log/leaves/{leaf.index}/receipt").json()
         assert verify_receipt(receipt, public_key("log")).subject == f"person:{subject.id}"
+
+
+def test_the_same_receipt_comes_as_cose_and_as_tlog_proof(api: Any, person: Any) -> None:
+    subject = person()
+    leaf = add(f"person:{subject.id}")
+    client = api(subject)
+    signed, proof = (client.get(f"log/leaves/{leaf.index}/receipt.{form}") for form in ("cose", "tlog-proof"))
+    assert signed["Content-Type"] == "application/cose"
+    assert cose.check(signed.content, public_key("log")).index == leaf.index
+    assert verify_receipt(spellings.from_tlog_proof(proof.content), public_key("log")).index == leaf.index
+
+
+@pytest.mark.parametrize("form", ["cose", "tlog-proof"])
+def test_a_stranger_gets_no_receipt_in_any_spelling(api: Any, person: Any, form: str) -> None:
+    leaf = add(f"person:{person().id}")
+    foreign, unknown = (api(person()).get(f"log/leaves/{index}/receipt.{form}") for index in (leaf.index, 10**9))
+    assert foreign.status_code == unknown.status_code == 404
+    assert foreign.json() | {"request_id": ""} == unknown.json() | {"request_id": ""}
+    assert api(None).get(f"log/leaves/{leaf.index}/receipt.{form}").status_code == 401
+    assert not Checkpoint.objects.exists()
 
 
 def test_a_strangers_receipt_does_not_exist(api: Any, person: Any) -> None:
