@@ -2,6 +2,11 @@
 
 The tree grows inside the database, under one lock that makes indices gap-free and puts them in commit order.
 ``record`` holds it only while the transaction commits; ``append`` knows the index at once and holds it from there on.
+
+Neither holds it while the disk writes. Such a transaction commits without waiting for its flush, and waits right after,
+with the lock free (``_settle``): many acts share one flush. Nobody is told of an act, and no callback of it runs,
+before it is on disk; what a crash can take is only ever the end of the log, together with its acts, and never a leaf
+that was signed, for a checkpoint's own commit flushes all that came before it.
 """
 
 import re
@@ -34,6 +39,7 @@ def record(*, kind: str, subject: str, actor: Actor, data: dict[str, Any], rehea
     them. ``data`` as in ``append``. Raises NotInTransaction, UnknownKind, BadEvent.
     """
     body, moment = _body(kind=kind, subject=subject, actor=actor, data=data, rehearsal=rehearsal)
+    _settle_after_commit()
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO audit_record (kind, body, moment) VALUES (%s, %s, %s)", [kind, body, moment])
 
@@ -47,10 +53,26 @@ def append(*, kind: str, subject: str, actor: Actor, data: dict[str, Any], rehea
     words in clear: use ``commitments.commit`` for those. Raises NotInTransaction, UnknownKind, BadEvent.
     """
     body, moment = _body(kind=kind, subject=subject, actor=actor, data=data, rehearsal=rehearsal)
+    _settle_after_commit()
     with connection.cursor() as cursor:
         cursor.execute("SELECT audit_append(%s, %s, %s)", [kind, body, moment])
         index = cursor.fetchone()[0]
     return Leaf(index=index, kind=kind, body=body, leaf_hash=merkle.leaf_hash(body), created_at=moment)
+
+
+def _settle_after_commit() -> None:
+    """Has this transaction wait for its flush when it has committed, before any other callback of it runs."""
+    waiting: Any = connection.run_on_commit
+    if all(callback is not _settle for _, callback, _ in waiting):
+        # `transaction.on_commit` would put it last: files would be deleted and tasks sent for an act that a crash
+        # could still undo.
+        waiting.insert(0, (set(connection.savepoint_ids), _settle, False))
+
+
+def _settle() -> None:
+    """Returns when everything committed before is on disk: an empty message's own commit waits for the log's flush."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_logical_emit_message(true, 'vouch', '')")
 
 
 def _body(*, kind: str, subject: str, actor: Actor, data: dict[str, Any], rehearsal: bool) -> tuple[bytes, datetime]:
