@@ -68,7 +68,7 @@ def consent(
         key=key, kind="template", owner_ref=str(person.id), data=b"template", not_after=None, actor=SYSTEM
     )
     with transaction.atomic():
-        stated = {"statement": "0" * 64, "person": str(person.id), "uses": [], "languages": []}
+        stated = {"statement": "0" * 64, "person": str(person.id), "uses": {}, "languages": []}
         leaf = log.append(kind="consent.given", subject="consent:test", actor=SYSTEM, data=stated, rehearsal=rehearsal)
         made = Consent.objects.create(
             person=person,

@@ -8,7 +8,9 @@ the SHA-256 of the second, ``manifest.json``, which holds size and SHA-256 of al
 import base64
 import binascii
 import hashlib
+import os
 import re
+import shutil
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -47,25 +49,31 @@ class Member:
 
 
 def write(target: Path, files: Iterable[tuple[str, Path]], *, origin: str, private_key: bytes) -> None:
-    """Writes the bundle of ``files`` (name, where its bytes lie) into ``target``, which must not exist.
+    """Writes the bundle of ``files`` (name, where its bytes lie) into ``target``, which must not exist (mode 0600).
 
-    ``private_key``: the log's, 32 raw bytes. Raises BadArchive for a name that a bundle cannot hold, OSError.
+    ``private_key``: the log's, 32 raw bytes. Raises BadArchive for a name that a bundle cannot hold, OSError; what was
+    begun is then gone again.
     """
     chosen = list(files)
     members = [Member(name, path.stat().st_size, _digest_of(path)) for name, path in chosen]
     _check_names(members)
     manifest = canonical.encode({"files": [_row(member) for member in members]})
     note = _sign(origin, manifest, private_key)
-    with target.open("xb") as file:
-        for name, data in ((NOTE, note), (MANIFEST, manifest)):
-            file.write(_header(name, len(data)) + data + _padding(len(data)))
-        for member, (_, path) in zip(members, chosen, strict=True):
-            file.write(_header(member.name, member.size))
-            with path.open("rb") as source:
-                while piece := source.read(1 << 20):
-                    file.write(piece)
-            file.write(_padding(member.size))
-        file.write(bytes(2 * BLOCK))
+    # Events name people by their ids: for the auditor who asked, not for everybody on the host.
+    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            for name, data in ((NOTE, note), (MANIFEST, manifest)):
+                file.write(_header(name, len(data)) + data + _padding(len(data)))
+            for member, (_, path) in zip(members, chosen, strict=True):
+                file.write(_header(member.name, member.size))
+                with path.open("rb") as source:
+                    shutil.copyfileobj(source, file, 1 << 20)
+                file.write(_padding(member.size))
+            file.write(bytes(2 * BLOCK))
+    except BaseException:
+        target.unlink()
+        raise
 
 
 class Archive:

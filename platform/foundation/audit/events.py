@@ -123,7 +123,7 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         "challenge.answered": _event(),
         "examination.held": _event(case=str),
         "examination.decided": _event(),
-        "consent.given": _event(NOTHING, statement=DIGEST, person=ID, uses=WORDS, languages=WORDS),
+        "consent.given": _event(NOTHING, statement=DIGEST, person=ID, uses=MAP, languages=WORDS),
         "consent.withdrawn": _event(),
         "consent.expired": _event(),
         "licence.granted": _event(NOTHING, consent=ID, licensee=ID, scope=MAP, valid_until=TIME),

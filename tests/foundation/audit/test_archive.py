@@ -1,6 +1,7 @@
 """The container of a bundle: any tar reads it, and nothing in it can change."""
 
 import io
+import resource
 import tarfile
 from pathlib import Path
 
@@ -85,3 +86,21 @@ def test_another_key_is_refused_and_a_file_may_not_be_left_out(written: bytes) -
 def test_a_name_that_could_lead_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadArchive):
         write(tmp_path, {name: b""})
+
+
+def test_it_is_for_its_reader_alone_and_a_disk_without_room_keeps_no_half_of_it(tmp_path: Path) -> None:
+    source, target = tmp_path / "a", tmp_path / "out.tar"
+    source.write_bytes(b"{}")
+    archive.write(target, [("a.json", source)], origin=ORIGIN, private_key=PRIVATE)
+    assert target.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError):
+        archive.write(target, [("a.json", source)], origin=ORIGIN, private_key=PRIVATE)
+    assert target.exists()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            archive.write(tmp_path / "more.tar", [("a.json", source)], origin=ORIGIN, private_key=PRIVATE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not (tmp_path / "more.tar").exists()
