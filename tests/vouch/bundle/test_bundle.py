@@ -39,7 +39,7 @@ def happen(kind: str, subject: str = "voice:1", actor: Actor = SYSTEM, **data: A
 
 
 @pytest.fixture
-def story(person: Callable[..., Any]) -> Any:
+def story(person: Callable[..., Any], django_capture_on_commit_callbacks: Any) -> Any:
     """What a small period holds: refusals, an output, a recording that comes and goes. Returns who did it."""
     owner = person()
     happen("clearance.refused", purpose="speak", code="consent_ended")
@@ -52,7 +52,8 @@ def story(person: Callable[..., Any]) -> Any:
     item = custody.receive(
         stream=[b"RIFF"], purpose=Purpose.CHALLENGE, subject=owner, actor=Actor.of(owner), max_bytes=100
     )
-    ending.destroy(item=item, reason="withdrawn", actor=SYSTEM)
+    with django_capture_on_commit_callbacks(execute=True):
+        ending.destroy(item=item, reason="withdrawn", actor=SYSTEM)
     return owner
 
 
