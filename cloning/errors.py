@@ -9,6 +9,13 @@ class GateRefused(NotAllowed):
     code = "gate_refused"
 
 
+class TraceNotReady(Conflict):
+    """The trace has not come to an answer yet."""
+
+    code = "trace_not_ready"
+    advice = "Ask for the trace, and come back when it is done."
+
+
 class VoiceUnknown(GateRefused):
     """There is no such thing here, or it is not yours."""
 

@@ -230,6 +230,12 @@ class TraceJob(models.Model):
     recording = models.ForeignKey("retention.CustodyItem", null=True, on_delete=models.SET_NULL, related_name="+")
     state = models.CharField(max_length=8, default=TraceState.QUEUED.value)
     hits = models.JSONField(default=list)
+    #: What was measured on the recording: see tracing.measured().
+    facts = models.JSONField(default=dict)
+    #: Tells callers apart for a day without saying who they are; see trace_rules. Empty for staff and afterwards.
+    caller = models.CharField(max_length=64, blank=True, db_index=True)
+    #: From when on the answer is shown to whoever asked.
+    answer_at = models.DateTimeField(null=True)
     error_code = models.CharField(max_length=60, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
     sent_at = models.DateTimeField(null=True)
@@ -239,6 +245,7 @@ class TraceJob(models.Model):
     class Meta:
         constraints: ClassVar = [
             _known("state", TraceState, "trace_state_known"),
+            models.CheckConstraint(condition=~Q(state="done") | Q(answer_at__isnull=False), name="trace_done_has_time"),
             models.CheckConstraint(condition=~Q(state="failed") | ~Q(error_code=""), name="trace_failed_has_code"),
         ]
 

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from cloning import jobs, services, tracing
+from cloning import jobs, services, trace_rules, tracing
 from cloning.models import Job, SpeechRequest, TraceJob, Voice
 from cloning.states import JOB, JobState, TraceState, VoiceState, move
 from cloning.worker import LOST_AFTER
@@ -122,4 +122,4 @@ def _traces() -> int:
         forgotten = list(rows.filter(_older("sent_at", SEND_AGAIN_AFTER)))
         for job in forgotten:
             tracing.send(job)
-    return ended + len(forgotten)
+    return ended + len(forgotten) + trace_rules.forget_callers()

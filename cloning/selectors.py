@@ -37,6 +37,13 @@ class TraceView(TypedDict):
     rehearsal: bool
 
 
+def _state_now(output: Output) -> str:
+    """A moderator's restriction counts before it has moved the output's own state."""
+    if output.state == OutputState.LIVE and active_restrictions(subjects=[("output", str(output.id))]):
+        return OutputState.QUARANTINED.value
+    return output.state
+
+
 def voices(*, actor: Actor) -> QuerySet[Voice]:
     """The actor's own voices, newest first."""
     return Voice.objects.filter(owner_id=actor.person_id).order_by("-created_at")
@@ -163,6 +170,6 @@ def trace_view(output_ref: str) -> TraceView | None:
         use="licence" if found.licence_id else "own_use",
         consent_state="expired" if expired else consent.state,
         licence_state=found.licence.state if found.licence else None,
-        output_state=found.state,
+        output_state=_state_now(found),
         rehearsal=found.rehearsal,
     )

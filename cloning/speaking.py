@@ -31,6 +31,7 @@ from watermark.services import issue_mark, record_sound
 if TYPE_CHECKING:
     from cloning.engine.synthesis import Speech
     from foundation.vault.models import SealedObject
+    from watermark.companion import Companion
     from watermark.models import IssuedMark
     from watermark.seal import Sealed
 
@@ -94,7 +95,21 @@ def _seal(speech: Speech, request: SpeechRequest, mark: IssuedMark, output_id: U
         rehearsal=request.voice.rehearsal,
         container=request.container,
         output_rate=request.rate,
+        companion=second_mark(),
         claims=_claims(request, mark),
+    )
+
+
+def second_mark() -> Companion | None:
+    """How second marks are made and read here; None where the deployment has none."""
+    from watermark.companion import Companion
+
+    if settings.VOUCH_AUDIOWMARK == "off":
+        return None
+    return Companion(
+        secret=keys.secret("mark"),
+        program=settings.VOUCH_AUDIOWMARK == "program",
+        from_seconds=settings.VOUCH_AUDIOWMARK_SECONDS,
     )
 
 

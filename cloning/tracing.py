@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final
@@ -10,9 +11,9 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models.functions import Now
 
+from cloning import trace_rules
 from cloning.jobs import deliver
 from cloning.models import TraceJob
-from cloning.selectors import trace_view
 from cloning.states import TRACE, TraceState, move
 from foundation import keys
 from foundation.audit import log
@@ -27,14 +28,15 @@ ACTOR: Final = Actor.system("cloning.trace")
 QUEUE: Final = "cpu"
 MAX_BYTES: Final = 25 * 1024 * 1024
 """Largest recording accepted for tracing: ten minutes of 16-bit mono at 20 kHz, hours of MP3."""
+MODERATE: Final = "moderate"
 KEPT: Final = timedelta(hours=1)
 """A found recording is somebody else's voice, brought by a stranger: held only as long as a busy queue may need."""
 
 
-def request_trace(*, actor: Actor, stream: Iterable[bytes]) -> TraceJob:
+def request_trace(*, actor: Actor, stream: Iterable[bytes], caller: str = "") -> TraceJob:
     """Takes a recording into custody for an hour at most and queues the search. Anonymous callers may ask.
 
-    Raises TooLarge, EmptyBody.
+    ``caller`` tells callers apart (a person's id, an address); moderators are not counted. Raises TooLarge, EmptyBody.
     """
     subject = Person.objects.filter(id=actor.person_id).first() if actor.person_id else None
     item = custody.receive(
@@ -46,7 +48,10 @@ def request_trace(*, actor: Actor, stream: Iterable[bytes]) -> TraceJob:
         deadline=now() + KEPT,
     )
     with transaction.atomic():
-        job = TraceJob.objects.create(requester=subject, recording=item)
+        counted = bool(caller) and MODERATE not in actor.scopes
+        job = TraceJob.objects.create(
+            requester=subject, recording=item, caller=trace_rules.caller_tag(caller) if counted else ""
+        )
         send(job)
     return job
 
@@ -66,11 +71,11 @@ def search(trace_id: UUID) -> None:
     if job is None or job.recording is None:
         return
     try:
-        hits = _hits(custody.read(item=job.recording, actor=ACTOR))
+        hits, facts = _searched(custody.read(item=job.recording, actor=ACTOR))
     except VouchError as error:
         _finish(trace_id, TraceState.FAILED, error=error)
         return
-    _finish(trace_id, TraceState.DONE, hits=hits)
+    _finish(trace_id, TraceState.DONE, hits=hits, facts=facts)
 
 
 class Untraceable(VouchError):
@@ -79,21 +84,41 @@ class Untraceable(VouchError):
     code, status = "untraceable", 422
 
 
-def _hits(data: bytes) -> list[dict[str, Any]]:
+def _searched(data: bytes) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The hits, and what was measured beside them."""
+    from cloning.speaking import second_mark
     from consent.decoding import decode
+    from watermark import recording
     from watermark.codec.errors import UnmarkableAudio
-    from watermark.trace import trace
+    from watermark.trace import examine
 
     wave, rate = decode(data)
     try:
-        found = trace(wave, rate, key=keys.secret("mark"))
+        found = examine(wave, rate, key=keys.secret("mark"), companion=second_mark())
     except UnmarkableAudio as error:
         raise Untraceable(str(error)) from error
-    return [
+    seconds = len(wave) / rate
+    facts = {
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "bytes": len(data),
+        "seconds": round(seconds, 3),
+        "rate": rate,
+        "form": recording.form_of(data),
+        "kbit_s": round(8 * len(data) / seconds / 1000, 1),
+        "audible_label": found.label_end_s is not None,
+        "metadata_label": recording.metadata_label(data),
+        "issued": found.ids,
+        "alignments": found.alignments,
+        "search_verdict": found.verdict,
+        "method": recording.method(),
+        "outline": recording.outline(wave),
+    }
+    hits = [
         {
             "output": hit.output_ref,
             "start_s": round(hit.start_s, 2),
             "end_s": round(hit.end_s, 2),
+            "mark": hit.mark,
             "score": round(hit.score, 3),
             "false_positive_bound": hit.false_positive_bound,
             "sound": hit.sound,
@@ -101,19 +126,26 @@ def _hits(data: bytes) -> list[dict[str, Any]]:
             "speed": round(hit.speed, 3),
             "pitch": round(hit.pitch, 3),
         }
-        for hit in found
+        for hit in found.hits
     ]
+    return hits, facts
 
 
 @transaction.atomic
 def _finish(
-    trace_id: UUID, to: TraceState, *, hits: list[dict[str, Any]] | None = None, error: VouchError | None = None
+    trace_id: UUID,
+    to: TraceState,
+    *,
+    hits: list[dict[str, Any]] | None = None,
+    facts: dict[str, Any] | None = None,
+    error: VouchError | None = None,
 ) -> None:
     job = TraceJob.objects.select_for_update(of=("self",)).select_related("recording").get(id=trace_id)
     if job.state != TraceState.QUEUED:
         return
     move(job, to, TRACE)
-    job.hits, job.finished_at = hits or [], now()
+    job.hits, job.facts, job.finished_at = hits or [], facts or {}, now()
+    job.answer_at = trace_rules.answer_time(job)
     job.error_code, job.error_detail = (error.code[:60], error.detail[:500]) if error else ("", "")
     job.save()
     log.record(
@@ -129,17 +161,3 @@ def _finish(
     )
     if job.recording is not None:
         custody.destroy(item=job.recording, reason="purpose_ended", actor=ACTOR)
-
-
-def answer(job: TraceJob) -> list[dict[str, Any]]:
-    """The hits as anybody may see them, each joined to voice, licence and consent as they stand at this moment.
-
-    A hit whose mark leads to no output any more is shown as what it is: our mark, of something never delivered. One
-    whose sound is not the output's is a mark laid on other speech: it must not point at anybody's output or voice.
-    """
-    return [
-        {**hit, "output": "", "output_state": "transplanted"}
-        if hit.get("sound") == "other"
-        else {**hit, **(trace_view(hit["output"]) or {"output_state": "never_delivered"})}
-        for hit in job.hits
-    ]

@@ -28,6 +28,7 @@ from watermark.codec.detect import Detector, threshold
 from watermark.codec.embed import DEFAULT_STRENGTH, embed_checked
 from watermark.codec.grid import EMBED_RATES, Wave, checked_wave, resampled
 from watermark.codec.transcode import voice_note
+from watermark.companion import Companion
 from watermark.labels import aigc, audible, encode, manifest
 from watermark.labels.profile import LabelProfile
 
@@ -104,14 +105,15 @@ def seal(
     output_rate: int | None = None,
     claims: Mapping[str, Any] | None = None,
     strength: float = DEFAULT_STRENGTH,
+    companion: Companion | None = None,
 ) -> Sealed:
     """Mark, label, encode, sign and check ``pcm`` (float mono (samples,), -1..1; rate one of grid.EMBED_RATES).
 
     ``payload`` comes from services.issue_mark(); ``language`` is the listener's; ``created`` must carry a time zone;
     ``sign(message)`` returns a signature that ``verify(signature, message)`` accepts. ``output_rate`` (one of
     grid.EMBED_RATES) is the rate delivered, where it is not ``rate``. ``claims`` are further facts for
-    credential and statement: commitments to consent and licence, the place in the status list. Raises SealError and
-    nothing else.
+    credential and statement: commitments to consent and licence, the place in the status list. ``companion`` lays
+    audiowmark's mark over a long narration. Raises SealError and nothing else.
     """
     steps: list[Step] = []
 
@@ -143,8 +145,16 @@ def seal(
             voice_note_score=round(voice_note_score, 2),
         )  # fmt: skip
 
+    wave = marked.wave
+    if companion is not None and companion.wanted(len(wave) / rate):
+        with _step("second mark"):
+            wave, second = companion.mark(
+                wave, rate, payload, channel=lambda sound, at: encode.decode(encode.encode(sound, at, container))
+            )
+            done("second mark", kind="audiowmark", strength=second)
+
     with _step("audible label"):
-        labelled = audible.with_label(marked.wave, rate, label_profile, language)
+        labelled = audible.with_label(wave, rate, label_profile, language)
         heard = {"profile": label_profile.name, "version": label_profile.version, "kinds": list(label_profile.writes),
                  "seconds": round(labelled.seconds, 3)}  # fmt: skip
         if "spoken" in label_profile.writes:

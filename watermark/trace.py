@@ -11,6 +11,7 @@ from watermark.codec import fingerprint, grid
 from watermark.codec.codeword import check_key
 from watermark.codec.detect import Detector, Match
 from watermark.codec.listen import Heard
+from watermark.companion import BLOCK_SECONDS, Companion
 from watermark.labels.audible import content_start
 from watermark.labels.profile import load_profile
 
@@ -34,6 +35,8 @@ class TraceHit:
     agreement: float = 0.0
     speed: float = 1.0
     pitch: float = 1.0
+    #: Which mark was read: "vouch", or "audiowmark" for the second one of a long narration (companion.py).
+    mark: str = "vouch"
 
     @property
     def transplanted(self) -> bool:
@@ -52,6 +55,8 @@ class Traced:
     alignments: int
     best_score: float
     scales_tried: bool
+    #: Where the audible label in front ends (seconds), None when none was heard.
+    label_end_s: float | None
 
 
 def trace(wave: object, rate: int, *, key: bytes, scales: bool | None = None) -> list[TraceHit]:
@@ -60,7 +65,9 @@ def trace(wave: object, rate: int, *, key: bytes, scales: bool | None = None) ->
     return examine(wave, rate, key=key, scales=scales).hits
 
 
-def examine(wave: object, rate: int, *, key: bytes, scales: bool | None = None) -> Traced:
+def examine(
+    wave: object, rate: int, *, key: bytes, scales: bool | None = None, companion: Companion | None = None
+) -> Traced:
     """trace(), with the verdict and what was tried. ``scales`` as for Detector.examine().
 
     A label in front is left out of the search: it carries no mark and would drown the one behind it. Raises
@@ -69,7 +76,8 @@ def examine(wave: object, rate: int, *, key: bytes, scales: bool | None = None) 
     detector = Detector(check_key(key))
     sound = grid.checked_wave(wave, rate, rates=grid.ACCEPTED_RATES)
     mono = sound if sound.ndim == 1 else np.asarray(sound.mean(axis=0), np.float32)
-    skipped = round(content_start(mono, rate, load_profile()) * rate)
+    label_end = content_start(mono, rate, load_profile())
+    skipped = round(label_end * rate)
     heard = Heard.of(sound[..., skipped:], rate)
     kept = selectors.all_fingerprints()
     listed = fingerprint.likeliest(fingerprint.of_heard(heard), kept) if kept else []
@@ -78,7 +86,26 @@ def examine(wave: object, rate: int, *, key: bytes, scales: bool | None = None) 
     refs, prints = selectors.output_refs_for(payloads), selectors.fingerprints_for(payloads)
     shift = skipped / rate
     hits = [_hit(heard, match, refs[match.payload], prints.get(match.payload), shift) for match in report.matches]
-    return Traced(hits, report.verdict, report.ids, report.alignments, report.best_score, report.scales_tried)
+    if companion is not None:
+        hits += _second_marks(mono, rate, companion, known={hit.output_ref for hit in hits})
+    return Traced(
+        hits, report.verdict, report.ids, report.alignments, report.best_score, report.scales_tried, label_end or None
+    )
+
+
+def _second_marks(sound: grid.Wave, rate: int, companion: Companion, *, known: set[str]) -> list[TraceHit]:
+    """Outputs whose second mark alone is left; the score is the quality of its sync. Their sound is not compared."""
+    found = companion.found(sound, rate)
+    refs = selectors.output_refs_for(one.payload for one in found)
+    return [
+        TraceHit(
+            output_ref=refs[one.payload], start_s=one.start_s,
+            end_s=min(one.start_s + BLOCK_SECONDS, len(sound) / rate), score=one.quality,
+            false_positive_bound=one.false_positive_bound, mark="audiowmark",
+        )
+        for one in found
+        if one.payload in refs and refs[one.payload] not in known
+    ]  # fmt: skip
 
 
 def _hit(heard: Heard, match: Match, ref: str, kept: bytes | None, shift: float) -> TraceHit:

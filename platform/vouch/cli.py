@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from cloning import trace_proof
 from consent import proofs
 from foundation.audit import cose, cosignatures, export, mirror, notes, rebuild, spellings, tiles, verify
 from retention import proofs as deletions
@@ -69,7 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bundle.add_argument("file", type=Path)
     bundle.add_argument("--witness", action="append", default=[], metavar="VKEY", help="must have cosigned; repeatable")
     bundle.set_defaults(run=_verify_bundle)
-    for command in (log, receipt, certificate, bundle):
+    report = commands.add_parser("verify-report", help="check a signed detection report (JSON) of a trace")
+    report.add_argument("file", type=Path)
+    report.set_defaults(run=_verify_report)
+    for command in (log, receipt, certificate, bundle, report):
         command.add_argument("--public-key", required=True, metavar="HEX|FILE", help="the log's Ed25519 key")
     watch = commands.add_parser("witness", help="run a witness: cosign a log's checkpoints while it grows consistently")
     witnessing.add_arguments(watch)
@@ -175,6 +179,24 @@ def _verify_bundle(options: argparse.Namespace, public_key: bytes) -> int:
         f"INTACT: {about['from']} to {about['to']} for {about['for']}: leaves {about['first']} to {about['end'] - 1} "
         f"of {report.origin} ({about['size']} leaves{cosigned}), none missing; {report.certificates} certificates "
         f"for {report.destroyed} destroyed recordings; the figures above were counted here.\n"
+    )
+    return INTACT
+
+
+def _verify_report(options: argparse.Namespace, public_key: bytes) -> int:
+    with options.file.open("rb") as file:
+        data = file.read(trace_proof.MAX_BYTES + 1)
+    try:
+        if len(data) > trace_proof.MAX_BYTES:
+            raise trace_proof.BadReport("it is too large to be one")
+        statement = trace_proof.verified(json.loads(data), public_key)
+    except (trace_proof.BadReport, ValueError, RecursionError) as error:
+        sys.stdout.write(f"BROKEN: {error}\n")
+        return BROKEN
+    note = " (REHEARSAL)" if statement.get("rehearsal") else ""
+    recording = statement.get("recording", {}).get("sha256")
+    sys.stdout.write(
+        f"INTACT: {statement.get('verdict')}{note}, recording {recording}, as of {statement.get('as_of')}\n"
     )
     return INTACT
 

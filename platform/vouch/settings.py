@@ -201,6 +201,9 @@ VOUCH_PROVIDER_CODE = env.text("VOUCH_PROVIDER_CODE", "0011000000000000000000000
 # How outputs are labelled (`watermark/labels/profiles`), at which rates they are delivered, and who says when.
 VOUCH_LABEL_PROFILE = env.choice("VOUCH_LABEL_PROFILE", "eu", ("cn", "eu", "in", "us"))
 VOUCH_TIER = env.choice("VOUCH_TIER", "member", ("free", "member"))
+#: Second marks that audiowmark reads: made by this code or by the program, on narrations from so many seconds on.
+VOUCH_AUDIOWMARK = env.choice("VOUCH_AUDIOWMARK", "off", ("off", "own", "program"))
+VOUCH_AUDIOWMARK_SECONDS = env.integer("VOUCH_AUDIOWMARK_SECONDS", 60, low=20, high=3600)
 VOUCH_TIME_STAMP_URL = os.environ.get("VOUCH_TIME_STAMP_URL") or None
 CELERY_BEAT_SCHEDULE = {
     "sweep-custody": {"task": "retention.sweep", "schedule": VOUCH_SWEEP_SECONDS},

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from django.db.models import F
 
-from cloning import recovery, services, tasks, tracing, training
+from cloning import recovery, services, tasks, trace_answers, tracing, training
 from cloning.errors import VoiceDestroyed
 from cloning.models import Job, Output, SpeechRequest, TraceJob, Usage, Voice
 from cloning.worker import LOST_AFTER, Heart, RunLost, claim
@@ -129,7 +129,7 @@ def _is_traced(made: Output) -> None:
     assert np.abs(wave).max() > 0.01
     asked = tracing.request_trace(actor=make.SYSTEM, stream=[data])
     tasks.trace.run(str(asked.id))
-    answer = tracing.answer(TraceJob.objects.get(id=asked.id))
+    answer = trace_answers.joined(TraceJob.objects.get(id=asked.id))
     assert [hit["output"] for hit in answer] == [str(made.id)]
     assert answer[0]["consent_state"] == "active"
 

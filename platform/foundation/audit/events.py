@@ -140,6 +140,7 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         ),
         "output.failed": _event(NOTHING, voice=ID, code=WORD),
         "mark.traced": _event(),
+        "mark.reported": _event(),
         # Safety
         "policy.decided": _event(),
         "case.opened": _event(),

@@ -1,4 +1,4 @@
-"""Voices, jobs, speech, outputs and tracing."""
+"""Voices, jobs, speech and outputs."""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cloning import selectors, services, tracing
+from cloning import selectors, services
 from cloning.models import (
     CONTAINERS,
     LABEL_LANGUAGES,
@@ -25,13 +25,10 @@ from cloning.models import (
     Output,
     SpeechRequest,
 )
-from cloning.states import TraceState
 from foundation.audit import receipts
 from foundation.vault import services as vault
-from vouch.api.core import ApiView, checked, stream_body
+from vouch.api.core import ApiView, checked
 
-TRACES_PER_MINUTE = 20
-"""Tracing is open to everybody and costs a worker seconds: a person listening never needs more."""
 SPEECH_PER_MINUTE = 60
 """Requests to speak: far above what one person writes, far below what would flood the moderators' queue."""
 PAGE = 100
@@ -141,34 +138,6 @@ class OutputView(serializers.Serializer[Any]):
         return output.provenance["statement"].get("status")
 
 
-class TraceStarted(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    state = serializers.CharField()
-
-
-class TraceHitView(serializers.Serializer[Any]):
-    """One output found in the recording, as it stands now: no text, no requester, no speaker's name."""
-
-    output = serializers.CharField()
-    start_s = serializers.FloatField()
-    end_s = serializers.FloatField()
-    score = serializers.FloatField()
-    false_positive_bound = serializers.FloatField()
-    output_state = serializers.CharField()
-    made_at = serializers.DateTimeField(required=False)
-    voice = serializers.CharField(required=False)
-    use = serializers.CharField(required=False, help_text="own_use or licence")
-    consent_state = serializers.CharField(required=False)
-    licence_state = serializers.CharField(required=False, allow_null=True)
-    rehearsal = serializers.BooleanField(required=False)
-
-
-class TraceView(TraceStarted):
-    hits = TraceHitView(many=True)
-    error_code = serializers.CharField()
-    error_detail = serializers.CharField()
-
-
 class Voices(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "voice:read", "POST": "voice:write"}
     idempotent: ClassVar[bool] = True
@@ -264,40 +233,6 @@ class OutputReceipt(ApiView):
         return Response(receipts.receipt(selectors.output(actor=self.actor, output_id=output_id).leaf_index))
 
 
-class Traces(ApiView):
-    public: ClassVar[bool] = True
-    scopes: ClassVar[dict[str, str]] = {"POST": "trace"}
-    per_minute: ClassVar[int | None] = TRACES_PER_MINUTE
-
-    @extend_schema(
-        request={"application/octet-stream": OpenApiTypes.BINARY},
-        responses={202: TraceStarted},
-        summary="Where does this recording come from? Open to everybody",
-    )
-    def post(self, request: Request) -> Response:
-        body = stream_body(request, max_bytes=tracing.MAX_BYTES)
-        job = tracing.request_trace(actor=self.actor, stream=body)
-        return Response(TraceStarted(job).data, status=202)
-
-
-class TraceItem(ApiView):
-    public: ClassVar[bool] = True
-
-    @extend_schema(responses=TraceView, summary="What a trace found, as it stands now")
-    def get(self, request: Request, trace_id: UUID) -> Response:
-        job = selectors.trace_job(trace_id=trace_id)
-        hits = tracing.answer(job) if job.state == TraceState.DONE else []
-        return Response(
-            {
-                "id": job.id,
-                "state": job.state,
-                "hits": TraceHitView(hits, many=True).data,
-                "error_code": job.error_code,
-                "error_detail": job.error_detail,
-            }
-        )
-
-
 urlpatterns = [
     path("voices", Voices.as_view()),
     path("voices/<uuid:voice_id>", VoiceItem.as_view()),
@@ -308,6 +243,4 @@ urlpatterns = [
     path("outputs/<uuid:output_id>", OutputItem.as_view()),
     path("outputs/<uuid:output_id>/audio", OutputAudio.as_view()),
     path("outputs/<uuid:output_id>/receipt", OutputReceipt.as_view()),
-    path("trace", Traces.as_view()),
-    path("trace/<uuid:trace_id>", TraceItem.as_view()),
 ]

@@ -15,6 +15,7 @@ from vouch.api import (
     provenance,
     reviews,
     safety,
+    tracing,
 )
 
 urlpatterns = [
@@ -24,6 +25,7 @@ urlpatterns = [
     *reviews.urlpatterns,
     *custody.urlpatterns,
     *cloning.urlpatterns,
+    *tracing.urlpatterns,
     *safety.urlpatterns,
     *marketplace.urlpatterns,
     *provenance.urlpatterns,

@@ -22,6 +22,7 @@ urlpatterns = [
     path("retention", views.retention, name="retention"),
     path("custody", views.custody, name="custody"),
     path("desk", views.desk, name="desk"),
+    path("desk/traces/<uuid:trace_id>", views.traced, name="traced"),
     path("desk/<uuid:case_id>", views.case, name="case"),
     path("market", views.shop, name="market"),
     path("strings.js", never_cache(JavaScriptCatalog.as_view(packages=["vouch.web"])), name="strings"),

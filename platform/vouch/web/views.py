@@ -11,6 +11,8 @@ from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from cloning import trace_answers
+from cloning.errors import TraceNotReady
 from cloning.models import CONTAINERS, LANGUAGES, MAX_NAME, MAX_SEED, MAX_TEXT
 from cloning.tracing import MAX_BYTES as MAX_TRACE_BYTES
 from consent import selectors as consent_selectors
@@ -25,6 +27,7 @@ from foundation import keys
 from foundation.audit import checkpoints, notes
 from foundation.audit.selectors import AUDIT
 from foundation.clock import now
+from foundation.errors import NotFound
 from marketplace import selectors as market
 from marketplace.models import MAX_LICENCE_DAYS, MAX_ORDER_CHARACTERS, MAX_PRICE_MINOR, TITLE_CHARS
 from marketplace.states import Currency
@@ -34,7 +37,7 @@ from retention.purposes import LIMIT as RETENTION
 from safety import selectors as safety
 from safety.models import CLAUSE_CHARS, REASON_CHARS
 from safety.states import DECISIONS, CaseState
-from vouch.web import selectors
+from vouch.web import drawing, selectors
 from vouch.web.access import actor_of, needs
 
 QUEUE = 100
@@ -135,7 +138,20 @@ def voice(request: HttpRequest, voice_id: UUID) -> HttpResponse:
 @require_safe
 @never_cache
 def trace(request: HttpRequest) -> HttpResponse:
-    return render(request, "web/trace.html", {"max_bytes": MAX_TRACE_BYTES, "max_mib": MAX_TRACE_BYTES // 2**20})
+    desk = request.user.is_authenticated and "moderate" in actor_of(request).scopes
+    limits = {"max_bytes": MAX_TRACE_BYTES, "max_mib": MAX_TRACE_BYTES // 2**20, "desk": desk}
+    return render(request, "web/trace.html", limits)
+
+
+@require_safe
+@needs("moderate")
+def traced(request: HttpRequest, trace_id: UUID) -> HttpResponse:
+    """Everything about a trace, for moderators, with the matches drawn over the outline of the recording."""
+    try:
+        found = trace_answers.whole(actor=actor_of(request), trace_id=trace_id)
+    except TraceNotReady as error:
+        raise NotFound(error.detail) from error
+    return render(request, "web/traced.html", {"trace": found, "drawing": drawing.of(found)})
 
 
 @require_safe

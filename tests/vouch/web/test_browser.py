@@ -271,7 +271,9 @@ def test_a_file_of_ours_is_traced_by_anybody(page, person, tmp_path):
     said = page.locator("#hits").inner_text()
     assert "Reading voice" in said
     assert "In force" in said
-    assert "at most 1 in" in said
+    assert "Audible label" in said
+    assert "at most 1 in" not in said
+    assert "a signed report can be had under this number" in said
     assert str(output.id) in said
 
 

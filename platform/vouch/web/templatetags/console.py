@@ -53,6 +53,17 @@ WORDS: Final[dict[str, str]] = {
     "document": _("Document"),
     "received": _("Recording"),
     "live": _("On offer"),
+    # traces
+    "ours": _("Ours"),
+    "unknown_mark": _("Our mark, nothing delivered"),
+    "not_found": _("No mark of ours"),
+    "transplanted": _("Laid on other sound"),
+    "never_delivered": _("Never delivered"),
+    "revoked": _("Withdrawn from use"),
+    "quarantined": _("Withdrawn by a moderator"),
+    # traces
+    # traces
+    # traces
     # stages of a job
     "queued": _("Waiting for a worker"),
     "running": _("Running"),

@@ -39,6 +39,8 @@ const WORDS = {
   live: gettext("In use"),
   revoked: gettext("Withdrawn from use"),
   quarantined: gettext("Withdrawn by a moderator"),
+  transplanted: gettext("Laid on other sound"),
+  never_delivered: gettext("Never delivered"),
   own_use: gettext("by the speaker"),
   licence: gettext("under a licence"),
   pass: gettext("Passed"),

@@ -2,6 +2,9 @@
 import { Problem, call, poll } from "./api.js";
 import { byId, el, report } from "./dom.js";
 import { fill, gettext, ngettext, word } from "./i18n.js";
+import { Meter, Recorder, wav } from "./recorder.js";
+
+const LONGEST_S = 60; // Recordings longer than this add time and no certainty.
 
 const drop = byId("drop");
 const box = byId("problem");
@@ -19,6 +22,34 @@ drop.addEventListener("drop", (event) => {
   event.preventDefault();
   if (event.dataTransfer.files[0]) trace(event.dataTransfer.files[0]);
 });
+
+byId("record").addEventListener("click", () => record().catch((error) => report(box, error)));
+
+/** Records until stopped, at most LONGEST_S, and traces what was heard. */
+async function record() {
+  if (running) return;
+  report(box, null);
+  const recorder = await Recorder.open({ worklet: byId("record").dataset.worklet });
+  const meter = new Meter(document.querySelector("[data-level]"));
+  const chunks = [];
+  recorder.onLevel = (level) => meter.take(level);
+  byId("record").disabled = true;
+  byId("stop").hidden = false;
+  const ended = new Promise((resolve) => {
+    byId("stop").addEventListener("click", resolve, { once: true });
+    recorder.onLost = resolve;
+    recorder.onChunk = (pcm) => chunks.push(pcm) >= LONGEST_S && resolve();
+  });
+  recorder.start();
+  byId("stop").focus();
+  await ended;
+  await recorder.stop();
+  recorder.close();
+  meter.off();
+  byId("record").disabled = false;
+  byId("stop").hidden = true;
+  await trace(wav(chunks, recorder.rate));
+}
 
 async function trace(file) {
   if (running) return;
@@ -38,11 +69,21 @@ async function trace(file) {
     byId("stage").textContent = gettext("Sending …");
     const { id } = await call("POST", "trace", { body: file });
     byId("stage").textContent = gettext("Looking for our mark …");
-    const found = await poll(`trace/${id}`, (one) => one.state !== "queued");
+    const found = await poll(
+      `trace/${id}`,
+      (one) => one.state !== "queued" && one.state !== "waiting",
+      (one) => {
+        if (one.state === "waiting") {
+          byId("stage").textContent = fill(gettext("You have traced many recordings. This answer comes at %(time)s."), {
+            time: new Date(one.ready_at).toLocaleTimeString(),
+          });
+        }
+      },
+    );
     if (found.state === "failed") {
       throw new Problem(422, { code: found.error_code, detail: found.error_detail });
     }
-    show(found.hits);
+    show(found);
   } catch (error) {
     report(box, error);
   } finally {
@@ -52,19 +93,57 @@ async function trace(file) {
   }
 }
 
-function show(hits) {
+function show({ id, hits, label, details_at }) {
   const known = hits.filter((hit) => hit.made_at);
   byId("verdict").textContent = known.length
     ? gettext("Yes: made here by artificial intelligence")
+    : hits.some((hit) => hit.output_state === "transplanted")
+      ? gettext("Our mark, laid on other sound: not made here")
     : hits.length
       ? gettext("Our mark, but no recording that we know")
       : gettext("No mark of ours");
   byId("meaning").textContent = known.length
     ? fill(ngettext("We found %(n)s recording of ours in it.", "We found %(n)s recordings of ours in it.", known.length), { n: known.length })
     : gettext("This says only that we did not find a recording of ours. It may still be synthetic, made elsewhere or damaged beyond reading.");
-  byId("hits").replaceChildren(...hits.map(card));
+  const desk = byId("answer").dataset.desk;
+  byId("hits").replaceChildren(
+    ...hits.map(card),
+    ...(hits.length ? [labels(label)] : []),
+    ...(hits.length && hits[0].score === undefined ? [later(id, details_at)] : []),
+    ...(desk ? [el("p", {}, el("a", { href: `${desk}${id}` }, gettext("Everything about this trace")))] : []),
+  );
   byId("answer").hidden = false;
   byId("answer").focus();
+}
+
+const AUDIBLE = { true: gettext("heard"), false: gettext("not in this recording any more") };
+const METADATA = {
+  present: gettext("in the file"),
+  none: gettext("not in this file any more"),
+  several: gettext("more than one: somebody added to it"),
+  damaged: gettext("damaged"),
+  unreadable: gettext("cannot be read from this kind of file"),
+};
+
+function labels(label) {
+  const pairs = [
+    [gettext("Audible label"), AUDIBLE[String(label.audible)] ?? gettext("not known")],
+    [gettext("Label in the file’s metadata"), METADATA[label.metadata] ?? label.metadata],
+  ];
+  const list = pairs.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]);
+  return el("article", { class: "card" }, el("h3", {}, gettext("Labels")), el("dl", { class: "pairs" }, ...list));
+}
+
+/** Figures come late, so that nobody can take a mark out by watching them fall. */
+function later(id, at) {
+  const time = new Date(at).toLocaleTimeString();
+  return el(
+    "p",
+    { class: "help" },
+    fill(gettext("From %(time)s on, the strength of the mark and a signed report can be had under this number:"), { time }),
+    " ",
+    el("a", { href: `/api/v1/trace/${id}/report.pdf` }, el("code", {}, id)),
+  );
 }
 
 /** "1 in 1 000 000": what a bound of 1e-6 says. */
@@ -83,12 +162,17 @@ function card(hit) {
     if (hit.licence_state) add(gettext("Licence now"), word(hit.licence_state));
     add(gettext("Recording now"), word(hit.output_state));
   }
-  add(gettext("Where in the file"), `${hit.start_s.toFixed(1)} – ${hit.end_s.toFixed(1)} s`);
-  add(gettext("Strength of the mark"), hit.score.toPrecision(3));
-  add(gettext("Chance that this is a mistake"), odds(hit.false_positive_bound));
+  if (hit.score !== undefined) {
+    add(gettext("Where in the file"), `${hit.start_s.toFixed(1)} – ${hit.end_s.toFixed(1)} s`);
+    add(gettext("Strength of the mark"), hit.score.toPrecision(3));
+    add(gettext("Chance that this is a mistake"), odds(hit.false_positive_bound));
+  }
   add(gettext("Reference"), el("code", {}, hit.output));
+  const stands = hit.consent_state === "active" && hit.output_state === "live";
   const warning =
-    hit.made_at && hit.consent_state !== "active"
+    hit.made_at && !stands && hit.consent_state === "active"
+      ? el("p", { class: "note bad" }, gettext("This recording has been withdrawn from use. Please do not spread it."))
+      : hit.made_at && !stands
       ? el("p", { class: "note bad" }, gettext("The speaker’s consent does not stand any more. Please do not spread this recording."))
       : null;
   const rehearsal = hit.rehearsal ? el("p", { class: "note" }, gettext("Made in a rehearsal.")) : null;
