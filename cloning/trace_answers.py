@@ -12,7 +12,8 @@ from foundation.clock import now
 from foundation.identity.actors import Actor
 
 MODERATE = "moderate"
-OURS, TRANSPLANTED, UNKNOWN_MARK, NOT_FOUND = "ours", "transplanted", "unknown_mark", "not_found"
+OURS, TRANSPLANTED, UNKNOWN_MARK = "ours", "transplanted", "unknown_mark"
+NOT_FOUND, INCONCLUSIVE = "not_found", "inconclusive"
 #: Figures of a hit that are shown late.
 FIGURES = ("start_s", "end_s", "score", "false_positive_bound")
 
@@ -36,7 +37,7 @@ def public(*, trace_id: UUID) -> dict[str, Any]:
         hits = [{name: value for name, value in hit.items() if name not in FIGURES} for hit in hits]
     return {
         **told,
-        "verdict": verdict(hits),
+        "verdict": verdict(job, hits),
         "label": label(job),
         "details_at": trace_rules.detail_time(job),
         "hits": hits,
@@ -57,7 +58,7 @@ def whole(*, actor: Actor, trace_id: UUID) -> dict[str, Any]:
     return {
         "id": job.id,
         "state": job.state,
-        "verdict": verdict(hits),
+        "verdict": verdict(job, hits),
         "label": label(job),
         "asked_at": job.created_at,
         "searched_at": job.finished_at,
@@ -118,14 +119,16 @@ def joined(job: TraceJob) -> list[dict[str, Any]]:
     ]
 
 
-def verdict(hits: list[dict[str, Any]]) -> str:
+def verdict(job: TraceJob, hits: list[dict[str, Any]]) -> str:
     """``ours``, ``transplanted`` (our mark, laid on other sound), ``unknown_mark`` (our mark, of nothing that was
-    delivered) or ``not_found``."""
+    delivered), ``inconclusive`` (too little sound to tell) or ``not_found``."""
     if any("made_at" in hit for hit in hits):
         return OURS
     if any(hit["output_state"] == TRANSPLANTED for hit in hits):
         return TRANSPLANTED
-    return UNKNOWN_MARK if hits else NOT_FOUND
+    if hits:
+        return UNKNOWN_MARK
+    return INCONCLUSIVE if job.facts.get("search_verdict") == INCONCLUSIVE else NOT_FOUND
 
 
 def label(job: TraceJob) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def _statement(job: TraceJob) -> dict[str, Any]:
             "payloads_searched": facts.get("issued"),
             "alignments_searched": facts.get("alignments"),
         },
-        "verdict": trace_answers.verdict(hits),
+        "verdict": trace_answers.verdict(job, hits),
         "labels": trace_answers.label(job),
         "matches": [_match(hit) for hit in hits],
         "measured_error": measured_error(recording),

@@ -52,7 +52,7 @@ class TraceLabelView(serializers.Serializer[Any]):
 
 class TraceView(TraceStarted):
     """``state`` is queued, waiting (until ready_at), done or failed; ``verdict`` is ours, transplanted,
-    unknown_mark or not_found."""
+    unknown_mark, inconclusive (too little sound to tell) or not_found."""
 
     ready_at = serializers.DateTimeField(allow_null=True)
     verdict = serializers.CharField(allow_null=True)

@@ -314,14 +314,14 @@ def foreign_label() -> bytes:
 BAD = {
     "silence": (lambda: wav(np.zeros(3 * RATE), RATE), "untraceable"),
     "0.2 s": (lambda: wav(sine(seconds=0.2), RATE), "untraceable"),
-    "clipped square": (lambda: wav(np.sign(sine()), RATE), "not_found"),
-    "pure tone": (lambda: wav(sine(), RATE), "not_found"),
+    "clipped square": (lambda: wav(np.sign(sine()), RATE), "inconclusive"),
+    "pure tone": (lambda: wav(sine(), RATE), "inconclusive"),
     "DC": (lambda: wav(np.full(3 * RATE, 0.5), RATE), "untraceable"),
-    "four channels": (lambda: wav(np.stack([sine()] * 4, 1), RATE), "not_found"),
-    "192 kHz": (lambda: wav(sine(192_000), 192_000), "not_found"),
+    "four channels": (lambda: wav(np.stack([sine()] * 4, 1), RATE), "inconclusive"),
+    "192 kHz": (lambda: wav(sine(192_000), 192_000), "inconclusive"),
     "truncated": (lambda: wav(sine(), RATE)[:30_000], "audio_truncated"),
     "not audio": (lambda: b"not audio at all" * 10, "not_audio"),
-    "foreign label": (foreign_label, "not_found"),
+    "foreign label": (foreign_label, "inconclusive"),
 }
 
 

@@ -57,13 +57,11 @@ WORDS: Final[dict[str, str]] = {
     "ours": _("Ours"),
     "unknown_mark": _("Our mark, nothing delivered"),
     "not_found": _("No mark of ours"),
+    "inconclusive": _("Unclear"),
     "transplanted": _("Laid on other sound"),
     "never_delivered": _("Never delivered"),
     "revoked": _("Withdrawn from use"),
     "quarantined": _("Withdrawn by a moderator"),
-    # traces
-    # traces
-    # traces
     # stages of a job
     "queued": _("Waiting for a worker"),
     "running": _("Running"),
