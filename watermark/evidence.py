@@ -188,11 +188,13 @@ def look_mark(wave: Wave, rate: int, start_s: float, materials: Materials) -> La
     if not matches:
         layer.state = "missing"
         return layer
-    commitments = [payload_commitment(match.payload, materials.mark_key) for match in matches]
-    layer.facts = {"payload_commitment": commitments[0], "score": round(matches[0].score, 2),
-                   "false_positive_bound": matches[0].false_positive_bound}  # fmt: skip
-    if len(matches) > 1:
-        layer.fault("several", f"marks of {len(matches)} outputs: made from an output, or cut together")
+    surest = matches[0]
+    layer.facts = {"payload_commitment": payload_commitment(surest.payload, materials.mark_key),
+                   "score": round(surest.score, 2), "false_positive_bound": surest.false_positive_bound}  # fmt: skip
+    # One output that was cut, or has a label in its midst, shows its mark in several places: that is still one output.
+    outputs = {match.payload for match in matches}
+    if len(outputs) > 1:
+        layer.fault("several", f"marks of {len(outputs)} outputs: made from an output, or cut together")
     return layer
 
 
