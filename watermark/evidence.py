@@ -189,12 +189,14 @@ def look_mark(wave: Wave, rate: int, start_s: float, materials: Materials) -> La
         layer.state = "missing"
         return layer
     surest = matches[0]
-    layer.facts = {"payload_commitment": payload_commitment(surest.payload, materials.mark_key),
-                   "score": round(surest.score, 2), "false_positive_bound": surest.false_positive_bound}  # fmt: skip
+    layer.facts = {"score": round(surest.score, 2), "false_positive_bound": surest.false_positive_bound}
     # One output that was cut, or has a label in its midst, shows its mark in several places: that is still one output.
     outputs = {match.payload for match in matches}
     if len(outputs) > 1:
+        # Which of them the other layers should agree with cannot be told: the older one may be heard more surely.
         layer.fault("several", f"marks of {len(outputs)} outputs: made from an output, or cut together")
+    else:
+        layer.facts["payload_commitment"] = payload_commitment(surest.payload, materials.mark_key)
     return layer
 
 
