@@ -14,10 +14,10 @@ from consent import licences
 from consent.models import Licence
 from foundation.audit import log
 from foundation.clock import now
-from foundation.errors import NotFound
 from foundation.identity.actors import Actor
 from marketplace import states
 from marketplace.errors import OrderBusy, WrongDispute
+from marketplace.guards import locked_order, require_operator
 from marketplace.ledger import entries, selectors
 from marketplace.ledger.book import Movement, post, post_all
 from marketplace.ledger.entries import AccountKind, EntryKind
@@ -113,8 +113,8 @@ def refund(*, actor: Actor, order_id: UUID) -> Order:
 
     Raises NotAllowed, NotFound, WrongState, OrderBusy (a text of this licence is being spoken), WrongDispute.
     """
-    _require_operator(actor)
-    order = _locked(order_id)
+    require_operator(actor)
+    order = locked_order(order_id)
     if order.disputed_at is not None:
         raise WrongDispute("The order is disputed: close the dispute instead.")
     states.require(states.ORDER, order.state, OrderState.REFUNDED)
@@ -131,8 +131,8 @@ def open_dispute(*, actor: Actor, order_id: UUID) -> Order:
 
     Raises NotAllowed, NotFound, WrongDispute (open already, or the order was not paid).
     """
-    _require_operator(actor)
-    order = _locked(order_id)
+    require_operator(actor)
+    order = locked_order(order_id)
     if order.disputed_at is not None or order.state not in (OrderState.PAID, OrderState.FULFILLED):
         raise WrongDispute
     order.disputed_at = now()
@@ -147,8 +147,8 @@ def close_dispute(*, actor: Actor, order_id: UUID, lost: bool) -> Order:
 
     What was released before the dispute stays with the owner. Raises NotAllowed, NotFound, WrongDispute, OrderBusy.
     """
-    _require_operator(actor)
-    order = _locked(order_id)
+    require_operator(actor)
+    order = locked_order(order_id)
     if order.disputed_at is None:
         raise WrongDispute
     licence = _idle_licence(order) if lost else None
@@ -168,7 +168,7 @@ def pay_out(*, actor: Actor, person_id: UUID, currency: str, reference: str) -> 
 
     Raises NotAllowed, NothingToPay, KeyReused.
     """
-    _require_operator(actor)
+    require_operator(actor)
     holder = f"person:{person_id}"
     account = Account.objects.filter(kind=AccountKind.PAYABLE, holder=holder, currency=currency)
     payable = account.select_for_update().first()
@@ -231,13 +231,6 @@ def _order(order: Order) -> str:
     return f"order:{order.id}"
 
 
-def _locked(order_id: UUID) -> Order:
-    order = Order.objects.select_for_update(of=("self",)).filter(id=order_id).first()
-    if order is None:
-        raise NotFound
-    return order
-
-
 def _log(order: Order, kind: str, actor: Actor) -> None:
     log.record(
         kind=kind,
@@ -246,8 +239,3 @@ def _log(order: Order, kind: str, actor: Actor) -> None:
         data={"refunded_minor": order.refunded_minor, "currency": order.currency},
         rehearsal=order.rehearsal,
     )
-
-
-def _require_operator(actor: Actor) -> None:
-    actor.require_scope("operate")
-    actor.require_role("operator")

@@ -27,6 +27,7 @@ from marketplace.errors import (
     Restricted,
     VoiceNotReady,
 )
+from marketplace.guards import locked_order, require_operator
 from marketplace.metering import earned
 from marketplace.models import MAX_LICENCE_DAYS, MAX_ORDER_CHARACTERS, MAX_PRICE_MINOR, TITLE_CHARS, Listing, Order
 from marketplace.states import Currency, ListingState, OrderState
@@ -157,12 +158,12 @@ def record_payment(*, actor: Actor, order_id: UUID, reference: str) -> Order:
     then stays "paid", for a refund or for ``fulfil``. Raises NotAllowed, NotFound, WrongState, and what
     ``fulfil`` raises.
     """
-    _require_operator(actor)
+    require_operator(actor)
     reference = reference.strip()
     if not 1 <= len(reference) <= 120:
         raise BadTerms("A payment has a reference of 1 to 120 characters.")
     with transaction.atomic():
-        order = _locked_order(order_id)
+        order = locked_order(order_id)
         _mark_paid(order, reference=reference)
         money.capture(order, actor=actor)
     return fulfil(actor=actor, order_id=order_id)
@@ -171,12 +172,12 @@ def record_payment(*, actor: Actor, order_id: UUID, reference: str) -> Order:
 @transaction.atomic
 def fulfil(*, actor: Actor, order_id: UUID) -> Order:
     """Grants the licence of a paid order. Raises NotAllowed, NotFound, WrongState, and what ``place_order`` refuses."""
-    _require_operator(actor)
+    require_operator(actor)
     listing_id = Order.objects.filter(id=order_id).values_list("listing_id", flat=True).first()
     if listing_id is None:
         raise NotFound
     listing = Listing.objects.select_for_update(of=("self",)).get(id=listing_id)
-    order = _locked_order(order_id)
+    order = locked_order(order_id)
     states.require(states.ORDER, order.state, OrderState.FULFILLED)
     _check_voice(listing, order.customer_id)
     _fulfil(order, actor)
@@ -297,15 +298,3 @@ def _person(actor: Actor) -> UUID:
     if actor.person_id is None:
         raise NotAllowed("Only a person may do this.")
     return actor.person_id
-
-
-def _require_operator(actor: Actor) -> None:
-    actor.require_scope("operate")
-    actor.require_role("operator")
-
-
-def _locked_order(order_id: UUID) -> Order:
-    order = Order.objects.select_for_update(of=("self",)).filter(id=order_id).first()
-    if order is None:
-        raise NotFound
-    return order
