@@ -295,14 +295,15 @@ def test_an_output_a_moderator_stopped_is_not_handed_out(person, owner, api, voi
     assert code(client.get(f"outputs/{made.id}/audio")) == (410, "output_revoked")
 
 
-def test_a_recording_without_our_mark_is_traced_to_nothing(api) -> None:
+def test_a_short_recording_without_our_mark_is_traced_to_nothing(api) -> None:
+    # Three seconds of noise are too little to say "not ours": tests/vouch/api/test_tracing.py has a miss that is told.
     client = api(None)
     started = client.post("trace", content=wav(3)).json()
     assert client.get(f"trace/{started['id']}").json()["state"] == "queued"
     tracing.search(uuid.UUID(started["id"]))
     tracing.search(uuid.UUID(started["id"]))
     found = client.get(f"trace/{started['id']}").json()
-    assert (found["state"], found["verdict"], found["hits"], found["error_code"]) == ("done", "not_found", [], "")
+    assert (found["state"], found["verdict"], found["hits"], found["error_code"]) == ("done", "inconclusive", [], "")
     assert found["label"] == {"audible": False, "metadata": "none"}
     assert Leaf.objects.filter(kind="mark.traced").count() == 1
 
