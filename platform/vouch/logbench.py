@@ -37,7 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m vouch.logbench", description=__doc__)
     parser.add_argument("--events", type=int, default=6000, help="written with each of the two calls")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=4, help="writers in each process")
+    parser.add_argument("--threads", type=int, default=100, help="writers in each process")
     parser.add_argument("--leaves", type=int, default=1_000_000, help="of the log that is verified")
     options = parser.parse_args()
     answer: dict[str, Any] = {"load_before": os.getloadavg()[0]}
@@ -54,7 +54,7 @@ def _writing(events: int, processes: int, threads: int) -> dict[str, Any]:
     (var / "static").mkdir()
     server = postgres.start(var / "postgres")
     os.environ.update(
-        DATABASE_URL=server.url, REDIS_URL="redis://unused", VOUCH_ENV="development", VOUCH_REHEARSAL="1",
+        DATABASE_URL=server.url, REDIS_URL="redis://unused", VOUCH_ENV="development",
         VOUCH_VAR=str(var), VOUCH_SECRET_KEY=secrets.token_hex(32), DJANGO_SETTINGS_MODULE="vouch.settings",
     )  # fmt: skip
     try:

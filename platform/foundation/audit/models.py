@@ -12,13 +12,14 @@ class Leaf(models.Model):
     """One event. ``body`` is canonical JSON: v, kind, subject, actor, at, rehearsal, data."""
 
     index = models.BigIntegerField(primary_key=True)
-    kind = models.CharField(max_length=40, db_index=True)
+    kind = models.CharField(max_length=40)
     body = models.BinaryField()
     leaf_hash = models.BinaryField(max_length=32)
     created_at = models.DateTimeField(default=now)
 
     class Meta:
         constraints: ClassVar = [models.CheckConstraint(condition=Q(index__gte=0), name="leaf_index_natural")]
+        indexes: ClassVar = [models.Index(fields=["kind"], name="leaf_of_kind")]
 
     def __str__(self) -> str:
         return f"{self.index} {self.kind}"
