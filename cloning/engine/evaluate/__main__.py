@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--temperature", type=float, default=1.0, help="default 1, as it was trained")
     parser.add_argument("--top-k", type=int, default=15)
     parser.add_argument("--split", default="cut5", help="cut0 to cut5")
+    parser.add_argument("--steps", type=int, default=32, help="of the flow of v3 and v4 voices, 1 to 128")
     parser.add_argument("--models", type=Path, default=None, help="models folder of official voices")
     parser.add_argument("--players", type=int, default=3, help="sentences of each set that the page lets one hear")
     parser.add_argument("--cache", type=Path, default=None, help="remember in this folder what was heard")
@@ -84,6 +85,8 @@ def _run(options: argparse.Namespace, given: Sequence[str]) -> tuple[dict[str, A
     texts = _texts(options)
     if not 0 <= options.seed < 2**31 or not 1 <= options.threads <= 256 or options.players < 0:
         raise EngineError("bad_request", "the seed must be 0 to 2^31 - 1, the threads 1 to 256, the players 0 or more")
+    if not 1 <= options.steps <= 128:
+        raise EngineError("bad_request", "sampling takes 1 to 128 steps")
     with tempfile.TemporaryDirectory(prefix="evaluate-") as scratch:
         run = session.Session(options, texts, options.audio or Path(scratch))
         voices = [run.voice(one.name, one.speaker, one.path) for one in wanted]

@@ -101,6 +101,7 @@ class Session:
             "temperature": options.temperature,
             "top_k": options.top_k,
             "split": options.split,
+            "steps": options.steps,
             "threads": options.threads,
             "bootstrap_draws": figures.DRAWS,
             "bootstrap_seed": figures.SEED,
@@ -125,6 +126,7 @@ class Session:
             top_k=options.top_k,
             split=options.split,
             models="" if options.models is None else str(options.models),
+            steps=options.steps,
         )
         written = folder / "plan.json"
         written.write_text(plan.to_json(), "utf-8")

@@ -23,6 +23,7 @@ import torch
 
 from cloning.engine.bases import shipped
 from cloning.engine.checkpoints import read_bounded
+from cloning.engine.diffusion_config import DIFFUSION
 from cloning.engine.errors import EngineError
 from cloning.engine.synthesis import OFFICIAL_SAMPLING, STARTER_SAMPLING, SpeechRequest, synthesise
 from cloning.engine.tts.engine import Engine
@@ -36,13 +37,16 @@ RESULTS = "results.json"
 MODELS = "models"
 #: Texts of the speed measurement, and rounds of each: the least time counts.
 SPEED_TEXTS, SPEED_ROUNDS = 4, 2
+#: Steps of the flow of v3 and v4, as the service takes them by default.
+STEPS = 32
 #: Streaming by packets of a fixed number of codes.
 PACKETS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to say. `texts`: (id, text, seed). `models`: the models folder of an official voice, "" for its own."""
+    """What to say. `texts`: (id, text, seed). `models`: the models folder of an official voice, "" for its own. `steps`:
+    of a v3 or v4 voice's flow."""
 
     voice: str
     language: str
@@ -53,6 +57,7 @@ class Plan:
     top_k: int
     split: str
     models: str = ""
+    steps: int = STEPS
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
@@ -110,6 +115,7 @@ class Mouth:
             top_k=self.plan.top_k,
             text_split_method=self.plan.split,
             repetition_penalty=(STARTER_SAMPLING if starter else OFFICIAL_SAMPLING).repetition_penalty,
+            sample_steps=self.plan.steps,
             streaming_mode=streaming,
         )
 
@@ -172,7 +178,11 @@ def main() -> int:
 def _about(mouth: Mouth) -> dict[str, Any]:
     voice = mouth.voice
     facts: dict[str, Any] = {"key": mouth.source.key(), "kind": "official folder" if voice is None else "voice file"}
-    if voice is not None:
+    if voice is None:
+        facts["version"] = mouth.engine.version(mouth.source)
+        if facts["version"] in DIFFUSION:
+            facts["steps"] = mouth.plan.steps
+    else:
         facts |= {"version": voice.config.version, "base_digest": voice.base_digest, "training": dict(voice.training)}
     return facts
 

@@ -158,6 +158,11 @@ class Engine:
                 raise no_vocoder(loaded.version)
             return self.vocoders.of(loaded.version).sample_rate
 
+    def version(self, voice: VoiceSource) -> str:
+        """"v1" to "v4" or "starter"; loads the voice if need be."""
+        with self._lease(voice) as loaded:
+            return loaded.version
+
     def report(self) -> PoolReport:
         """Measured memory of the loaded voices, and how many are in use."""
         return self._pool.report()

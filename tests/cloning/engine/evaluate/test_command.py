@@ -56,6 +56,7 @@ def test_a_zero_shot_voice_is_measured_beside_its_source(source_folder: Path, tm
         (("awb=zero-shot", "--sets", "secret"), "bad_request"),
         (("awb=zero-shot", "--limit", "0"), "bad_request"),
         (("awb=zero-shot", "--seed", "-1"), "bad_request"),
+        (("awb=zero-shot", "--steps", "0"), "bad_request"),
         (("awb=zero-shot", "--base", "/nowhere"), "missing_base"),
     ],
 )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
+
+import soundfile
 
 from cloning.engine.acoustic.diffusion import DiffusionModel
 from cloning.engine.diffusion_config import DiffusionConfig, DitConfig, official_diffusion
@@ -12,6 +15,9 @@ from cloning.engine.parity.recipe import recipe_state
 from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.weights import outline
 from tests.cloning.engine.training.small_official import config as small_config
+
+#: What the reference of `write_flow_voice` says: long enough for both prompt windows.
+SAID = "The weather is lovely this morning and the train leaves at nine. Nobody knew why the door was open."
 
 
 def config(version: str) -> DiffusionConfig:
@@ -34,4 +40,17 @@ def write_flow_base(folder: Path, version: str = "v4") -> Path:
     shapes = {f"model.{name}": shape for name, shape in outline(lambda: Text2Semantic(semantic.semantic)).items()}
     state = {name.removeprefix("model."): value for name, value in recipe_state(shapes, 4).items()}
     (folder / "s1v3.ckpt").write_bytes(export_semantic(semantic, state))
+    return folder
+
+
+def write_flow_voice(folder: Path, version: str) -> Path:
+    """The same as a voice: the base with a reference to continue."""
+    from demo.flite.speaker import speak
+
+    write_flow_base(folder, version)
+    soundfile.write(folder / "reference.wav", *speak(SAID, voice="awb"))
+    described = {
+        "version": version, "language": "en", "reference": "reference.wav", "prompt_text": SAID, "prompt_lang": "en",
+    }  # fmt: skip
+    (folder / "voice.json").write_text(json.dumps(described))
     return folder
