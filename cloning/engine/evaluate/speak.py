@@ -45,8 +45,8 @@ PACKETS = 3
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to say. `texts`: (id, text, seed). `models`: the models folder of an official voice, "" for its own. `steps`:
-    of a v3 or v4 voice's flow."""
+    """What to say. `texts`: (id, text, seed). `models`: the models folder of an official voice, "" for its own.
+    `steps`: of a v3 or v4 voice's flow."""
 
     voice: str
     language: str

@@ -9,8 +9,8 @@ alone or in a crowd, today or tomorrow (on one machine with one number of thread
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -31,6 +31,7 @@ from cloning.engine.tts.pool import PoolReport, VoicePool
 from cloning.engine.tts.references import References
 from cloning.engine.tts.request import TtsRequest
 from cloning.engine.tts.speaker import Said, Speaker
+from cloning.engine.tts.together import said_together
 from cloning.engine.tts.voice import LoadedVoice, Precision, VoiceSource
 from cloning.engine.vocoders.band import TARGET_RATE, BandExtension
 from cloning.engine.vocoders.mounted import Vocoders
@@ -114,18 +115,41 @@ class Engine:
                 batches.append(speaker.say(indices, within))
                 done += len(indices)
         fragments = restored([[said.wave for said in row] for row in batches], order)
-        pcm, rate = laid_out(fragments, job.rate, request.fragment_interval, compat=job.compat), job.rate
-        if wider is not None:
-            pcm, rate = wider.extend(torch.from_numpy(pcm)[None])[0].numpy().copy(), TARGET_RATE
+        speech = _whole(job, fragments, sum(not said.complete for row in batches for said in row), wider)
         report(1.0)
-        return Speech(
-            pcm=pcm,
-            rate=rate,
-            seconds=len(pcm) / rate,
-            seed=request.seed,
-            doubtful=sum(not said.complete for row in batches for said in row),
-            notes=job.notes,
-        )
+        return speech
+
+    def speak_together(self, asked: Sequence[tuple[VoiceSource, TtsRequest]]) -> list[Speech | EngineError]:
+        """Several requests, each with its own voice, as `speak` answers each alone (v3 and v4: but for rounding); what
+        is refused or fails stands in its place and stops no other.
+
+        Voices on one base are read and sampled in one batch. All of them are loaded at the same time: those that do not
+        fit into the budget beside the others are refused (`no_room`). Requests with upstream's quirks are spoken one by
+        one, because their sentences share one stream of randomness.
+        """
+        answers: list[Speech | EngineError | None] = [None] * len(asked)
+        with ExitStack() as leases:
+            ready: list[tuple[int, Speaker, BandExtension | None]] = []
+            for place, (voice, request) in enumerate(asked):
+                try:
+                    if request.compat is not None:
+                        answers[place] = self.speak(voice, request)
+                        continue
+                    loaded = leases.enter_context(self._lease(voice))
+                    wider = self._extension(loaded, request)
+                    job = self._prepared(loaded, request.seeded())
+                except EngineError as refusal:
+                    answers[place] = refusal
+                    continue
+                ready.append((place, Speaker(job, attempts=self._attempts), wider))
+            rows = said_together([speaker for _, speaker, _ in ready])
+            for (place, speaker, wider), said in zip(ready, rows, strict=True):
+                if isinstance(said, EngineError):
+                    answers[place] = said
+                    continue
+                doubtful = sum(not one.complete for one in said)
+                answers[place] = _whole(speaker.job, [one.wave for one in said], doubtful, wider)
+        return [answer for answer in answers if answer is not None]
 
     def stream(self, voice: VoiceSource, request: TtsRequest) -> Iterator[Wave]:
         """The sound in packets of float32 samples, one after the other; nothing happens before the first is asked for.
@@ -159,7 +183,7 @@ class Engine:
             return self.vocoders.of(loaded.version).sample_rate
 
     def version(self, voice: VoiceSource) -> str:
-        """"v1" to "v4" or "starter"; loads the voice if need be."""
+        """ "v1" to "v4" or "starter"; loads the voice if need be."""
         with self._lease(voice) as loaded:
             return loaded.version
 
@@ -213,6 +237,16 @@ class Engine:
             speaker = Speaker(job, attempts=self._attempts)
             for packet in streamed(speaker):
                 yield job.rate, packet
+
+
+def _whole(job: Job, fragments: Sequence[Wave], doubtful: int, wider: BandExtension | None) -> Speech:
+    """The sentences' sounds laid out, and widened where the request wants it."""
+    pcm, rate = laid_out(fragments, job.rate, job.request.fragment_interval, compat=job.compat), job.rate
+    if wider is not None:
+        pcm, rate = wider.extend(torch.from_numpy(pcm)[None])[0].numpy().copy(), TARGET_RATE
+    return Speech(
+        pcm=pcm, rate=rate, seconds=len(pcm) / rate, seed=job.request.seed, doubtful=doubtful, notes=job.notes
+    )
 
 
 def _ignore(_: float) -> None:

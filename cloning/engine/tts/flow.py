@@ -11,7 +11,16 @@ import torch
 from torch import Tensor
 
 from cloning.engine.acoustic.diffusion import DiffusionModel
-from cloning.engine.acoustic.mels import OVERLAP, FlowSampling, MelPrompt, MelStream, chained, mel_prompt, overlapped
+from cloning.engine.acoustic.mels import (
+    OVERLAP,
+    FlowSampling,
+    MelPrompt,
+    MelStream,
+    Spoken,
+    chained,
+    mel_prompt,
+    overlapped,
+)
 from cloning.engine.errors import EngineError, SynthesisFailed
 from cloning.engine.features.spectrogram import from_unit
 from cloning.engine.synthesis import check_finite
@@ -51,10 +60,14 @@ class Flow:
 
     def sound(self, codes: Tensor, phones: Tensor, style: Tensor, speed: float, generator: torch.Generator) -> Wave:
         """Codes T and phones X of the same words -> wave."""
+        row = self.row(codes, phones, style, speed, generator)
+        return self.wave(torch.cat(list(chained(row.model, row.prompt, row.features, self.sampling, generator)), dim=2))
+
+    def row(self, codes: Tensor, phones: Tensor, style: Tensor, speed: float, generator: torch.Generator) -> Spoken:
+        """The same words as a row of a batch that other voices may share (`mels.chained_together`)."""
         with torch.inference_mode():
             features = self.model.features(codes[None], phones[None], style, speed)
-        mels = list(chained(self.model, self.prompt, features, self.sampling, generator))
-        return self.wave(torch.cat(mels, dim=2))
+        return Spoken(self.model, self.prompt, features, generator)
 
     def windows(
         self, spoken: Sequence[tuple[Tensor, Tensor]], style: Tensor, speed: float, generator: torch.Generator

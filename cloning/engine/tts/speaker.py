@@ -52,7 +52,7 @@ class Speaker:
         self.attempts = 1 if job.compat else attempts
         if job.voice.runner is None:
             raise ValueError("the voice was not settled")
-        self._runner: Runner = job.voice.runner
+        self.runner: Runner = job.voice.runner
         self._stream = torch.Generator().manual_seed(job.request.seed) if job.compat else None
 
     def say(self, indices: Sequence[int], progress: Callable[[float], None] | None = None) -> list[Said]:
@@ -91,10 +91,10 @@ class Speaker:
 
         compat, parallel = self.job.compat, self.job.request.parallel_infer
         if parallel and not compat:
-            return decode_batch(self._runner, [self.utterance(i, attempt) for i in indices], progress=count)
+            return decode_batch(self.runner, [self.utterance(i, attempt) for i in indices], progress=count)
         out: list[Decoded] = []
         for index in indices:
-            (one,) = decode_batch(self._runner, [self.utterance(index, attempt)], progress=count)
+            (one,) = decode_batch(self.runner, [self.utterance(index, attempt)], progress=count)
             prompted = self.job.prompt is not None
             out.append(official_result(one, prompted=prompted, batched=parallel) if compat else one)
         return out
@@ -111,7 +111,7 @@ class Speaker:
             if mute is None:
                 raise EngineError("bad_request", "streaming_mode 2 needs an official voice; modes 1 and 3 work here")
         return decode_stream(
-            self._runner, self.utterance(index, 0), chunk=request.min_chunk_length, mute=mute, compat=self.job.compat
+            self.runner, self.utterance(index, 0), chunk=request.min_chunk_length, mute=mute, compat=self.job.compat
         )
 
     def utterance(self, index: int, attempt: int) -> Utterance:
@@ -142,29 +142,12 @@ class Speaker:
         return self.job.generator(*path) if self._stream is None else self._stream
 
     def _attempts(self, index: int, first: Decoded) -> Said:
-        """The first attempt that is complete and can be heard, else the last one that can be heard."""
-        phones = self.job.sentences[index].phones
-        kept: Wave | None = None
-        failure = SynthesisFailed("no_codes", "the voice had nothing to say for a part of the text")
-        for attempt in range(self.attempts):
-            decoded = first if attempt == 0 else self.codes([index], attempt)[0]
-            if not decoded.codes.numel():
-                continue
-            wave = self.sound(decoded.codes, phones, self.generator(index, attempt, SOUND))
-            try:
-                if self.job.compat:
-                    check_finite(wave)
-                else:
-                    check_audible(wave, self.job.rate, phones=phones.numel())
-            except SynthesisFailed as error:
-                failure = error
-                continue
-            kept = wave
-            if decoded.ended and decoded.codes.numel() >= LEAST_CODES_PER_PHONE * phones.numel():
-                return Said(wave, complete=True)
-        if kept is None:
-            raise failure
-        return Said(kept, complete=False)
+        trial = Trial(self, index)
+        while not trial.done:
+            decoded = first if trial.attempt == 0 else self.codes([index], trial.attempt)[0]
+            wave = self.sound(decoded.codes, trial.phones, trial.generator()) if decoded.codes.numel() else None
+            trial.judge(decoded, wave)
+        return trial.said()
 
     def _joined(self, sentences: Sequence[Sentence], decoded: Sequence[Decoded]) -> list[Said]:
         """Upstream's one pass over the whole batch, cut where each sentence's codes end."""
@@ -207,6 +190,49 @@ class Speaker:
         )
         pcm: Wave = wave[0, 0].float().cpu().numpy().copy()
         return pcm
+
+
+class Trial:
+    """The attempts at one sentence: the first that is complete and can be heard counts, else the last one that can be
+    heard. `attempt` is the next one's number."""
+
+    def __init__(self, speaker: Speaker, index: int) -> None:
+        self.speaker, self.index, self.attempt = speaker, index, 0
+        self.phones = speaker.job.sentences[index].phones
+        self._kept: Wave | None = None
+        self._complete = False
+        self._failure = SynthesisFailed("no_codes", "the voice had nothing to say for a part of the text")
+
+    @property
+    def done(self) -> bool:
+        return self._complete or self.attempt >= self.speaker.attempts
+
+    def generator(self) -> torch.Generator:
+        """The randomness of the next attempt's sound."""
+        return self.speaker.generator(self.index, self.attempt, SOUND)
+
+    def judge(self, decoded: Decoded, wave: Wave | None) -> None:
+        """The next attempt's outcome; wave None: there were no codes."""
+        self.attempt += 1
+        if wave is None:
+            return
+        job = self.speaker.job
+        try:
+            if job.compat:
+                check_finite(wave)
+            else:
+                check_audible(wave, job.rate, phones=self.phones.numel())
+        except SynthesisFailed as error:
+            self._failure = error
+            return
+        self._kept = wave
+        self._complete = decoded.ended and decoded.codes.numel() >= LEAST_CODES_PER_PHONE * self.phones.numel()
+
+    def said(self) -> Said:
+        """Raises SynthesisFailed when no attempt could be heard."""
+        if self._kept is None:
+            raise self._failure
+        return Said(self._kept, self._complete)
 
 
 def _ignore(_: float) -> None:

@@ -16,6 +16,7 @@ from cloning.engine.acoustic.mels import (
     Spoken,
     Window,
     chained,
+    chained_together,
     mel_prompt,
     overlapped,
     sampled,
@@ -122,6 +123,23 @@ def test_rows_are_as_alone_whoever_else_speaks(voice: DiffusionModel) -> None:
         (alone,) = sampled([row(index)], SAMPLING)
         assert mel.shape[2] == 12 + 7 * index
         torch.testing.assert_close(mel, alone, atol=2e-5, rtol=1e-4)
+
+
+def test_long_rows_of_different_voices_go_on_together_as_each_alone(voice: DiffusionModel) -> None:
+    voices = [voice, beside(voice, adapter(voice, 1)), beside(voice, adapter(voice, 2))]
+    rows = [
+        Spoken(one, prompt(), features(frames), torch.Generator().manual_seed(frames))
+        for one, frames in zip(voices, (95, 30, 41), strict=True)
+    ]
+    for most in (2, 8):
+        for row in rows:
+            assert row.generator is not None
+            row.generator.manual_seed(row.features.shape[2])
+        made = chained_together(rows, SAMPLING, most)
+        for row, mel in zip(rows, made, strict=True):
+            again = torch.Generator().manual_seed(row.features.shape[2])
+            alone = torch.cat(list(chained(row.model, row.prompt, row.features, SAMPLING, again)), dim=2)
+            torch.testing.assert_close(mel, alone, atol=2e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("speed", [1.0, 1.25])

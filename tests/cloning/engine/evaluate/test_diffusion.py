@@ -1,4 +1,4 @@
-"""v3 and v4 voices through the command: reduced ones with random weights, so the figures mean nothing and the way does."""
+"""v3 and v4 voices through the command: reduced ones with random weights, so their figures mean nothing."""
 
 from __future__ import annotations
 
