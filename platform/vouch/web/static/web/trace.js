@@ -93,17 +93,22 @@ async function trace(file) {
   }
 }
 
-function show({ id, hits, label, details_at }) {
+function show({ id, verdict, hits, label, details_at }) {
   const known = hits.filter((hit) => hit.made_at);
+  const unclear = verdict === "inconclusive";
   byId("verdict").textContent = known.length
     ? gettext("Yes: made here by artificial intelligence")
     : hits.some((hit) => hit.output_state === "transplanted")
       ? gettext("Our mark, laid on other sound: not made here")
     : hits.length
       ? gettext("Our mark, but no recording that we know")
+    : unclear
+      ? gettext("Cannot be told from this recording")
       : gettext("No mark of ours");
   byId("meaning").textContent = known.length
     ? fill(ngettext("We found %(n)s recording of ours in it.", "We found %(n)s recordings of ours in it.", known.length), { n: known.length })
+    : unclear && !hits.length
+      ? gettext("We found no mark of ours, but a recording this short or this damaged could hide one. Send a longer or clearer piece: half a minute of speech is enough.")
     : gettext("This says only that we did not find a recording of ours. It may still be synthetic, made elsewhere or damaged beyond reading.");
   const desk = byId("answer").dataset.desk;
   byId("hits").replaceChildren(

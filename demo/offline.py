@@ -1,0 +1,43 @@
+"""``vouch verify`` as an outsider and as the operator would run it: files in a folder, no database, no address."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from demo.client import Client
+from vouch.runtime.system import System
+
+
+def lay_out(system: System, owner: Client, output: str, file: Path) -> Path:
+    """Puts the proof beside ``file`` and returns a folder with the public keys, the mark's key and the issued marks."""
+    proof = owner.get(f"outputs/{output}/proof").body
+    file.with_name(file.name + ".proof.json").write_text(json.dumps(proof))
+    published = owner.get("provenance/keys")
+    folder = system.var / "verify"
+    folder.mkdir(exist_ok=True)
+    (folder / "log.pub").write_text(str(published["log"]))
+    (folder / "provenance.pub").write_text(str(published["provenance"]))
+    (folder / "c2pa-root.pem").write_text(str(published["c2pa_roots"]))
+    shutil.copy(system.var / "keys" / "mark.key", folder)
+    (folder / "marks").write_text(system.manage("export_marks"))
+    return folder
+
+
+def verdict(file: Path, folder: Path, profile: str) -> dict[str, Any]:
+    """The report of ``vouch verify FILE --json``."""
+    command = [sys.executable, "-m", "vouch.cli", "verify", str(file), "--profile", profile, "--keys", str(folder)]
+    done = subprocess.run(
+        [*command, "--marks", str(folder / "marks"), "--json"],
+        env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return dict(json.loads(done.stdout))
+
+
+def summary(report: dict[str, Any]) -> str:
+    """``compliant``, or the verdict with the codes of its faults and doubts."""
+    findings = [finding for layer in report["layers"].values() for finding in layer["findings"]]
+    codes = [finding["code"] for finding in findings if finding["weight"] != "note"]
+    return " ".join([report["verdict"], *codes])
