@@ -15,7 +15,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from cloning import gate, jobs
+from cloning import gate, jobs, metering
 from cloning.errors import VoiceNotReady
 from cloning.models import Output, SpeechRequest, Usage
 from cloning.worker import Reporter, Run, RunLost
@@ -188,6 +188,13 @@ def _make_true(
         jobs.settle(request)
         jobs.forget_text(request)
         jobs.succeed(job)
+        metered = metering.meter(
+            owner_id=request.voice.owner_id,
+            output_id=output_id,
+            licence_id=request.licence_id,
+            characters=request.characters,
+            seconds=speech_seconds,
+        )
         leaf = log.append(
             kind="output.sealed",
             subject=f"output:{output_id}",
@@ -202,6 +209,7 @@ def _make_true(
                 "payload_commitment": sealed.provenance["statement"]["payload_commitment"],
                 "label_seconds": sealed.label_seconds,
                 "mark_score": round(sealed.mark_score, 3),
+                "usage": metered.commitment,
             },
             rehearsal=rehearsal,
         )
@@ -228,10 +236,12 @@ def _make_true(
             score=sealed.mark_score,
             voice_note_score=sealed.voice_note_score,
         )
-        Usage.objects.create(
+        usage = Usage.objects.create(
             output=output,
             licence_id=request.licence_id,
             consent_id=consent_id,
             characters=request.characters,
             seconds=speech_seconds,
+            created_at=metered.at,
         )
+        metering.write(metered, usage=usage, leaf_index=leaf.index)

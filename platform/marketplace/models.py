@@ -1,7 +1,8 @@
-"""Listings and orders. A price is integer minor units for 1,000 characters and never changes under a customer."""
+"""Listings and orders. A price is integer minor units for what its unit counts (`pricing.PER`: 1,000 characters, a
+second, an output, a month) and never changes under a customer."""
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -9,17 +10,35 @@ from django.db.models import F, Q
 
 from foundation.clock import now
 from marketplace.ledger.models import Account, Entry, Leg
+from marketplace.pricing import PER, Unit
+from marketplace.statements.models import RateTable, Statement
 from marketplace.states import Currency, ListingState, OrderState
 
-__all__ = ["Account", "Entry", "Leg", "Listing", "Order"]
+__all__ = ["Account", "Entry", "Leg", "Listing", "Order", "RateTable", "Statement"]
 
 TITLE_CHARS = 120
 MAX_PRICE_MINOR = 10_000_000
 """A hundred thousand of the larger unit per 1,000 characters: beyond that it is a typing mistake."""
 MAX_ORDER_CHARACTERS = 10_000_000
 """A hundred novels. With the price bound it keeps every amount far inside 64 bits."""
+UNITS = [(unit.value, unit.value) for unit in Unit]
+MAX_FEE_BP = 5_000
+"""The platform never keeps more than half, so that an earning is always something for its owner."""
 MAX_LICENCE_DAYS = 3_650
 """Ten years, the longest term a licence may have."""
+
+
+MAX_QUANTITY = 10**9
+"""Of any unit: eleven days of sound in milliseconds."""
+
+
+def _amount_follows() -> Q:
+    """What an order costs, by its unit; a share of revenue costs nothing in advance."""
+    prepaid = [unit for unit in Unit if unit != Unit.SHARE]
+    found = Q(unit=Unit.SHARE.value, amount_minor=0)
+    for unit in prepaid:
+        found |= Q(unit=unit.value, amount_minor=F("quantity") * F("price_minor") / PER[unit])
+    return found
 
 
 class Listing(models.Model):
@@ -61,8 +80,10 @@ class Listing(models.Model):
 
 
 class Order(models.Model):
-    """A customer's order of so many characters, at the listing's price when it was placed.
+    """A customer's order of so much of the listing's unit, at the listing's price when it was placed.
 
+    ``quantity``: what is paid for, in what the unit counts (`pricing.Terms`); ``free``: what comes before it for
+    nothing; ``characters``: what the licence allows in all. ``fee_bp``: the platform's part, in basis points.
     ``settled_at``: when its earnings were last booked; ``fully_earned``: nothing will ever be left to book.
     """
 
@@ -71,6 +92,10 @@ class Order(models.Model):
     customer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders")
     seller = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="sales")
     characters = models.BigIntegerField()
+    unit = models.CharField(max_length=9, choices=UNITS, default=Unit.CHARACTER.value)
+    quantity = models.BigIntegerField()
+    free = models.BigIntegerField(default=0)
+    fee_bp = models.PositiveSmallIntegerField(default=0)
     price_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3, choices=Currency.choices)
     amount_minor = models.BigIntegerField()
@@ -94,10 +119,13 @@ class Order(models.Model):
                 condition=Q(characters__range=(1, MAX_ORDER_CHARACTERS)), name="order_characters_range"
             ),
             models.CheckConstraint(condition=Q(price_minor__range=(0, MAX_PRICE_MINOR)), name="order_price_range"),
-            # The pricing rule of `metering`, kept by the database too.
+            # The pricing rule, kept by the database too.
+            models.CheckConstraint(condition=_amount_follows(), name="order_amount_follows"),
             models.CheckConstraint(
-                condition=Q(amount_minor=F("characters") * F("price_minor") / 1_000), name="order_amount_follows"
+                condition=Q(quantity__range=(0, MAX_QUANTITY), free__range=(0, MAX_QUANTITY)),
+                name="order_quantity_range",
             ),
+            models.CheckConstraint(condition=Q(fee_bp__lte=MAX_FEE_BP), name="order_fee_range"),
             models.CheckConstraint(condition=Q(rehearsal=False) | Q(amount_minor=0), name="order_rehearsal_free"),
             models.CheckConstraint(condition=~Q(customer=F("seller")), name="order_not_own_voice"),
             models.CheckConstraint(
@@ -127,6 +155,11 @@ class Order(models.Model):
                 name="order_one_open_per_listing",
             ),
         ]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self.quantity is None:
+            self.quantity = self.characters
+        super().save(*args, **kwargs)
 
     def __str__(self) -> str:
         return f"order {self.id}"

@@ -1,6 +1,6 @@
 """Writes: what orders and uses mean in the ledger. Lock order: order, licence, accounts.
 
-Earnings are booked from the licence's counter, by the rounding rule of `metering`: whatever is booked when, the sum is
+Earnings are booked from the licence's counter, by the rounding rule of `pricing`: whatever is booked when, the sum is
 what the statement says. Each service may run twice and books once.
 """
 
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from cloning.models import MeteredUse
 from consent import licences
 from consent.models import Licence
 from foundation.audit import log
@@ -23,8 +24,9 @@ from marketplace.ledger.book import Movement, post, post_all
 from marketplace.ledger.entries import AccountKind, EntryKind
 from marketplace.ledger.errors import NothingToPay
 from marketplace.ledger.models import Account, Entry
-from marketplace.metering import earned
 from marketplace.models import Order
+from marketplace.pricing import BY_USE, Unit
+from marketplace.statements.sources import terms_of
 from marketplace.states import OrderState
 
 HOLDBACK: Final = timedelta(days=14)
@@ -81,11 +83,14 @@ def accrue(*, order_id: UUID) -> Entry | None:
 
 def _accrue(order: Order, licence: Licence) -> Entry | None:
     """For a locked order."""
-    whole = earned(licence.characters_used, order.price_minor)
-    amount = whole - (order.amount_minor - _prepaid(order))
+    terms = terms_of(order)
+    booked = order.amount_minor - _prepaid(order)
+    whole = terms.gross(_used(order, licence))
+    amount = whole - booked
     entry = None
     if amount:
-        legs = entries.earn(_order(order), f"person:{order.seller_id}", order.currency, amount)
+        fee = terms.fee(whole) - terms.fee(booked)
+        legs = entries.earn(_order(order), f"person:{order.seller_id}", order.currency, amount, fee)
         movement = Movement(f"earn:{order.id}:{whole}", EntryKind.EARN, legs, order.id)
         entry = post(movement, actor=Actor.system("marketplace"))
     order.settled_at, order.fully_earned = now(), whole == order.amount_minor
@@ -101,7 +106,8 @@ def release(*, entry_id: UUID) -> Entry | None:
     earn = Entry.objects.get(id=entry_id)
     if order.disputed_at is not None or now() - earn.at < HOLDBACK or Entry.objects.filter(settles=earn).exists():
         return None
-    legs = entries.release(f"person:{order.seller_id}", order.currency, _amount(earn))
+    amount, fee = _earned(earn)
+    legs = entries.release(f"person:{order.seller_id}", order.currency, amount - fee)
     movement = Movement(f"settle:{earn.id}", EntryKind.RELEASE, legs, order.id, settles=earn)
     return post(movement, actor=Actor.system("marketplace"))
 
@@ -190,13 +196,13 @@ def _give_back(order: Order, licence: Licence | None, earns: list[Entry], actor:
         Movement(
             f"settle:{earn.id}",
             EntryKind.REVERSE,
-            entries.reverse(_order(order), owner, order.currency, _amount(earn)),
+            entries.reverse(_order(order), owner, order.currency, *_earned(earn)),
             order.id,
             settles=earn,
         )
         for earn in earns
     ]
-    rest = _prepaid(order) + sum(map(_amount, earns))
+    rest = _prepaid(order) + sum(_earned(earn)[0] for earn in earns)
     if rest:
         legs = entries.refund(_order(order), order.currency, rest)
         movements.append(Movement(f"refund:{order.id}", EntryKind.REFUND, legs, order.id))
@@ -223,8 +229,20 @@ def _prepaid(order: Order) -> int:
     return -selectors.balance(kind=AccountKind.PREPAID, holder=_order(order), currency=order.currency)
 
 
-def _amount(earn: Entry) -> int:
-    return int(earn.legs.get(amount_minor__gt=0).amount_minor)
+def _used(order: Order, licence: Licence) -> int:
+    """What was used under the licence, in what the order's unit counts."""
+    if order.unit == Unit.CHARACTER:
+        return licence.characters_used
+    last = MeteredUse.objects.filter(licence=licence).order_by("-uses_before").first()
+    if last is None or order.unit not in BY_USE:
+        return 0
+    return last.uses_before + 1 if order.unit == Unit.OUTPUT else last.milliseconds_before + last.milliseconds
+
+
+def _earned(earn: Entry) -> tuple[int, int]:
+    """What left the order by an entry of kind earn, and the platform's part of it, in minor units."""
+    legs = {leg.account.kind: leg.amount_minor for leg in earn.legs.select_related("account")}
+    return legs[AccountKind.PREPAID], -legs.get(AccountKind.FEES, 0)
 
 
 def _order(order: Order) -> str:

@@ -30,6 +30,7 @@ from marketplace.errors import (
 from marketplace.guards import locked_order, require_operator
 from marketplace.metering import earned
 from marketplace.models import MAX_LICENCE_DAYS, MAX_ORDER_CHARACTERS, MAX_PRICE_MINOR, TITLE_CHARS, Listing, Order
+from marketplace.statements import sources as statements
 from marketplace.states import Currency, ListingState, OrderState
 from safety.selectors import active_restrictions
 
@@ -136,6 +137,8 @@ def place_order(*, actor: Actor, listing_id: UUID, characters: int) -> Order:
                 customer_id=customer_id,
                 seller_id=listing.owner_id,
                 characters=characters,
+                quantity=characters,
+                fee_bp=settings.VOUCH_FEE_BP,
                 price_minor=listing.price_minor,
                 currency=listing.currency,
                 amount_minor=amount,
@@ -232,6 +235,7 @@ def _fulfil(order: Order, actor: Actor) -> None:
         data={
             "listing": str(order.listing_id),
             "licence": str(licence.id),
+            "terms": statements.sheet_of(order, licence).sha256(),
             "characters": order.characters,
             "amount_minor": order.amount_minor,
             "currency": order.currency,

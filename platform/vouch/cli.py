@@ -17,7 +17,7 @@ from cloning import trace_proof
 from consent import proofs
 from foundation.audit import cose, cosignatures, export, mirror, notes, rebuild, spellings, tiles, verify
 from retention import proofs as deletions
-from vouch import published, verifying, witnessing
+from vouch import published, statements, verifying, witnessing
 from vouch.bundle import check as bundles
 
 PAGE = 500
@@ -73,7 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = commands.add_parser("verify-report", help="check a signed detection report (JSON) of a trace")
     report.add_argument("file", type=Path)
     report.set_defaults(run=_verify_report)
-    for command in (log, receipt, certificate, bundle, report):
+    statement = commands.add_parser(
+        "verify-statement", help="compute an owner's statement again, to the cent", description=statements.__doc__
+    )
+    statements.add_arguments(statement)
+    statement.set_defaults(run=statements.run)
+    for command in (log, receipt, certificate, bundle, report, statement):
         command.add_argument("--public-key", required=True, metavar="HEX|FILE", help="the log's Ed25519 key")
     watch = commands.add_parser("witness", help="run a witness: cosign a log's checkpoints while it grows consistently")
     witnessing.add_arguments(watch)

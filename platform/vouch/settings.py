@@ -187,6 +187,8 @@ VOUCH_CHECKPOINT_SECONDS = env.integer("VOUCH_CHECKPOINT_SECONDS", 60, low=1, hi
 VOUCH_RECOVER_SECONDS = env.integer("VOUCH_RECOVER_SECONDS", 15, low=1, high=3600)
 VOUCH_TRAINING_RECIPE = env.text("VOUCH_TRAINING_RECIPE", "demo")
 VOUCH_TRAINING_THREADS = env.integer("VOUCH_TRAINING_THREADS", 2, low=1, high=64)
+# What the platform keeps of each earning, in basis points; an order keeps the fee of the day it was placed.
+VOUCH_FEE_BP = env.integer("VOUCH_FEE_BP", 0, low=0, high=5_000)
 VOUCH_OUTPUT_DAYS = env.integer("VOUCH_OUTPUT_DAYS", 365, low=1, high=36_500)
 VOUCH_PURGE_AFTER_TRAINING = env.flag("VOUCH_PURGE_AFTER_TRAINING", default=False)
 VOUCH_LOG_ORIGIN = env.text("VOUCH_LOG_ORIGIN", "vouch.example/log")

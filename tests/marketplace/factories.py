@@ -2,10 +2,15 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+from django.db import transaction
+
+from cloning import metering
 from cloning.models import Job, Output, SpeechRequest, Usage, Voice
+from consent import licences
 from consent.models import Challenge, Consent, Licence
+from foundation.audit import log
 from foundation.clock import now
 from foundation.identity.actors import Actor
 from foundation.identity.models import Person
@@ -79,6 +84,45 @@ def speech_of(
         container="wav",
         case_ref=case,
     )
+
+
+def spoken(voice: Voice, requester: Person, *, characters: int, licence: Licence | None = None) -> Usage:
+    """A metered use, as the worker leaves it: settled, numbered, in the log, sealed."""
+    request = speech_of(voice, requester, characters=characters, state="succeeded")
+    _, thing = sealed(f"output:{request.id}")
+    output_id, licence_id = uuid4(), licence.id if licence else None
+    with transaction.atomic():
+        if licence_id:
+            licences.reserve(licence_id=licence_id, characters=characters)
+            licences.settle(licence_id=licence_id, characters=characters)
+        place = metering.meter(
+            owner_id=voice.owner_id, output_id=output_id, licence_id=licence_id, characters=characters, seconds=1.5
+        )
+        leaf = log.append(
+            kind="output.sealed",
+            subject=f"output:{output_id}",
+            actor=SYSTEM,
+            data={
+                "voice": str(voice.id),
+                "consent": str(voice.consent_id),
+                "licence": str(licence_id) if licence_id else None,
+                "job": str(request.job_id),
+                "sha256": "0" * 64,
+                "characters": characters,
+                "usage": place.commitment,
+            },
+        )
+        output = Output.objects.create(
+            id=output_id, request=request, voice=voice, licence=licence, requester=requester, sealed=thing,
+            media_type="audio/wav", sha256="0" * 64, seconds=2.0, label_seconds=0.5, mark_payload=leaf.index,
+            provenance={}, leaf_index=leaf.index, rehearsal=voice.rehearsal,
+        )  # fmt: skip
+        usage = Usage.objects.create(
+            output=output, licence=licence, consent=voice.consent, characters=characters, seconds=1.5,
+            created_at=place.at,
+        )  # fmt: skip
+        metering.write(place, usage=usage, leaf_index=leaf.index)
+    return usage
 
 
 def used(voice: Voice, requester: Person, *, characters: int, licence: Licence | None = None, mark: int = 1) -> Usage:

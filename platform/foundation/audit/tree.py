@@ -29,6 +29,11 @@ def inclusion_proof(index: int, tree_size: int) -> list[bytes]:
     return _answer(lambda read: merkle.inclusion_proof(index, tree_size, read))
 
 
+def inclusion_proofs(indices: Sequence[int], tree_size: int) -> list[list[bytes]]:
+    """One for each index, read together: much faster than one by one, for some hundred at a time."""
+    return _answer(lambda read: [merkle.inclusion_proof(index, tree_size, read) for index in indices])
+
+
 def consistency_proof(old_size: int, new_size: int) -> list[bytes]:
     """See ``merkle.consistency_proof``."""
     return _answer(lambda read: merkle.consistency_proof(old_size, new_size, read))
@@ -55,7 +60,7 @@ def _answer(question: Callable[[merkle.Reader], Answer]) -> Answer:
 def _hashes(coordinates: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
     """The stored hashes at ``(level, position)``. A hash that is not there raises KeyError where it is used."""
     leaves = [position for level, position in coordinates if level == 0]
-    above = [Q(level=level, position=position) for level, position in coordinates if level]
+    above = [Q(level=level, position=position) for level, position in sorted(set(coordinates)) if level]
     found: dict[tuple[int, int], bytes] = {}
     if leaves:
         rows = Leaf.objects.filter(index__in=leaves).values_list("index", "leaf_hash")

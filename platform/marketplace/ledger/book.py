@@ -68,17 +68,18 @@ def _book(movement: Movement, accounts: dict[AccountRef, Account], actor: Actor)
         settles=movement.settles,
         leg_count=len(movement.legs),
     )
-    log.record(
-        kind="ledger.booked",
-        subject=f"entry:{entry.id}",
-        actor=actor,
-        data={
-            "entry": movement.kind.value,
-            "order": str(movement.order_id) if movement.order_id else None,
-            "settles": str(movement.settles.id) if movement.settles else None,
-            "legs": [[ref.kind, ref.holder, ref.currency, amount] for ref, amount in sorted(movement.legs.items())],
-        },
-    )
+    data = {
+        "entry": movement.kind.value,
+        "order": str(movement.order_id) if movement.order_id else None,
+        "settles": str(movement.settles.id) if movement.settles else None,
+        "legs": [[ref.kind, ref.holder, ref.currency, amount] for ref, amount in sorted(movement.legs.items())],
+    }
+    subject = f"entry:{entry.id}"
+    if movement.kind == EntryKind.REVERSE:
+        # A statement shows where this leaf stands; it is rare, and the log's lock is held until the commit.
+        entry.leaf_index = log.append(kind="ledger.booked", subject=subject, actor=actor, data=data).index
+    else:
+        log.record(kind="ledger.booked", subject=subject, actor=actor, data=data)
     entry.save(force_insert=True)
     Leg.objects.bulk_create(
         Leg(entry=entry, account=accounts[ref], amount_minor=amount) for ref, amount in sorted(movement.legs.items())

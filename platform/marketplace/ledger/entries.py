@@ -7,11 +7,13 @@ below. Nothing is ever changed: a mistake is mended by an entry the other way ro
     order placed     reserve   authorised(order)  +a   reserved(order)  -a     the provider holds a; nothing is ours
     order cancelled  void      reserved(order)    +a   authorised(order)-a
     money arrived    capture   the two of void, and    clearing +a   prepaid(order) -a
-    characters used  earn      prepaid(order)     +e   holdback(owner)  -e     e by the rounding rule of `metering`
+    a use            earn      prepaid(order)     +e   holdback(owner)  -(e-f) fees -f; by the rule of `pricing`
     time has passed  release   holdback(owner)    +e   payable(owner)   -e     no dispute can take it back any more
-    dispute lost     reverse   holdback(owner)    +e   prepaid(order)   -e     an earn, the other way round
+    dispute lost     reverse   an earn, the other way round, its fee included
     refunded         refund    prepaid(order)     +r   clearing -r
     paid out         payout    payable(owner)     +p   clearing -p
+    converted        exchange  payable(owner)     +x   exchange -x    and, an entry of its own in the other currency,
+                               exchange           +y   payable(owner)   -y     y by a dated rate table
 """
 
 from collections.abc import Mapping
@@ -31,10 +33,16 @@ class AccountKind(models.TextChoices):
     PREPAID = "prepaid", "Paid for characters that are not used yet"
     HOLDBACK = "holdback", "Earned by an owner, held while a dispute is possible"
     PAYABLE = "payable", "Earned by an owner, to be paid out"
+    FEES = "fees", "Kept by the platform"
+    EXCHANGE = "exchange", "Bought and sold to convert what is payable"
 
 
-OWED = frozenset({AccountKind.RESERVED, AccountKind.PREPAID, AccountKind.HOLDBACK, AccountKind.PAYABLE})
+OWED = frozenset(
+    {AccountKind.RESERVED, AccountKind.PREPAID, AccountKind.HOLDBACK, AccountKind.PAYABLE, AccountKind.FEES}
+)
 """Accounts that never rise above zero; the others never fall below. The database holds it."""
+EITHER = frozenset({AccountKind.EXCHANGE})
+"""A position: what was bought in one currency and sold in another stands on either side."""
 
 
 class EntryKind(models.TextChoices):
@@ -46,6 +54,7 @@ class EntryKind(models.TextChoices):
     REVERSE = "reverse", "Reverse"
     REFUND = "refund", "Refund"
     PAYOUT = "payout", "Payout"
+    EXCHANGE = "exchange", "Exchange"
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -59,6 +68,8 @@ class AccountRef:
 
 Legs = Mapping[AccountRef, int]
 
+OF_NO_ORDER = (EntryKind.PAYOUT, EntryKind.EXCHANGE)
+"""Kinds that concern what an owner has earned by many orders."""
 SETTLING = (EntryKind.RELEASE, EntryKind.REVERSE)
 """Kinds that settle an `earn`. Each earn is settled once: what was released cannot be reversed any more."""
 
@@ -93,16 +104,18 @@ def capture(order: str, currency: str, amount: int) -> dict[AccountRef, int]:
     }
 
 
-def earn(order: str, owner: str, currency: str, amount: int) -> dict[AccountRef, int]:
-    return {_of(AccountKind.PREPAID, order, currency): amount, _of(AccountKind.HOLDBACK, owner, currency): -amount}
+def earn(order: str, owner: str, currency: str, amount: int, fee: int = 0) -> dict[AccountRef, int]:
+    """``amount`` leaves the order; ``fee`` of it, less than all, is the platform's."""
+    legs = {_of(AccountKind.PREPAID, order, currency): amount, _of(AccountKind.HOLDBACK, owner, currency): fee - amount}
+    return legs | ({_of(AccountKind.FEES, "vouch", currency): -fee} if fee else {})
 
 
 def release(owner: str, currency: str, amount: int) -> dict[AccountRef, int]:
     return {_of(AccountKind.HOLDBACK, owner, currency): amount, _of(AccountKind.PAYABLE, owner, currency): -amount}
 
 
-def reverse(order: str, owner: str, currency: str, amount: int) -> dict[AccountRef, int]:
-    return {account: -leg for account, leg in earn(order, owner, currency, amount).items()}
+def reverse(order: str, owner: str, currency: str, amount: int, fee: int = 0) -> dict[AccountRef, int]:
+    return {account: -leg for account, leg in earn(order, owner, currency, amount, fee).items()}
 
 
 def refund(order: str, currency: str, amount: int) -> dict[AccountRef, int]:
@@ -111,6 +124,16 @@ def refund(order: str, currency: str, amount: int) -> dict[AccountRef, int]:
 
 def payout(owner: str, currency: str, amount: int) -> dict[AccountRef, int]:
     return {_of(AccountKind.PAYABLE, owner, currency): amount, clearing(currency): -amount}
+
+
+def sell(owner: str, currency: str, amount: int) -> dict[AccountRef, int]:
+    """The first half of an exchange: what is payable is given up in this currency."""
+    return {_of(AccountKind.PAYABLE, owner, currency): amount, _of(AccountKind.EXCHANGE, "vouch", currency): -amount}
+
+
+def buy(owner: str, currency: str, amount: int) -> dict[AccountRef, int]:
+    """The second half: it becomes payable in this one."""
+    return {account: -leg for account, leg in sell(owner, currency, amount).items()}
 
 
 def clearing(currency: str) -> AccountRef:

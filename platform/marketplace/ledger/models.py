@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from foundation.clock import now
-from marketplace.ledger.entries import MAX_AMOUNT, OWED, SETTLING, AccountKind, EntryKind
+from marketplace.ledger.entries import EITHER, MAX_AMOUNT, OF_NO_ORDER, OWED, SETTLING, AccountKind, EntryKind
 from marketplace.states import Currency
 
 
@@ -27,7 +27,8 @@ class Account(models.Model):
             # Nobody can be paid, refunded or charged what is not there, however many try at once.
             models.CheckConstraint(
                 condition=Q(kind__in=sorted(OWED), balance_minor__lte=0)
-                | ~Q(kind__in=sorted(OWED)) & Q(balance_minor__gte=0),
+                | Q(kind__in=sorted(EITHER))
+                | ~Q(kind__in=sorted(OWED | EITHER)) & Q(balance_minor__gte=0),
                 name="account_not_overdrawn",
             ),
         ]
@@ -37,7 +38,10 @@ class Account(models.Model):
 
 
 class Entry(models.Model):
-    """One movement of money. ``key`` says what it is for, once: the same movement cannot be booked twice."""
+    """One movement of money. ``key`` says what it is for, once: the same movement cannot be booked twice.
+
+    ``leaf_index``: kept for reversals, which statements prove.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     key = models.CharField(max_length=120, unique=True)
@@ -45,6 +49,7 @@ class Entry(models.Model):
     order = models.ForeignKey("marketplace.Order", null=True, on_delete=models.PROTECT, related_name="entries")
     settles = models.OneToOneField("self", null=True, on_delete=models.PROTECT, related_name="settled_by")
     leg_count = models.PositiveSmallIntegerField()
+    leaf_index = models.BigIntegerField(null=True)
     at = models.DateTimeField(default=now, db_index=True)
 
     class Meta:
@@ -52,8 +57,8 @@ class Entry(models.Model):
             models.CheckConstraint(condition=Q(kind__in=EntryKind.values), name="entry_kind_known"),
             models.CheckConstraint(condition=Q(leg_count__gte=2), name="entry_two_legs"),
             models.CheckConstraint(
-                condition=Q(kind=EntryKind.PAYOUT, order__isnull=True)
-                | ~Q(kind=EntryKind.PAYOUT) & Q(order__isnull=False),
+                condition=Q(kind__in=OF_NO_ORDER, order__isnull=True)
+                | ~Q(kind__in=OF_NO_ORDER) & Q(order__isnull=False),
                 name="entry_belongs_to_an_order",
             ),
             models.CheckConstraint(

@@ -15,6 +15,7 @@ from vouch.api import (
     provenance,
     reviews,
     safety,
+    statements,
     tracing,
 )
 
@@ -30,6 +31,7 @@ urlpatterns = [
     *marketplace.urlpatterns,
     *provenance.urlpatterns,
     *ledger.urlpatterns,
+    *statements.urlpatterns,
     *log.urlpatterns,
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

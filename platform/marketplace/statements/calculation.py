@@ -1,0 +1,192 @@
+"""The statement itself: uses in, priced lines and a summary out. Pure, and the same for whoever makes and who checks.
+
+One pass over an owner's uses of a month, in the order of their numbers: prices each (`marketplace.pricing`), moves the
+account's head on, and grows a Merkle sum tree over the priced lines. A million lines take seconds and O(log n) memory.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from cloning import usage_leaf
+from foundation.audit import canonical
+from marketplace.pricing import GRANTED, MAX_MINOR, PriceProblem, Rates, Terms, Unit
+from marketplace.statements.sheets import Sheet
+from marketplace.statements.sumtree import Builder
+
+VERSION: Final = 1
+
+
+class Use(NamedTuple):
+    """A use's line (`cloning.usage_leaf`) and the fields of it that are priced. ``licence`` is None for own use."""
+
+    line: bytes
+    licence: str | None
+    uses_before: int
+    characters_before: int
+    milliseconds_before: int
+    characters: int
+    milliseconds: int
+
+
+class NoTerms(ValueError):
+    """A use names a licence without a terms sheet: pricing it as free would hide it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose month. ``before``: the last head of the owner's account before, or 32 zero bytes."""
+
+    owner: str
+    period: str
+    before: bytes
+
+    @property
+    def name(self) -> bytes:
+        return usage_leaf.account(self.owner, self.period)
+
+    @property
+    def opened(self) -> bytes:
+        return usage_leaf.opening(self.name, self.before)
+
+
+@dataclass(slots=True)
+class Total:
+    """Of one currency, in minor units. ``reversed``: earned before and taken back, after a dispute that was lost."""
+
+    gross: int = 0
+    fee: int = 0
+    reversed: int = 0
+
+    @property
+    def net(self) -> int:
+        """What the owner has from the month; below zero when more was taken back than earned."""
+        return self.gross - self.fee - self.reversed
+
+    def data(self) -> dict[str, int]:
+        return {"gross": self.gross, "fee": self.fee, "reversed": self.reversed, "net": self.net}
+
+
+class Calculation:
+    """Takes the uses one by one with ``add``; ``summary`` says what they come to."""
+
+    def __init__(self, account: Account, sheets: Iterable[Sheet], adjusted: Sequence[tuple[str, int]] = ()) -> None:
+        """``adjusted``: reversals of the month, (currency, minor units)."""
+        self.account = account
+        self.sheets = {sheet.licence: sheet for sheet in sheets}
+        self.head = account.opened
+        self.uses = self.characters = self.milliseconds = 0
+        priced = {sheet.terms.currency for sheet in self.sheets.values()} | {currency for currency, _ in adjusted}
+        self.currencies = sorted(priced - {""})
+        self.totals = {currency: Total() for currency in self.currencies}
+        for currency, minor in adjusted:
+            self.totals[currency].reversed += minor
+        self._tree = Builder(2 + 2 * len(self.currencies))
+        self._terms: dict[str | None, Terms] = {licence: sheet.terms for licence, sheet in self.sheets.items()}
+        self._terms[None] = GRANTED
+        places = {currency: place for place, currency in enumerate(self.currencies)}
+        width = 2 * len(self.currencies)
+        self._around: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+            currency: ((0,) * (2 * place), (0,) * (width - 2 * place - 2)) for currency, place in places.items()
+        }
+        self._nothing = (0,) * width
+
+    def add(self, use: Use) -> bytes:
+        """The priced line: the use's own, with its gross amount and the fee of it. Raises NoTerms, SumProblem."""
+        terms = self._terms.get(use.licence)
+        if terms is None:
+            raise NoTerms(f"no terms for licence {use.licence}")
+        gross, fee = self._priced(terms, use)
+        line = use.line[:-1] + b",%d,%d]" % (gross, fee)
+        if terms.currency:
+            left, right = self._around[terms.currency]
+            sums = (use.characters, use.milliseconds, *left, gross, fee, *right)
+            total = self.totals[terms.currency]
+            total.gross += gross
+            total.fee += fee
+        else:
+            sums = (use.characters, use.milliseconds, *self._nothing)
+        self._tree.add(line, sums)
+        self.head = usage_leaf.advance(self.head, usage_leaf.leaf_hash(use.line))
+        self.uses += 1
+        self.characters += use.characters
+        self.milliseconds += use.milliseconds
+        return line
+
+    @staticmethod
+    def _priced(terms: Terms, use: Use) -> tuple[int, int]:
+        match terms.unit:
+            case Unit.CHARACTER:
+                before, now = use.characters_before, use.characters
+            case Unit.SECOND:
+                before, now = use.milliseconds_before, use.milliseconds
+            case Unit.OUTPUT:
+                before, now = use.uses_before, 1
+            case _:
+                return 0, 0
+        if not terms.price_minor:
+            return 0, 0
+        earned, whole = terms.gross(before), terms.gross(before + now)
+        return whole - earned, terms.fee(whole) - terms.fee(earned)
+
+    def summary(self, *, final: bool, rates: Rates | None, rates_sha256: str | None, payout: str) -> dict[str, Any]:
+        """What the log's leaf commits to, JSON-safe.
+
+        ``payout``: the currency everything is converted into by ``rates``; empty for none. Raises PriceProblem.
+        """
+        root = self._tree.root()
+        payable: dict[str, Any] | None = None
+        if payout:
+            if rates is None:
+                raise PriceProblem("a conversion needs a rate table")
+            # What a currency lost is set off at the same rate, rounded down as well: the sign is put back afterwards.
+            minor = 0
+            for currency, total in self.totals.items():
+                part = rates.convert(abs(total.net), currency, payout)
+                minor += part if total.net >= 0 else -part
+            payable = {"currency": payout, "minor": minor}
+        if any(abs(total.net) > MAX_MINOR for total in self.totals.values()):
+            raise PriceProblem("a total is out of bounds")
+        return {
+            "v": VERSION,
+            "owner": self.account.owner,
+            "period": self.account.period,
+            "account": self.account.name.hex(),
+            "before": self.account.before.hex(),
+            "final": final,
+            "uses": self.uses,
+            "characters": self.characters,
+            "milliseconds": self.milliseconds,
+            "head": self.head.hex(),
+            "root": root.hash.hex(),
+            "totals": {currency: total.data() for currency, total in self.totals.items()},
+            "terms_sha256": digest([self.sheets[licence].sha256() for licence in sorted(self.sheets)]),
+            "rates_sha256": rates_sha256,
+            "payable": payable,
+        }
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (hex) of a value's canonical form."""
+    return hashlib.sha256(canonical.encode(value)).hexdigest()
+
+
+def use_of(line: bytes) -> Use:
+    """Raises usage_leaf.BadUsage."""
+    leaf = usage_leaf.parse(line)
+    return Use(
+        line,
+        leaf.licence,
+        leaf.uses_before,
+        leaf.characters_before,
+        leaf.milliseconds_before,
+        leaf.characters,
+        leaf.milliseconds,
+    )
+
+
+def made(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of the leaf `statement.made` for a summary."""
+    kept = ("period", "account", "final", "uses", "head", "root")
+    return {**{key: summary[key] for key in kept}, "summary": digest(dict(summary))}

@@ -1,0 +1,116 @@
+"""Reads: what a statement is computed from, out of the database."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from cloning.models import MeteredUse, UsageAccount
+from consent.models import Licence
+from foundation.audit.models import Leaf
+from marketplace.ledger.entries import AccountKind, EntryKind
+from marketplace.ledger.models import Entry, Leg
+from marketplace.models import Order
+from marketplace.pricing import GRANTED, Terms, Unit
+from marketplace.statements.calculation import Use
+from marketplace.statements.sheets import Sheet
+
+# The database spells the lines (`cloning.usage_leaf`): twice as fast as Python, beside it on the other core. Their
+# hashes are compared with those that were made when the outputs were sealed, so no other spelling passes.
+_LINES: Final = """
+COPY (
+    SELECT '[' || m.number || ',"' || u.output_id || '",' || coalesce('"' || u.licence_id || '"', 'null') || ',"'
+        || to_char(u.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') || '+00:00",' || m.uses_before || ','
+        || m.characters_before || ',' || m.milliseconds_before || ',' || u.characters || ',' || m.milliseconds || ']',
+        coalesce(u.licence_id::text, ''), m.uses_before, m.characters_before, m.milliseconds_before, u.characters,
+        m.milliseconds
+    FROM cloning_metereduse m JOIN cloning_usage u ON u.id = m.usage_id
+    WHERE m.account_id = %s AND m.number < %s ORDER BY m.number
+) TO STDOUT"""
+
+
+def uses(*, account: UsageAccount, below: int) -> Iterator[Use]:
+    """The account's uses in the order of their numbers, in constant memory."""
+    with connection.cursor() as cursor, cursor.copy(_LINES, [account.pk, below]) as rows:
+        for row in rows:  # libpq hands out one row at a time
+            line, licence, *counts = bytes(row).split(b"\t")
+            yield Use(line, licence.decode() or None, *map(int, counts))
+
+
+def sheets(*, account: UsageAccount, below: int) -> list[tuple[Sheet, int]]:
+    """The terms of every licence used, by licence, each with the index of the leaf that it rests on."""
+    used = _lines(account, below).filter(licence__isnull=False).values("licence").distinct()
+    licences = {licence.id: licence for licence in Licence.objects.filter(id__in=used)}
+    hashes = _hashes([licence.leaf_index for licence in licences.values()])
+    orders = {order.licence_id: order for order in Order.objects.filter(licence__in=licences)}
+    found = []
+    for licence_id in sorted(licences, key=str):
+        licence, order = licences[licence_id], orders.get(licence_id)
+        sheet = _sheet(order, licence, hashes)
+        place = order.leaf_index if order is not None else licence.leaf_index
+        found.append((sheet, -1 if place is None else place))
+    return found
+
+
+def sheet_of(order: Order, licence: Licence) -> Sheet:
+    """The terms of a licence that an order brings."""
+    return _sheet(order, licence, _hashes([licence.leaf_index]))
+
+
+def _sheet(order: Order | None, licence: Licence, hashes: dict[int, str]) -> Sheet:
+    return Sheet(str(licence.id), hashes[licence.leaf_index], str(order.id) if order else None, terms_of(order))
+
+
+def _hashes(indices: Sequence[int]) -> dict[int, str]:
+    rows = Leaf.objects.filter(index__in=indices).values_list("index", "leaf_hash")
+    return {index: bytes(value).hex() for index, value in rows}
+
+
+def terms_of(order: Order | None) -> Terms:
+    """What a licence costs; one that its owner granted outside the marketplace costs nothing."""
+    if order is None:
+        return GRANTED
+    return Terms(Unit(order.unit), order.price_minor, order.currency, order.quantity, order.free, order.fee_bp)
+
+
+def currencies(*, account: UsageAccount) -> set[str]:
+    """Those the account's uses are priced in."""
+    used = account.lines.filter(licence__isnull=False).values("licence").distinct()
+    return set(Order.objects.filter(licence__in=used).values_list("currency", flat=True))
+
+
+def last_leaf(*, account: UsageAccount, below: int) -> int | None:
+    """Where the leaf of the last use's output stands in the log; None without uses."""
+    return _lines(account, below).order_by("-number").values_list("leaf_index", flat=True).first()
+
+
+def rehearsal(*, account: UsageAccount) -> bool:
+    """Whether any of the account's uses was made in a rehearsal."""
+    return account.lines.filter(usage__output__rehearsal=True).exists()
+
+
+def reversals(*, owner_id: UUID, period: str) -> list[tuple[int, str, int]]:
+    """What disputes took back from an owner in a month, in the log's order: (leaf, currency, minor units)."""
+    begin = datetime.strptime(period, "%Y-%m").replace(tzinfo=UTC)
+    end = (begin + timedelta(days=32)).replace(day=1)
+    booked = Entry.objects.filter(kind=EntryKind.REVERSE, order__seller_id=owner_id, leaf_index__isnull=False)
+    within = Leaf.objects.filter(
+        index__in=list(booked.values_list("leaf_index", flat=True)), created_at__gte=begin, created_at__lt=end
+    )
+    return reversals_at(list(within.values_list("index", flat=True)), owner_id=owner_id)
+
+
+def reversals_at(indices: Sequence[int], *, owner_id: UUID) -> list[tuple[int, str, int]]:
+    """Those whose leaves stand at ``indices``, in the log's order."""
+    own = Leg.objects.filter(
+        entry__leaf_index__in=indices, account__kind=AccountKind.HOLDBACK, account__holder=f"person:{owner_id}"
+    )
+    rows = own.order_by("entry__leaf_index").values_list("entry__leaf_index", "account__currency", "amount_minor")
+    return [(int(index or 0), currency, amount) for index, currency, amount in rows]
+
+
+def _lines(account: UsageAccount, below: int) -> QuerySet[MeteredUse]:
+    return account.lines.filter(number__lt=below)
