@@ -67,6 +67,19 @@ class LicenceCap(GateRefused):
     advice = "Shorten the text, or order more characters."
 
 
+class HeldForOwner(GateRefused):
+    """The owner of the voice reads this text before it may be spoken."""
+
+    code = "held_for_owner"
+    advice = "Wait for the owner: GET /api/v1/speech/<id> shows the answer."
+
+
+class OwnerRefused(GateRefused):
+    """The owner of the voice refused this text."""
+
+    code = "owner_refused"
+
+
 class PolicyRefused(GateRefused):
     """The usage policy forbids this text."""
 

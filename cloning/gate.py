@@ -11,7 +11,7 @@ entirely before the other. Lock order everywhere in this room: consent, licence,
 """
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Literal
 from uuid import UUID
@@ -19,11 +19,12 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from cloning import errors, texts
+from cloning import approvals, errors, texts, topics
+from cloning.entitlement import Asked, covered
 from cloning.models import SpeechRequest, Voice
 from cloning.states import VoiceState
 from consent.models import Consent, Licence
-from consent.selectors import licence_for
+from consent.selectors import knows_consent, knows_licence, usable_licences
 from foundation import keys
 from foundation.audit import log
 from foundation.clock import now
@@ -34,7 +35,7 @@ from safety.selectors import active_restrictions, decision_for
 
 CLEARANCE_LIFE: Final = timedelta(minutes=5)
 """Long enough to unwrap a key on a slow disk, short enough that a leaked token is soon worth nothing."""
-RULES: Final = "gate@1"
+RULES: Final = "gate@2"
 """Version of the rules in this file; it stands in every clearance beside the policy pack's version."""
 OWN_USE: Final = "own_use"
 LICENCE_TO_OTHERS: Final = "licence_to_others"
@@ -117,12 +118,25 @@ def _training(voice: Voice, digest: str) -> Judgement:
 
 
 def judge_speech(
-    *, voice_id: UUID, requester_id: UUID, text: str, text_digest: str, language: str, reserved: int = 0
+    *,
+    voice_id: UUID,
+    requester_id: UUID,
+    text: str,
+    text_digest: str,
+    language: str,
+    reserved: int = 0,
+    reserved_ms: int = 0,
+    channel: str = "",
+    territory: str = "",
+    uses: frozenset[str] = frozenset(),
+    licence_id: UUID | None = None,
 ) -> Judgement:
     """May ``requester_id`` have this text spoken in this voice? Inside a transaction; takes the consent's lock.
 
-    ``reserved`` is what this very request has already set aside under the licence: the worker's question must not count
-    it a second time. A voice the requester may not know of is answered as one that does not exist.
+    ``reserved`` characters and ``reserved_ms`` are what this very request has already set aside under the licence: the
+    worker's question must not count them a second time. ``channel``, ``territory`` and ``uses`` are declared by the
+    requester; with ``licence_id`` no other licence than that one is asked. A voice the requester may not know of is
+    answered as one that does not exist.
     """
     voice = Voice.objects.filter(id=voice_id).first()
     if voice is None:
@@ -131,7 +145,6 @@ def judge_speech(
     voice.refresh_from_db()
     if consent is None or not _may_know(voice, consent, requester_id):
         return Judgement(errors.VoiceUnknown(), voice)
-    licence = None if voice.owner_id == requester_id else _licence(requester_id, consent)
     people = {str(requester_id), str(voice.owner_id)}
     subjects = [*(("person", p) for p in sorted(people)), ("voice", str(voice.id)), ("text", text_digest)]
     refusal = (
@@ -140,11 +153,22 @@ def judge_speech(
         or _standing(consent)
         or _speakable(voice)
         or _covered(consent, language)
-        or _entitled(voice, consent, licence, requester_id, language, len(text) - reserved)
     )
     if refusal is not None:
+        return Judgement(refusal, voice, consent)
+    licence = None
+    asked = Asked(text, reserved, reserved_ms, frozenset(), _uses(voice, language, uses), language, channel, territory)
+    if voice.owner_id == requester_id:
+        refusal = None if _use(consent, OWN_USE) else errors.ConsentScope("The consent does not cover your own use.")
+    else:
+        asked = replace(asked, topics=topics.topics(text))
+        licence, refusal = _entitled(voice, consent, requester_id, licence_id, asked)
+    if refusal is not None:
         return Judgement(refusal, voice, consent, licence)
-    return _by_policy(voice, consent, licence, requester_id, text, text_digest, language)
+    judgement = _by_policy(voice, consent, licence, requester_id, text, text_digest, language)
+    if judgement.refusal is not None or licence is None:
+        return judgement
+    return replace(judgement, refusal=_by_owner(licence, requester_id, text_digest, asked.topics))
 
 
 def clear_speech(*, actor: Actor, request: SpeechRequest) -> str:
@@ -160,6 +184,11 @@ def clear_speech(*, actor: Actor, request: SpeechRequest) -> str:
             text_digest=request.text_digest,
             language=request.language,
             reserved=request.reserved,
+            reserved_ms=request.reserved_ms,
+            channel=request.channel,
+            territory=request.territory,
+            uses=frozenset(request.uses),
+            licence_id=request.licence_id,
         )
         found = judgement.licence.id if judgement.licence else None
         if judgement.refusal is None and (found != request.licence_id or (found and not request.reserved)):
@@ -169,6 +198,9 @@ def clear_speech(*, actor: Actor, request: SpeechRequest) -> str:
         token = _answer(
             actor, judgement, purpose="speak", digest=request.text_digest, requester_id=request.requester_id
         )
+        if token:
+            request.cleared_at = now()
+            SpeechRequest.objects.filter(id=request.id).update(cleared_at=request.cleared_at)
     if judgement.refusal is not None:
         raise judgement.refusal
     return token
@@ -247,27 +279,49 @@ def _speakable(voice: Voice) -> errors.GateRefused | None:
 
 
 def _entitled(
-    voice: Voice, consent: Consent, licence: Licence | None, requester_id: UUID, language: str, characters: int
-) -> errors.GateRefused | None:
-    """The owner needs the use ``own_use``; anybody else a licence, and the consent must still offer licences."""
-    if requester_id == voice.owner_id:
-        return None if _use(consent, OWN_USE) else errors.ConsentScope("The consent does not cover your own use.")
-    if licence is None:
-        return errors.NoLicence()
+    voice: Voice, consent: Consent, requester_id: UUID, licence_id: UUID | None, asked: "Asked"
+) -> tuple[Licence | None, errors.GateRefused | None]:
+    """The licence that covers what is asked; else the first one, and why not. Their rows are locked, so that what is
+    left under them cannot change before the reservation."""
+    usable = usable_licences(person_id=requester_id, consent_id=consent.id)
+    if licence_id is not None:
+        usable = usable.filter(id=licence_id)
+    held = {one.id: one for one in Licence.objects.select_for_update(of=("self",)).filter(id__in=usable).order_by("id")}
+    ordered = [held[one] for one in usable.values_list("id", flat=True) if one in held]
+    if not ordered:
+        if licence_id is not None and knows_licence(person_id=requester_id, licence_id=licence_id):
+            return None, errors.LicenceScope("term: the licence has ended", clause="term")
+        return None, errors.NoLicence()
     if not _use(consent, LICENCE_TO_OTHERS):
-        return errors.ConsentScope("The consent does not cover use by others.")
-    # Fail closed: a licence that fell out of step with what it grants is no licence.
-    if licence.state != "active" or licence.valid_until <= now():
-        return errors.LicenceScope("The licence has ended.")
-    if licence.rehearsal != voice.rehearsal:
-        return errors.LicenceScope("A rehearsal licence is for rehearsal voices only, and the other way round.")
-    languages = licence.scope.get("languages")
-    if languages is not None and language not in languages:
-        return errors.LicenceScope(f"The licence does not cover the language '{language}'.")
-    left = licence.characters_cap - licence.characters_used - licence.characters_reserved
-    if characters > left:
-        return errors.LicenceCap(characters_left=left)
-    return None
+        return ordered[0], errors.ConsentScope("The consent does not cover use by others.")
+    refusals = [covered(one, consent, voice, asked) for one in ordered]
+    for one, refusal in zip(ordered, refusals, strict=True):
+        if refusal is None:
+            return one, None
+    return ordered[0], refusals[0]
+
+
+def _by_owner(
+    licence: Licence, requester_id: UUID, text_digest: str, found: frozenset[str]
+) -> errors.GateRefused | None:
+    """Does the owner want to read this text first, and what did they say?"""
+    level = licence.scope.get("moderation", "standard")
+    if level == "standard" or (level == "sensitive" and not found):
+        return None
+    match approvals.standing(licence=licence, requester_id=requester_id, text_digest=text_digest):
+        case "approved":
+            return None
+        case "refused":
+            return errors.OwnerRefused(clause="moderation")
+        case "lapsed":
+            return errors.OwnerRefused("The owner of the voice did not answer in time.", clause="moderation")
+        case _:
+            return errors.HeldForOwner(clause="moderation", topics=sorted(found))
+
+
+def _uses(voice: Voice, language: str, declared: frozenset[str]) -> frozenset[str]:
+    """What was declared, and what can be seen: another language than the voice's own is cross-lingual use."""
+    return declared if language == voice.language else declared | {"cross_lingual"}
 
 
 def _use(consent: Consent, use: str) -> bool:
@@ -279,18 +333,12 @@ def _may_know(voice: Voice, consent: Consent, requester_id: UUID) -> bool:
     return (
         voice.owner_id == requester_id
         or _use(consent, LICENCE_TO_OTHERS)
-        or Licence.objects.filter(consent_id=consent.id, licensee_id=requester_id).exists()
+        or knows_consent(person_id=requester_id, consent_id=consent.id)
     )
 
 
 def _lock(consent_id: UUID) -> Consent | None:
     return Consent.objects.select_for_update(of=("self",)).filter(id=consent_id).first()
-
-
-def _licence(requester_id: UUID, consent: Consent) -> Licence | None:
-    """The requester's licence, locked: what is left under it cannot change before the reservation."""
-    found = licence_for(person_id=requester_id, consent_id=consent.id)
-    return Licence.objects.select_for_update(of=("self",)).get(id=found.id) if found else None
 
 
 # -- answering --------------------------------------------------------------------------------------------------------

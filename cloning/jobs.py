@@ -5,6 +5,7 @@ except ``end_run`` and ``enqueue``, which say so themselves.
 """
 
 import logging
+import math
 from uuid import UUID
 
 from celery import Task
@@ -13,6 +14,7 @@ from django.db.models.functions import Now
 from kombu.exceptions import OperationalError as BrokerDown
 from redis.exceptions import ConnectionError as RedisDown
 
+from cloning import texts
 from cloning.models import Job, JobKind, SpeechRequest
 from cloning.states import JOB, VOICE, JobState, VoiceState, move
 from consent import licences
@@ -102,27 +104,39 @@ def reserve(request: SpeechRequest) -> None:
     """Sets the text's characters aside under the licence, once. Raises what `consent.licences.reserve` raises."""
     if request.licence_id is None or request.reserved:
         return
-    licences.reserve(licence_id=request.licence_id, characters=request.characters)
-    request.reserved = request.characters
-    request.save(update_fields=["reserved"])
+    milliseconds = texts.longest_ms(request.text)
+    licences.reserve(licence_id=request.licence_id, characters=request.characters, milliseconds=milliseconds, outputs=1)
+    request.reserved, request.reserved_ms = request.characters, milliseconds
+    request.save(update_fields=["reserved", "reserved_ms"])
 
 
 def release(request: SpeechRequest) -> None:
     """Gives a reservation back, once."""
     if request.licence_id is None or not request.reserved:
         return
-    licences.release(licence_id=request.licence_id, characters=request.reserved)
-    request.reserved = 0
-    request.save(update_fields=["reserved"])
+    licences.release(licence_id=request.licence_id, characters=request.reserved, **_sound(request))
+    request.reserved, request.reserved_ms = 0, 0
+    request.save(update_fields=["reserved", "reserved_ms"])
 
 
-def settle(request: SpeechRequest) -> None:
-    """Turns the reservation of a locked request into use, with the output, in the caller's transaction."""
+def settle(request: SpeechRequest, *, seconds: float) -> None:
+    """Turns the reservation of a locked request into use, with the output of so many ``seconds`` of speech, in the
+    caller's transaction. Raises LicenceCapReached when it came out longer than the licence has room for."""
     if request.licence_id is None:
         return
-    licences.settle(licence_id=request.licence_id, characters=request.reserved)
-    request.reserved = 0
-    request.save(update_fields=["reserved"])
+    licences.settle(
+        licence_id=request.licence_id,
+        characters=request.reserved,
+        milliseconds=math.ceil(seconds * 1000),
+        **_sound(request),
+    )
+    request.reserved, request.reserved_ms = 0, 0
+    request.save(update_fields=["reserved", "reserved_ms"])
+
+
+def _sound(request: SpeechRequest) -> dict[str, int]:
+    """What was set aside besides characters; nothing by a request from before sound was counted."""
+    return {"reserved_ms": request.reserved_ms, "outputs": 1 if request.reserved_ms else 0}
 
 
 def lock_request(request_id: UUID) -> tuple[SpeechRequest, Job]:

@@ -13,7 +13,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
-from cloning.states import JobState, OutputState, TraceState, VoiceState
+from cloning.states import ApprovalState, JobState, OutputState, TraceState, VoiceState
 from foundation.clock import now
 
 MAX_NAME = 80
@@ -137,11 +137,48 @@ class Job(models.Model):
         return f"{self.kind} job {self.id}"
 
 
+class TextApproval(models.Model):
+    """A text that waits for the owner of the voice (see `approvals`). ``text`` is emptied when it is decided."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    licence = models.ForeignKey("consent.Licence", on_delete=models.PROTECT, related_name="+")
+    voice = models.ForeignKey(Voice, on_delete=models.PROTECT, related_name="+")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="text_approvals")
+    requester = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    text = models.TextField(max_length=MAX_TEXT, blank=True)
+    text_digest = models.CharField(max_length=64)
+    topics = models.JSONField(default=list)
+    state = models.CharField(max_length=12, default=ApprovalState.OPEN.value)
+    asked_at = models.DateTimeField(default=now)
+    expires_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            _known("state", ApprovalState, "approval_state_known"),
+            models.CheckConstraint(
+                condition=Q(state="open", decided_at__isnull=True)
+                | ~Q(state="open") & Q(decided_at__isnull=False, text=""),
+                name="approval_decided_whole",
+            ),
+            models.UniqueConstraint(
+                fields=["licence", "requester", "text_digest"],
+                condition=Q(state="open"),
+                name="approval_one_open_per_text",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"approval {self.id}"
+
+
 class SpeechRequest(models.Model):
     """What is to be said. The text is emptied when the job ends; its digest stays and says nothing by itself.
 
     ``reserved`` counts the characters set aside under the licence: 0 before, ``characters`` while the job is open, 0
-    again after settling or releasing. It makes both safe to do twice.
+    again after settling or releasing. It makes both safe to do twice. ``reserved_ms``: sound set aside with them.
+    ``channel``, ``territory`` and ``uses`` are what the requester declared; ``cleared_at`` is when the gate last said
+    yes to a worker, the moment a licence is audited at.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -152,6 +189,12 @@ class SpeechRequest(models.Model):
     text_digest = models.CharField(max_length=64, db_index=True)
     characters = models.PositiveIntegerField()
     reserved = models.PositiveIntegerField(default=0)
+    reserved_ms = models.PositiveIntegerField(default=0)
+    channel = models.CharField(max_length=12, blank=True)
+    territory = models.CharField(max_length=2, blank=True)
+    uses = models.JSONField(default=list)
+    approval = models.ForeignKey(TextApproval, null=True, on_delete=models.PROTECT, related_name="requests")
+    cleared_at = models.DateTimeField(null=True)
     language = models.CharField(max_length=8)
     seed = models.BigIntegerField(validators=[MinValueValidator(0), MaxValueValidator(MAX_SEED)])
     container = models.CharField(max_length=8)

@@ -8,9 +8,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from cloning import jobs, services, trace_rules, tracing
-from cloning.models import Job, SpeechRequest, TraceJob, Voice
-from cloning.states import JOB, JobState, TraceState, VoiceState, move
+from cloning import approvals, jobs, revocation, services, trace_rules, tracing
+from cloning.models import Job, SpeechRequest, TextApproval, TraceJob, Voice
+from cloning.states import JOB, ApprovalState, JobState, TraceState, VoiceState, move
 from cloning.worker import LOST_AFTER
 from foundation.clock import now
 from foundation.errors import VouchError
@@ -37,7 +37,16 @@ def recover() -> int:
     """Requeues or fails jobs whose worker fell silent, sends forgotten ones again, resumes decided holds, forgets old
     texts, ends what stands on an ended consent. Safe to run twice and at once.
     """
-    return _ended_consents() + _lost_runs() + _forgotten_jobs() + _decided_holds() + _old_texts() + _traces()
+    return (
+        _ended_consents()
+        + revocation.end_due()
+        + _lost_runs()
+        + _forgotten_jobs()
+        + _decided_holds()
+        + _asked_owners()
+        + _old_texts()
+        + _traces()
+    )
 
 
 def _older(field: str, age: timedelta) -> Q:
@@ -101,6 +110,19 @@ def _decided_holds() -> int:
     waiting = [ref for ref in held.values_list("case_ref", flat=True).distinct() if ref is not None]
     decided = Case.objects.filter(id__in=waiting, state=CaseState.DECIDED).values_list("id", flat=True)
     return sum(len(services.resume_held(actor=ACTOR, case_id=case_id)) for case_id in decided)
+
+
+def _asked_owners() -> int:
+    """An owner's word whose requests were not moved, and texts nobody decided on in time: those are refused."""
+    late = TextApproval.objects.filter(state=ApprovalState.OPEN, expires_at__lte=now())
+    for approval_id in list(late.values_list("id", flat=True)):
+        with transaction.atomic():
+            found = TextApproval.objects.select_for_update(of=("self",)).get(id=approval_id)
+            if found.state == ApprovalState.OPEN:
+                approvals.end(found, ApprovalState.LAPSED, ACTOR)
+    held = SpeechRequest.objects.filter(job__state=JobState.HELD).exclude(approval=None)
+    decided = held.exclude(approval__state=ApprovalState.OPEN).values_list("approval_id", flat=True).distinct()
+    return sum(len(services.resume_asked(actor=ACTOR, approval_id=one)) for one in list(decided) if one is not None)
 
 
 def _old_texts() -> int:

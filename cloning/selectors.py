@@ -39,7 +39,8 @@ class TraceView(TypedDict):
 
 def _state_now(output: Output) -> str:
     """A moderator's restriction counts before it has moved the output's own state."""
-    if output.state == OutputState.LIVE and active_restrictions(subjects=[("output", str(output.id))]):
+    handed_out = output.state in (OutputState.LIVE, OutputState.RELABELLED)
+    if handed_out and active_restrictions(subjects=[("output", str(output.id))]):
         return OutputState.QUARANTINED.value
     return output.state
 
@@ -74,7 +75,7 @@ def output(*, actor: Actor, output_id: UUID) -> Output:
 def playable_output(*, actor: Actor, output_id: UUID) -> Output:
     """The output, when its sound may be handed out. Raises NotFound, OutputRevoked."""
     found = output(actor=actor, output_id=output_id)
-    if found.state != OutputState.LIVE:
+    if found.state not in (OutputState.LIVE, OutputState.RELABELLED):
         raise OutputRevoked(state=found.state)
     if active_restrictions(subjects=[("output", str(found.id))]):
         raise OutputRevoked("A moderator has withdrawn this recording.", state=OutputState.QUARANTINED.value)
@@ -84,8 +85,14 @@ def playable_output(*, actor: Actor, output_id: UUID) -> Output:
 def revoked_positions() -> list[int]:
     """Places in the registry of marks whose outputs are revoked, quarantined or withdrawn by a moderator, in order."""
     withdrawn = restricted_refs(subject_kind="output")
-    gone = Output.objects.exclude(state=OutputState.LIVE).values_list("id", flat=True)
+    gone = Output.objects.exclude(state__in=[OutputState.LIVE, OutputState.RELABELLED]).values_list("id", flat=True)
     return mark_positions({*map(str, gone), *withdrawn})
+
+
+def relabelled_positions() -> list[int]:
+    """Places in the registry of marks whose outputs need a note that their licence has ended, in order."""
+    noted = Output.objects.filter(state=OutputState.RELABELLED).values_list("id", flat=True)
+    return mark_positions(set(map(str, noted)))
 
 
 def status_lists() -> int:

@@ -5,11 +5,13 @@ Work is handed to the workers only after commit, and only by id.
 
 import secrets
 import uuid
+from collections.abc import Collection
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
-from cloning import errors, gate, jobs, texts
+from cloning import approvals, errors, gate, jobs, texts, topics
 from cloning.models import MAX_NAME, MAX_SEED, Job, JobKind, Output, SpeechRequest, TrainingItem, Voice
 from cloning.selectors import digest_of, training_recordings
 from cloning.states import JOB, OPEN_JOB_STATES, OUTPUT, VOICE, JobState, OutputState, VoiceState, move
@@ -130,8 +132,16 @@ def request_speech(
     container: str = "wav",
     rate: int | None = None,
     label_language: str | None = None,
+    channel: str = "",
+    territory: str = "",
+    uses: Collection[str] = (),
+    licence_id: UUID | None = None,
 ) -> SpeechRequest:
-    """A request to speak ``text``: queued, or held for a moderator (``request.job.state``, ``request.case_ref``).
+    """A request to speak ``text``: queued, or held for a moderator or the owner of the voice (``request.job.state``,
+    ``request.case_ref``, ``request.approval``).
+
+    ``channel``, ``territory`` and ``uses`` declare what the recording is for; ``licence_id`` says under which of
+    several licences.
 
     ``seed`` 0 to 2**31-1; without one, a random one is drawn and kept. Raises GateRefused (by name), TextInvalid,
     LanguageUnsupported, ContainerUnknown, RateUnknown. ``rate`` (Hz) is the tier's own by default, ``label_language``
@@ -142,6 +152,7 @@ def request_speech(
     texts.check_container(container)
     rate = texts.check_rate(rate)
     label_language = texts.label_language(label_language or language)
+    texts.check_uses(channel, territory, uses)
     seed = secrets.randbelow(MAX_SEED + 1) if seed is None else seed
     if not 0 <= seed <= MAX_SEED:
         raise Refused(f"A seed is 0 to {MAX_SEED}.", code="seed_invalid")
@@ -155,8 +166,12 @@ def request_speech(
             text=text,
             text_digest=text_digest,
             language=language,
+            channel=channel,
+            territory=territory,
+            uses=frozenset(uses),
+            licence_id=licence_id,
         )
-        held = isinstance(judgement.refusal, errors.HeldForModerator)
+        held = isinstance(judgement.refusal, errors.HeldForModerator | errors.HeldForOwner)
         if judgement.voice is None or (judgement.refusal is not None and not held):
             gate.log_refusal(actor, judgement, purpose="speak")
         else:
@@ -180,8 +195,13 @@ def request_speech(
                 rate=rate,
                 label_language=label_language,
                 licence=judgement.licence,
+                channel=channel,
+                territory=territory,
+                uses=sorted(set(uses)),
             )
-            if held:
+            if isinstance(judgement.refusal, errors.HeldForOwner):
+                _ask_owner(actor, request, judgement)
+            elif held:
                 _hold(actor, request, judgement)
             else:
                 jobs.reserve(request)
@@ -207,6 +227,12 @@ def _hold(actor: Actor, request: SpeechRequest, judgement: gate.Judgement) -> No
     _log_request(actor, request, judgement, "speech.held")
 
 
+def _ask_owner(actor: Actor, request: SpeechRequest, judgement: gate.Judgement) -> None:
+    request.approval = approvals.ask(request, topics=sorted(topics.topics(request.text)))
+    request.save(update_fields=["approval"])
+    _log_request(actor, request, judgement, "speech.held")
+
+
 def _log_request(actor: Actor, request: SpeechRequest, judgement: gate.Judgement, kind: str) -> None:
     log.record(
         kind=kind,
@@ -217,6 +243,10 @@ def _log_request(actor: Actor, request: SpeechRequest, judgement: gate.Judgement
             "job": str(request.job_id),
             "characters": request.characters,
             "language": request.language,
+            "channel": request.channel,
+            "territory": request.territory,
+            "uses": request.uses,
+            "owner_asked": str(request.approval_id) if request.approval_id else None,
             "case": str(request.case_ref) if request.case_ref else None,
         },
         rehearsal=request.voice.rehearsal,
@@ -228,13 +258,28 @@ def resume_held(*, actor: Actor, case_id: UUID) -> list[SpeechRequest]:
 
     A yes queues the request, a no ends it as refused, an undecided case leaves it held. Safe to call twice.
     """
+    return _resume(actor, SpeechRequest.objects.filter(case_ref=case_id))
+
+
+def resume_asked(*, actor: Actor, approval_id: UUID) -> list[SpeechRequest]:
+    """After the owner's word on a text: the same for every request that waits for it. Safe to call twice."""
+    return _resume(actor, SpeechRequest.objects.filter(approval_id=approval_id))
+
+
+def _resume(actor: Actor, requests: QuerySet[SpeechRequest]) -> list[SpeechRequest]:
     moved = []
-    waiting = SpeechRequest.objects.filter(case_ref=case_id, job__state=JobState.HELD).order_by("created_at")
+    waiting = requests.filter(job__state=JobState.HELD).order_by("created_at")
     for request_id in list(waiting.values_list("id", flat=True)):
         with transaction.atomic():
             judgement = _judge_again(SpeechRequest.objects.get(id=request_id))
             request, job = jobs.lock_request(request_id)
             if job.state != JobState.HELD or isinstance(judgement.refusal, errors.HeldForModerator):
+                continue
+            if isinstance(judgement.refusal, errors.HeldForOwner):
+                if request.approval_id is None:
+                    request.licence = judgement.licence
+                    _ask_owner(actor, request, judgement)
+                    request.save(update_fields=["licence"])
                 continue
             if judgement.refusal is None:
                 _queue_again(actor, request, job, judgement)
@@ -253,6 +298,11 @@ def _judge_again(request: SpeechRequest) -> gate.Judgement:
         text_digest=request.text_digest,
         language=request.language,
         reserved=request.reserved,
+        reserved_ms=request.reserved_ms,
+        channel=request.channel,
+        territory=request.territory,
+        uses=frozenset(request.uses),
+        licence_id=request.licence_id,
     )
 
 

@@ -185,7 +185,7 @@ def _make_true(
         if job.run != run.token:
             raise RunLost(str(run.job_id))
         rehearsal = request.voice.rehearsal
-        jobs.settle(request)
+        jobs.settle(request, seconds=speech_seconds)
         jobs.forget_text(request)
         jobs.succeed(job)
         metered = metering.meter(

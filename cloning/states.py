@@ -15,7 +15,7 @@ class VoiceState(StrEnum):
 
 class JobState(StrEnum):
     QUEUED = "queued"
-    HELD = "held"  # waits for a moderator
+    HELD = "held"  # waits for a moderator, or for the owner of the voice
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"  # something broke: may be tried again
@@ -25,8 +25,16 @@ class JobState(StrEnum):
 
 class OutputState(StrEnum):
     LIVE = "live"
+    RELABELLED = "relabelled"  # its licence ended: it may stay published with a note that says so
     QUARANTINED = "quarantined"
     REVOKED = "revoked"
+
+
+class ApprovalState(StrEnum):
+    OPEN = "open"
+    APPROVED = "approved"
+    REFUSED = "refused"
+    LAPSED = "lapsed"
 
 
 class TraceState(StrEnum):
@@ -51,7 +59,10 @@ JOB: Final = _table(
     running="queued succeeded failed refused cancelled",
     failed="queued cancelled",
 )
-OUTPUT: Final = _table(OutputState, live="quarantined revoked", quarantined="live revoked")
+OUTPUT: Final = _table(
+    OutputState, live="relabelled quarantined revoked", relabelled="quarantined revoked", quarantined="live revoked"
+)
+APPROVAL: Final = _table(ApprovalState, open="approved refused lapsed")
 TRACE: Final = _table(TraceState, queued="done failed")
 
 OPEN_JOB_STATES: Final = (JobState.QUEUED, JobState.HELD, JobState.RUNNING)

@@ -178,6 +178,32 @@ class LicenceInvalid(Refused):
     code = "licence_invalid"
 
 
+class LicenceTextUnknown(Refused):
+    """There is no licence text of this id on offer."""
+
+    code = "licence_text_unknown"
+    advice = "GET /api/v1/licence-texts lists them."
+
+
+class LicenceExclusive(Conflict):
+    """An exclusive licence leaves no room for another one under the same consent."""
+
+    code = "licence_exclusive"
+
+
+class OfferClosed(Conflict):
+    """This offer is signed, declined or past its day, or it waits for the other side."""
+
+    code = "offer_closed"
+
+
+class SeatsTaken(NotAllowed):
+    """Every seat of this licence is taken."""
+
+    code = "licence_cap"
+    advice = "Take a seat back, or license more."
+
+
 class LicenceCapReached(NotAllowed):
     """The licence has too few characters left."""
 

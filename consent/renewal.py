@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from consent import agreements, compact, licences, reviews, services, statements, templates, terms
+from consent import agreements, compact, licences, reviews, scopes, services, statements, templates, terms
 from consent.acts import Act
 from consent.consequences import Consequence
 from consent.errors import ConsentEnded, ReviewNotApproved, VoiceDiffers
@@ -100,7 +100,8 @@ def _replace(former: Consent, consent: Consent, active: list[Licence], actor: Ac
         *services.end_templates(former, reason="consent_renewed", actor=actor),
     ]
     for licence in active:
-        if terms.covers(uses=consent.uses, languages=consent.languages, scope=licence.scope):
+        ground = licences.ground_of(consent)
+        if not scopes.exceeds(scopes.parse(licence.scope), ground, until=min(licence.valid_until, ground.valid_until)):
             licences.carry(licence=licence, to=consent)
             found.append(Consequence("licence.carried", str(licence.id), former.ended_at))
         else:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
 
-from consent.models import Challenge, Consent, Examination, Licence, Recording, Review
+from consent.models import Challenge, Consent, Examination, Licence, LicenceSeat, Recording, Review
 from consent.states import ConsentState, LicenceState, ReviewState
 from foundation.clock import now
 from foundation.errors import NotFound
@@ -37,10 +37,38 @@ def licence_for(*, person_id: UUID, consent_id: UUID) -> Licence | None:
     )
 
 
+def usable_licences(*, person_id: UUID, consent_id: UUID) -> QuerySet[Licence]:
+    """Licences in force that the person holds or has a seat in, the one with most characters left first."""
+    seated = LicenceSeat.objects.filter(person_id=person_id, returned_at=None).values("licence_id")
+    mine = Q(licensee_id=person_id) | Q(id__in=seated)
+    left = F("characters_cap") - F("characters_used") - F("characters_reserved")
+    return Licence.objects.filter(
+        mine, consent_id=consent_id, state=LicenceState.ACTIVE.value, valid_until__gt=now()
+    ).order_by(left.desc(), "granted_at", "id")
+
+
+def knows_consent(*, person_id: UUID, consent_id: UUID) -> bool:
+    """Whether the person holds or held a licence under it, or a seat in one."""
+    mine = Q(licensee_id=person_id) | Q(seats__person_id=person_id)
+    return Licence.objects.filter(mine, consent_id=consent_id).exists()
+
+
+def knows_licence(*, person_id: UUID, licence_id: UUID) -> bool:
+    """Whether the person holds or held this licence, or a seat in it."""
+    mine = Q(licensee_id=person_id) | Q(seats__person_id=person_id)
+    return Licence.objects.filter(mine, id=licence_id).exists()
+
+
+def licence_of(*, actor: Actor, licence_id: UUID) -> Licence:
+    """One licence of either side. Raises NotFound."""
+    return _found(licences_of(actor=actor).filter(id=licence_id).first())
+
+
 def licences_of(*, actor: Actor) -> QuerySet[Licence]:
     """Licences the actor holds, and those under the actor's own consents; newest first."""
     person_id = own_id(actor)
-    mine = Q(licensee_id=person_id) | Q(consent__person_id=person_id)
+    seated = LicenceSeat.objects.filter(person_id=person_id, returned_at=None).values("licence_id")
+    mine = Q(licensee_id=person_id) | Q(consent__person_id=person_id) | Q(id__in=seated)
     return Licence.objects.filter(mine).select_related("consent").order_by("-granted_at", "id")
 
 

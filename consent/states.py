@@ -54,6 +54,14 @@ class LicenceState(StrEnum):
     ENDED = "ended"
 
 
+class OfferState(StrEnum):
+    OPEN = "open"
+    COUNTERED = "countered"
+    SIGNED = "signed"
+    DECLINED = "declined"
+    LAPSED = "lapsed"
+
+
 class ReviewState(StrEnum):
     OPEN = "open"
     APPROVED = "approved"
@@ -83,6 +91,7 @@ RECORDING: Final = _table(
 EXAMINATION: Final = _table(ExaminationState, queued="running", running="running held done failed", held="done failed")
 CONSENT: Final = _table(ConsentState, active="withdrawn expired renewed")
 LICENCE: Final = _table(LicenceState, active="ended")
+OFFER: Final = _table(OfferState, open="countered signed declined lapsed")
 REVIEW: Final = _table(ReviewState, open="approved refused lapsed")
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from celery import shared_task
 from celery.signals import celeryd_after_setup, worker_process_init
 
-from consent import ceremony, examination, recordings, services
+from consent import ceremony, examination, offers, recordings, services
 from foundation.vault.errors import KeyDestroyed, PastDeadline
 
 QUEUE: Final = "cpu"
@@ -47,14 +47,15 @@ def examine_recording(examination_id: str) -> None:
 
 @shared_task(name="consent.tidy", acks_late=True)
 def tidy() -> dict[str, int]:
-    """Ends challenges nobody answered and consents past their term; settles what moderators decided; sends lost
-    examinations again; forgets addresses, and the transcripts of destroyed recordings."""
+    """Ends challenges nobody answered, and consents and offers past their time; settles what moderators decided; sends
+    lost examinations again; forgets addresses, and the transcripts of destroyed recordings."""
     return {
         "challenges": ceremony.expire_overdue(),
         "addresses": ceremony.forget_addresses(),
         "transcripts": recordings.forget_transcripts(),
         "held": examination.settle_held(),
         "consents": services.expire_consents(),
+        "offers": offers.lapse(),
         "examinations": examination.send_lost_again(),
     }
 

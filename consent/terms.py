@@ -35,13 +35,3 @@ def checked(uses: Mapping[str, bool], languages: Collection[str], term_days: int
         "languages": sorted(set(languages)),
         "territory": territory,
     }
-
-
-def covers(*, uses: Mapping[str, bool], languages: Collection[str], scope: Mapping[str, Any]) -> bool:
-    """Do these terms allow what a licence's ``scope`` grants? A scope that names nothing is as wide as they are."""
-    allowed = {use for use, yes in uses.items() if yes is True}
-    return (
-        "licence_to_others" in allowed
-        and set(scope.get("uses", ())) <= allowed
-        and set(scope.get("languages", ())) <= set(languages)
-    )

@@ -26,6 +26,8 @@ CACHE_SECONDS = 300
 #: How long a list may be used by a reader who cannot fetch a newer one.
 VALID_FOR = timedelta(hours=24)
 PURPOSE = "revocation"
+#: Of the list of outputs that need a newer label than the one they were delivered with.
+REFRESH = "refresh"
 TYPE = "vc+jwt"
 MEDIA_TYPE = "application/vc+jwt"
 #: Longest signed list in bytes that is read.
@@ -58,7 +60,14 @@ def entry(position: int) -> dict[str, int]:
 
 
 def make(
-    number: int, revoked: Iterable[int], *, address: str, issuer: str, sign: Callable[[bytes], bytes], at: datetime
+    number: int,
+    revoked: Iterable[int],
+    *,
+    address: str,
+    issuer: str,
+    sign: Callable[[bytes], bytes],
+    at: datetime,
+    purpose: str = PURPOSE,
 ) -> bytes:
     """The signed list ``number`` with the bits of ``revoked`` (indices) set. ``sign`` makes an Ed25519 signature."""
     bits = bytearray(LIST_SIZE // 8)
@@ -78,7 +87,7 @@ def make(
         "credentialSubject": {
             "id": f"{address}#list",
             "type": "BitstringStatusList",
-            "statusPurpose": PURPOSE,
+            "statusPurpose": purpose,
             "ttl": CACHE_SECONDS * 1000,
             "encodedList": "u" + _base64(packed),
             "number": number,
@@ -88,7 +97,7 @@ def make(
     return f"{head}.{_base64(sign(head.encode('ascii')))}".encode("ascii")
 
 
-def check(data: bytes, public_key: bytes, *, number: int) -> StatusList:
+def check(data: bytes, public_key: bytes, *, number: int, purpose: str = PURPOSE) -> StatusList:
     """The list ``number`` in ``data``, signed by ``public_key`` (32 bytes). Raises BadStatusList."""
     if len(data) > MAX_LIST:
         raise BadStatusList("the list is too long")
@@ -98,9 +107,9 @@ def check(data: bytes, public_key: bytes, *, number: int) -> StatusList:
         Ed25519PublicKey.from_public_bytes(public_key).verify(_bytes(signature), f"{head}.{body}".encode("ascii"))
         credential = json.loads(_bytes(body))
         subject = credential["credentialSubject"]
-        known = header == {"alg": "EdDSA", "typ": TYPE} and subject["statusPurpose"] == PURPOSE
+        known = header == {"alg": "EdDSA", "typ": TYPE} and subject["statusPurpose"] == purpose
         if not known or subject["type"] != "BitstringStatusList" or subject["number"] != number:
-            raise BadStatusList(f"it is not the revocation list {number}")
+            raise BadStatusList(f"it is not the {purpose} list {number}")
         if not subject["encodedList"].startswith("u"):
             raise BadStatusList("the list is not in base64url")
         return StatusList(

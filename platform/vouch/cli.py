@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cloning import trace_proof
-from consent import proofs
+from consent import licence_proofs, proofs
 from foundation.audit import cose, cosignatures, export, mirror, notes, rebuild, spellings, tiles, verify
 from retention import proofs as deletions
 from vouch import published, statements, verifying, witnessing
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     log.set_defaults(run=_verify_log)
     receipt = commands.add_parser(
-        "verify-receipt", help="check one receipt: of a log entry, of a consent, or the text of its QR code"
+        "verify-receipt", help="check one receipt: of a log entry, a licence, a consent, or the text of its QR code"
     )
     receipt.add_argument("file", type=Path)
     receipt.set_defaults(run=_verify_receipt)
@@ -134,7 +134,8 @@ def _verify_receipt(options: argparse.Namespace, public_key: bytes) -> int:
     with options.file.open("rb") as file:
         data = file.read(verify.MAX_RECEIPT + 1)
     try:
-        if (said := proofs.described(data, public_key)) is not None:
+        said = proofs.described(data, public_key) or licence_proofs.described(data, public_key)
+        if said is not None:
             sys.stdout.write(f"INTACT: {said}.\n")
             return INTACT
         leaf = _leaf_in(data, public_key)

@@ -8,7 +8,7 @@ import pytest
 from cloning import errors, gate, services
 from cloning.models import SpeechRequest, Voice
 from cloning.texts import digest
-from consent.models import Consent, Licence
+from consent.models import Consent
 from foundation import clock, keys
 from foundation.audit.models import Leaf
 from foundation.clock import now
@@ -118,9 +118,10 @@ def test_only_languages_of_the_consent_and_of_the_licence_are_spoken(person, own
     with pytest.raises(errors.ConsentScope):
         ask(owner, voice, "你好，世界", "zh")
     other = person()
-    Licence.objects.filter(id=make.licence(under, other).id).update(scope={"languages": ["zh"]})
+    both = make.voice(owner, make.consent(owner, languages=["en", "zh"]))
+    make.licence(both.consent, other, scope={"languages": ["zh"]})
     with pytest.raises(errors.LicenceScope):
-        ask(other, voice)
+        ask(other, both)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def consent_of(person: Person, **fields: Any) -> Consent:
     values: dict[str, Any] = {
         "uses": USES,
         "languages": ["en"],
-        "territory": "world",
+        "territory": "worldwide",
         "valid_until": moment + timedelta(days=100),
         "text_version": "en-1",
         "text_sha256": "0" * 64,

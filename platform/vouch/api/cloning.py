@@ -25,6 +25,7 @@ from cloning.models import (
     Output,
     SpeechRequest,
 )
+from consent.scopes import CHANNELS, SPECIAL_USES
 from foundation.audit import receipts
 from foundation.vault import services as vault
 from vouch.api.core import ApiView, checked
@@ -83,6 +84,12 @@ class NewSpeech(serializers.Serializer[Any]):
     label_language = serializers.ChoiceField(
         choices=LABEL_LANGUAGES, required=False, help_text="the listener's, for the spoken label; that of the text"
     )
+    channel = serializers.ChoiceField(choices=CHANNELS, required=False, help_text="where it is to be heard")
+    territory = serializers.RegexField("^[A-Z]{2}$", required=False, help_text="the country it is for")
+    uses = serializers.ListField(
+        child=serializers.ChoiceField(choices=sorted(SPECIAL_USES)), max_length=len(SPECIAL_USES), required=False
+    )
+    licence = serializers.UUIDField(required=False, help_text="under which of several licences of mine")
 
 
 class SpeechView(serializers.Serializer[Any]):
@@ -96,6 +103,10 @@ class SpeechView(serializers.Serializer[Any]):
     error_code = serializers.CharField(source="job.error_code")
     error_detail = serializers.CharField(source="job.error_detail")
     case = serializers.UUIDField(source="case_ref", allow_null=True)
+    approval = serializers.UUIDField(source="approval_id", allow_null=True, help_text="the owner reads it first")
+    channel = serializers.CharField()
+    territory = serializers.CharField()
+    uses = serializers.ListField(child=serializers.CharField())
     licence = serializers.UUIDField(source="licence_id", allow_null=True)
     language = serializers.CharField()
     seed = serializers.IntegerField()
@@ -188,7 +199,9 @@ class Speech(ApiView):
     @extend_schema(request=NewSpeech, responses={202: SpeechView}, summary="Have a text spoken: queued, or held")
     def post(self, request: Request) -> Response:
         fields = checked(NewSpeech, request.data)
-        asked: SpeechRequest = services.request_speech(actor=self.actor, voice_id=fields.pop("voice"), **fields)
+        asked: SpeechRequest = services.request_speech(
+            actor=self.actor, voice_id=fields.pop("voice"), licence_id=fields.pop("licence", None), **fields
+        )
         return Response(SpeechView(asked).data, status=202)
 
 

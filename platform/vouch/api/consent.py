@@ -18,6 +18,7 @@ from consent.models import MAX_TERM_DAYS, Consent
 from vouch import consents
 from vouch.api.acts import act_of
 from vouch.api.core import ApiView, checked
+from vouch.api.licensing import LicenceView
 
 PAGE = 200
 """Consents or licences in one answer, newest first."""
@@ -103,22 +104,6 @@ class Withdrawal(Foreseen):
 class Renewal(serializers.Serializer[Any]):
     consent = ConsentView()
     consequences = ConsequenceView(many=True)
-
-
-class LicenceView(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    consent = serializers.UUIDField(source="consent_id")
-    licensee = serializers.UUIDField(source="licensee_id")
-    scope = serializers.JSONField()
-    characters_cap = serializers.IntegerField()
-    characters_used = serializers.IntegerField()
-    characters_reserved = serializers.IntegerField()
-    valid_until = serializers.DateTimeField()
-    state = serializers.CharField()
-    ended_at = serializers.DateTimeField(allow_null=True)
-    ended_reason = serializers.CharField()
-    rehearsal = serializers.BooleanField()
-    granted_at = serializers.DateTimeField()
 
 
 # -- consents ---------------------------------------------------------------------------------------------------------

@@ -74,14 +74,18 @@ class StatusList(ApiView):
         summary="Which outputs are revoked: a signed W3C Bitstring Status List, for any cache and any page",
     )
     def get(self, request: Request, number: int) -> HttpResponse:
-        places = selectors.revoked_positions()
-        if not 1 <= number <= selectors.status_lists():
-            raise NotFound("There is no such list.")
-        revoked = [place["index"] for place in map(status.entry, places) if place["list"] == number]
-        response = _cached(request, number, revoked)
-        response["Access-Control-Allow-Origin"] = EVERYBODY
-        patch_cache_control(response, public=True, max_age=status.CACHE_SECONDS)
-        return response
+        return _list(request, number, selectors.revoked_positions(), status.PURPOSE)
+
+
+class RefreshList(ApiView):
+    public = True
+
+    @extend_schema(
+        responses={(200, status.MEDIA_TYPE): OpenApiResponse(OpenApiTypes.STR), 304: None},
+        summary="Which outputs need the note that their licence has ended: a list of the same kind, purpose refresh",
+    )
+    def get(self, request: Request, number: int) -> HttpResponse:
+        return _list(request, number, selectors.relabelled_positions(), status.REFRESH)
 
 
 class KeysView(ApiView):
@@ -99,21 +103,37 @@ class KeysView(ApiView):
         )
 
 
-def _cached(request: Request, number: int, revoked: list[int]) -> HttpResponse:
+def _list(request: Request, number: int, places: list[int], purpose: str) -> HttpResponse:
+    if not 1 <= number <= selectors.status_lists():
+        raise NotFound("There is no such list.")
+    set_bits = [place["index"] for place in map(status.entry, places) if place["list"] == number]
+    response = _cached(request, number, set_bits, purpose)
+    response["Access-Control-Allow-Origin"] = EVERYBODY
+    patch_cache_control(response, public=True, max_age=status.CACHE_SECONDS)
+    return response
+
+
+def _cached(request: Request, number: int, revoked: list[int], purpose: str) -> HttpResponse:
     """The list, or 304 when the caller has these very bits from the same hour: signing is not for nothing."""
     # Within the hour the same bits give the same bytes, so that caches in several places hold one document.
     at = now().replace(minute=0, second=0, microsecond=0)
-    words = f"{number} {at.isoformat()} {','.join(map(str, revoked))}"
+    words = f"{purpose} {number} {at.isoformat()} {','.join(map(str, revoked))}"
     etag = quote_etag(hashlib.sha256(words.encode()).hexdigest()[:32])
     http: HttpRequest = request._request
     if http.headers.get("If-None-Match") == etag:
         response = HttpResponse(status=304)
     else:
         signer = Ed25519PrivateKey.from_private_bytes(keys.private_key("provenance"))
-        address = http.build_absolute_uri(f"/api/v1/status/{number}")
+        address = http.build_absolute_uri(http.path)
         made = status.make(
-            number, revoked, address=address, issuer=settings.VOUCH_LOG_ORIGIN, sign=signer.sign, at=at
-        )  # fmt: skip
+            number,
+            revoked,
+            address=address,
+            issuer=settings.VOUCH_LOG_ORIGIN,
+            sign=signer.sign,
+            at=at,
+            purpose=purpose,
+        )
         response = HttpResponse(made, content_type=status.MEDIA_TYPE)
     response["ETag"] = etag
     return response
@@ -123,5 +143,6 @@ urlpatterns = [
     path("outputs/<uuid:output_id>/proof", OutputProof.as_view()),
     path("outputs/<uuid:output_id>/c2pa", OutputManifest.as_view()),
     path("status/<int:number>", StatusList.as_view()),
+    path("status/<int:number>/refresh", RefreshList.as_view()),
     path("provenance/keys", KeysView.as_view()),
 ]
