@@ -54,6 +54,13 @@ class OrderOpen(Conflict):
     advice = "Pay or cancel it first."
 
 
+class PriceChanged(Conflict):
+    """The price is not the one you were told."""
+
+    code = "price_changed"
+    advice = "Look at the listing again and order at its price; nothing was charged."
+
+
 class OrderBusy(Conflict):
     """A text is being spoken under this order's licence."""
 

@@ -8,9 +8,9 @@ from marketplace.models import Order
 
 
 def require_operator(actor: Actor) -> None:
-    """Raises MissingScope, WrongRole."""
+    """An operator, or the system itself on a provider's word. Raises MissingScope, WrongRole."""
     actor.require_scope("operate")
-    actor.require_role("operator")
+    actor.require_role("operator", "system")
 
 
 def locked_order(order_id: UUID) -> Order:

@@ -10,11 +10,12 @@ from django.db.models import F, Q
 
 from foundation.clock import now
 from marketplace.ledger.models import Account, Entry, Leg
+from marketplace.payments.models import Payment, ProviderEvent
 from marketplace.pricing import PER, Unit
 from marketplace.statements.models import RateTable, Statement
 from marketplace.states import Currency, ListingState, OrderState
 
-__all__ = ["Account", "Entry", "Leg", "Listing", "Order", "RateTable", "Statement"]
+__all__ = ["Account", "Entry", "Leg", "Listing", "Order", "Payment", "ProviderEvent", "RateTable", "Statement"]
 
 TITLE_CHARS = 120
 MAX_PRICE_MINOR = 10_000_000

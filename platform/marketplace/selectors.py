@@ -38,6 +38,11 @@ def listing(*, actor: Actor, listing_id: UUID) -> Listing:
     return found
 
 
+def orders_of(*, actor: Actor) -> QuerySet[Order]:
+    """What the actor ordered, newest first."""
+    return Order.objects.select_related("listing").filter(customer_id=actor.person_id).order_by("-placed_at")
+
+
 def order(*, actor: Actor, order_id: UUID) -> Order:
     """An order the actor placed or received; operators see all. Raises NotFound."""
     orders = Order.objects.select_related("listing")

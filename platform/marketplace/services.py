@@ -23,6 +23,7 @@ from marketplace.errors import (
     NotLive,
     OrderOpen,
     OwnVoice,
+    PriceChanged,
     RehearsalNotForSale,
     Restricted,
     VoiceNotReady,
@@ -30,6 +31,8 @@ from marketplace.errors import (
 from marketplace.guards import locked_order, require_operator
 from marketplace.metering import earned
 from marketplace.models import MAX_LICENCE_DAYS, MAX_ORDER_CHARACTERS, MAX_PRICE_MINOR, TITLE_CHARS, Listing, Order
+from marketplace.payments.models import Payment
+from marketplace.sending import after_commit
 from marketplace.statements import sources as statements
 from marketplace.states import Currency, ListingState, OrderState
 from safety.selectors import active_restrictions
@@ -114,10 +117,11 @@ def withdraw_listing(*, actor: Actor, listing_id: UUID) -> Listing:
 
 # -- orders -----------------------------------------------------------------------------------------------------------
 @transaction.atomic
-def place_order(*, actor: Actor, listing_id: UUID, characters: int) -> Order:
+def place_order(*, actor: Actor, listing_id: UUID, characters: int, quoted_minor: int | None = None) -> Order:
     """Orders ``characters`` at the listing's price. An order that costs nothing is fulfilled at once.
 
-    Raises NotAllowed, NotFound, NotLive, OwnVoice, VoiceNotReady, NotForOthers, Restricted, BadTerms, OrderOpen.
+    ``quoted_minor``: what the customer was told it costs. Raises NotAllowed, NotFound, NotLive, OwnVoice,
+    VoiceNotReady, NotForOthers, Restricted, BadTerms, PriceChanged, OrderOpen.
     """
     actor.require_scope("market:write")
     customer_id = _person(actor)
@@ -130,6 +134,8 @@ def place_order(*, actor: Actor, listing_id: UUID, characters: int) -> Order:
         raise OwnVoice
     _check_offer(listing, customer_id)
     amount = earned(characters, listing.price_minor)
+    if quoted_minor is not None and quoted_minor != amount:
+        raise PriceChanged(amount_minor=amount, currency=listing.currency)
     try:
         with transaction.atomic():
             order = Order.objects.create(
@@ -167,8 +173,7 @@ def record_payment(*, actor: Actor, order_id: UUID, reference: str) -> Order:
         raise BadTerms("A payment has a reference of 1 to 120 characters.")
     with transaction.atomic():
         order = locked_order(order_id)
-        _mark_paid(order, reference=reference)
-        money.capture(order, actor=actor)
+        pay_placed(order, reference=reference, actor=actor)
     return fulfil(actor=actor, order_id=order_id)
 
 
@@ -195,11 +200,30 @@ def cancel_order(*, actor: Actor, order_id: UUID) -> Order:
     order = Order.objects.select_for_update(of=("self",)).filter(id=order_id, customer_id=customer_id).first()
     if order is None:
         raise NotFound
+    cancel_placed(order, actor=actor)
+    if Payment.objects.filter(order=order).exists():
+        after_commit("marketplace.void_payment", str(order.id))
+    return order
+
+
+# -- for `payments`, which holds the order's lock ---------------------------------------------------------------------
+def pay_placed(order: Order, *, reference: str, actor: Actor) -> None:
+    """The money of a locked, placed order is there. Raises WrongState."""
+    _mark_paid(order, reference=reference)
+    money.capture(order, actor=actor)
+
+
+def cancel_placed(order: Order, *, actor: Actor) -> None:
+    """Ends a locked, placed order. Raises WrongState."""
     states.require(states.ORDER, order.state, OrderState.CANCELLED)
     order.state = OrderState.CANCELLED
     order.save(update_fields=["state"])
     money.let_go(order, actor=actor)
-    return order
+
+
+def check_still_on_offer(order: Order) -> None:
+    """Whether its licence could be granted now. Raises what ``fulfil`` raises."""
+    _check_voice(order.listing, order.customer_id)
 
 
 def _mark_paid(order: Order, *, reference: str) -> None:

@@ -1,11 +1,69 @@
 """Celery tasks of this room."""
 
+import logging
+from collections.abc import Callable
+from uuid import UUID
+
 from celery import shared_task
 
-from marketplace import money
+from foundation.errors import VouchError
+from marketplace import money, sending, services
+from marketplace.payments import services as payments
+from marketplace.payments.errors import ProviderDown
+from marketplace.states import WrongState
+
+logger = logging.getLogger("marketplace.tasks")
 
 
 @shared_task(name="marketplace.settle", acks_late=True)
 def settle() -> dict[str, int]:
     """Books what owners have earned and releases what waited long enough. Safe to run twice."""
     return money.settle_due()
+
+
+@shared_task(name="marketplace.capture_payment", acks_late=True)
+def capture_payment(order_id: str) -> None:
+    """Takes what a provider holds for an order. Safe to run twice."""
+    _step(payments.capture, order_id)
+
+
+@shared_task(name="marketplace.void_payment", acks_late=True)
+def void_payment(order_id: str) -> None:
+    """Lets go of what a provider holds. Safe to run twice."""
+    _step(payments.void, order_id)
+
+
+@shared_task(name="marketplace.refund_payment", acks_late=True)
+def refund_payment(order_id: str) -> None:
+    """Gives money back at the provider. Safe to run twice."""
+    _step(payments.refund, order_id)
+
+
+@shared_task(name="marketplace.fulfil_order", acks_late=True)
+def fulfil_order(order_id: str) -> None:
+    """Grants the licence of an order that was paid. Safe to run twice."""
+    try:
+        services.fulfil(actor=payments.ACTOR, order_id=UUID(order_id))
+    except WrongState:
+        return
+    except VouchError as error:
+        # The money is there and the licence is not: an operator refunds it (the order shows as paid).
+        payments.note(order_id=UUID(order_id), what=f"not fulfilled: {error.code}")
+
+
+@shared_task(name="marketplace.recover_payments", acks_late=True)
+def recover_payments() -> int:
+    """Hands out again what was left undone at a provider. Safe to run twice."""
+    found = payments.unfinished()
+    for task, order_id in found:
+        sending.after_commit(task, str(order_id))
+    return len(found)
+
+
+def _step(step: Callable[..., str], order_id: str) -> None:
+    try:
+        step(order_id=UUID(order_id))
+    except ProviderDown as error:
+        logger.warning("provider.down order=%s error=%s", order_id, error.detail)
+    except VouchError as error:
+        payments.note(order_id=UUID(order_id), what=f"{error.code}: {error.detail}")

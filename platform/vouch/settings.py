@@ -189,6 +189,12 @@ VOUCH_TRAINING_RECIPE = env.text("VOUCH_TRAINING_RECIPE", "demo")
 VOUCH_TRAINING_THREADS = env.integer("VOUCH_TRAINING_THREADS", 2, low=1, high=64)
 # What the platform keeps of each earning, in basis points; an order keeps the fee of the day it was placed.
 VOUCH_FEE_BP = env.integer("VOUCH_FEE_BP", 0, low=0, high=5_000)
+# Who takes payments: nobody (operators record what arrived), the embedded test provider, or Stripe.
+VOUCH_PAYMENTS = env.choice("VOUCH_PAYMENTS", "off", ("off", "test", "stripe"))
+if PRODUCTION and VOUCH_PAYMENTS == "test":
+    raise ImproperlyConfigured("VOUCH_PAYMENTS=test moves no money: it must not face the public.")
+VOUCH_STRIPE_KEY = env.secret("VOUCH_STRIPE_KEY") if VOUCH_PAYMENTS == "stripe" else ""
+VOUCH_STRIPE_WEBHOOK_SECRET = env.secret("VOUCH_STRIPE_WEBHOOK_SECRET") if VOUCH_PAYMENTS == "stripe" else ""
 VOUCH_OUTPUT_DAYS = env.integer("VOUCH_OUTPUT_DAYS", 365, low=1, high=36_500)
 VOUCH_PURGE_AFTER_TRAINING = env.flag("VOUCH_PURGE_AFTER_TRAINING", default=False)
 VOUCH_LOG_ORIGIN = env.text("VOUCH_LOG_ORIGIN", "vouch.example/log")
@@ -214,6 +220,7 @@ CELERY_BEAT_SCHEDULE = {
     "end-outputs": {"task": "cloning.end_outputs", "schedule": 3600},
     "recover-jobs": {"task": "cloning.recover_jobs", "schedule": VOUCH_RECOVER_SECONDS},
     "finish-destruction": {"task": "vault.finish_destruction", "schedule": VOUCH_SWEEP_SECONDS},
+    "recover-payments": {"task": "marketplace.recover_payments", "schedule": 60},
     "settle-earnings": {"task": "marketplace.settle", "schedule": 3600},
 }
 

@@ -183,6 +183,7 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         "order.dispute_won": _event(),
         "order.refunded": _event(refunded_minor=int, currency=str),
         "ledger.booked": _event(entry=str, legs=list),
+        "payment.mismatch": _event(said=str, due=str),
         "rates.published": _event(date=str, sha256=DIGEST),
         "statement.made": _event(period=str, account=DIGEST, uses=COUNT, head=DIGEST, root=DIGEST, summary=DIGEST),
     }

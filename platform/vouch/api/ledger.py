@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from marketplace import money
 from marketplace.ledger import selectors
+from marketplace.payments import services as payments
 from marketplace.states import Currency
 from vouch.api.core import ApiView, checked
 from vouch.api.marketplace import OrderView
@@ -71,7 +72,7 @@ class RefundOrder(ApiView):
 
     @extend_schema(request=None, responses=OrderView, summary="Operators: give back what an order did not use")
     def post(self, request: Request, order_id: UUID) -> Response:
-        return Response(OrderView(money.refund(actor=self.actor, order_id=order_id)).data)
+        return Response(OrderView(payments.refund_order(actor=self.actor, order_id=order_id)).data)
 
 
 class DisputeOrder(ApiView):

@@ -54,6 +54,12 @@ class ListingView(serializers.Serializer[Any]):
 class NewOrder(serializers.Serializer[Any]):
     listing = serializers.UUIDField()
     characters = serializers.IntegerField(min_value=1, max_value=MAX_ORDER_CHARACTERS)
+    quoted_minor = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=10**15,
+        help_text="What you were told it costs; another price is refused.",
+    )
 
 
 class Payment(serializers.Serializer[Any]):
@@ -136,8 +142,12 @@ class WithdrawListing(ApiView):
 
 
 class Orders(ApiView):
-    scopes: ClassVar[dict[str, str]] = {"POST": "market:write"}
+    scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
     idempotent: ClassVar[bool] = True
+
+    @extend_schema(responses=OrderView(many=True), summary="Orders I placed, newest first")
+    def get(self, request: Request) -> Response:
+        return Response(OrderView(selectors.orders_of(actor=self.actor)[:PAGE], many=True).data)
 
     @extend_schema(
         request=NewOrder, responses={201: OrderView}, summary="Order a licence; a free one is granted at once"
@@ -145,7 +155,10 @@ class Orders(ApiView):
     def post(self, request: Request) -> Response:
         fields = checked(NewOrder, request.data)
         order: Order = services.place_order(
-            actor=self.actor, listing_id=fields["listing"], characters=fields["characters"]
+            actor=self.actor,
+            listing_id=fields["listing"],
+            characters=fields["characters"],
+            quoted_minor=fields.get("quoted_minor"),
         )
         return Response(OrderView(order).data, status=201)
 
