@@ -163,6 +163,8 @@ def judge_speech(
     else:
         asked = replace(asked, topics=topics.topics(text))
         licence, refusal = _entitled(voice, consent, requester_id, licence_id, asked)
+        if licence is not None and refusal is None:
+            refusal = _restriction([("licence", str(licence.id))])
     if refusal is not None:
         return Judgement(refusal, voice, consent, licence)
     judgement = _by_policy(voice, consent, licence, requester_id, text, text_digest, language)

@@ -95,20 +95,38 @@ def destroy_voices_for_consent(*, consent_id: UUID, actor: Actor) -> list[UUID]:
         for voice in Voice.objects.select_for_update(of=("self",)).filter(consent_id=consent_id).order_by("id"):
             if voice.state == VoiceState.DESTROYED:
                 continue
-            move(voice, VoiceState.DESTROYED, VOICE)
-            voice.destroyed_at = now()
-            voice.save(update_fields=["state", "destroyed_at"])
-            revoked = _revoke_outputs(voice)
-            vault.destroy_key(key=voice.key, reason="consent_ended", actor=actor)
-            log.record(
-                kind="voice.destroyed",
-                subject=f"voice:{voice.id}",
-                actor=actor,
-                data={"consent": str(consent_id), "outputs_revoked": revoked},
-                rehearsal=voice.rehearsal,
-            )
+            _destroy(voice, reason="consent_ended", actor=actor)
             destroyed.append(voice.id)
     return destroyed
+
+
+def destroy_voice(*, voice_id: UUID, actor: Actor, reason: str) -> bool:
+    """Destroys one voice's key and revokes what it spoke; its consent stands. Whether it was destroyed just now.
+
+    For what two moderators decided (`vouch.desk.effects`). Safe to repeat; nothing for a voice that is none.
+    """
+    with transaction.atomic():
+        voice = Voice.objects.select_for_update(of=("self",)).filter(id=voice_id).first()
+        if voice is None or voice.state == VoiceState.DESTROYED:
+            return False
+        _destroy(voice, reason=reason, actor=actor)
+    return True
+
+
+def _destroy(voice: Voice, *, reason: str, actor: Actor) -> None:
+    """A locked voice ends: its state, its outputs, its key, its leaf."""
+    move(voice, VoiceState.DESTROYED, VOICE)
+    voice.destroyed_at = now()
+    voice.save(update_fields=["state", "destroyed_at"])
+    revoked = _revoke_outputs(voice)
+    vault.destroy_key(key=voice.key, reason=reason, actor=actor)
+    log.record(
+        kind="voice.destroyed",
+        subject=f"voice:{voice.id}",
+        actor=actor,
+        data={"consent": str(voice.consent_id), "outputs_revoked": revoked},
+        rehearsal=voice.rehearsal,
+    )
 
 
 def _revoke_outputs(voice: Voice) -> int:

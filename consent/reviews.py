@@ -287,7 +287,7 @@ def _open_review(review: Review | None) -> Review:
 
 def _moderator(actor: Actor) -> UUID:
     actor.require_scope("moderate")
-    actor.require_role("moderator")
+    actor.require_role("moderator", "senior")
     return own_id(actor)
 
 

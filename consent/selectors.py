@@ -117,7 +117,7 @@ def review_queue(*, actor: Actor) -> QuerySet[Review]:
     """Reviews that wait for a moderator, the one whose time runs out first. Raises NotAllowed unless the actor
     moderates."""
     actor.require_scope("moderate")
-    actor.require_role("moderator")
+    actor.require_role("moderator", "senior")
     waiting = Review.objects.filter(state=ReviewState.OPEN.value, expires_at__gt=now())
     return waiting.exclude(person_id=own_id(actor)).order_by("expires_at", "id")
 
@@ -125,5 +125,5 @@ def review_queue(*, actor: Actor) -> QuerySet[Review]:
 def review_for(*, actor: Actor, review_id: UUID) -> Review:
     """One review as moderators see it, also when it is decided. Raises NotAllowed, NotFound."""
     actor.require_scope("moderate")
-    actor.require_role("moderator")
+    actor.require_role("moderator", "senior")
     return _found(Review.objects.filter(id=review_id).exclude(person_id=own_id(actor)).first())

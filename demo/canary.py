@@ -102,6 +102,7 @@ def run(folder: Path) -> tuple[Report, Drill]:
         keep_data=False,
         TMPDIR=str(var / "tmp"),
         VOUCH_REHEARSAL="1",
+        VOUCH_UNDO_SECONDS="2",
         VOUCH_SWEEP_SECONDS="1",
         VOUCH_TRAINING_RECIPE="tiny",
         **dict.fromkeys(("DATABASE_URL", "REDIS_URL", "VOUCH_KEYS", "VOUCH_KEYSTORE", "VOUCH_STORAGE"), ""),

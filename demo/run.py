@@ -26,6 +26,7 @@ def main() -> int:
                 VAR.resolve(),
                 keep_data=False,
                 VOUCH_REHEARSAL="1",
+                VOUCH_UNDO_SECONDS="2",
                 VOUCH_SWEEP_SECONDS="2",
                 VOUCH_CHECKPOINT_SECONDS="5",
                 VOUCH_TRAINING_RECIPE="demo",

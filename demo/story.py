@@ -200,9 +200,11 @@ class Story:
         with self.report.step("the moderator refuses it", "decided: refuse, request refused") as step:
             self.moderator.post(f"cases/{case}/claim")["id"]
             decision = {"decision": "refuse", "reason": "A family-emergency fraud.", "clause": "fraud.family"}
-            decided = self.moderator.post(f"cases/{case}/decide", decision)
-            request = self.speaker.get(f"speech/{self.held}")
-            step.observed = f"decided: {decided['decision']}, request {request['state']}"
+            self.moderator.post(f"cases/{case}/decide", decision)["state"]
+            # Nothing comes of it until it can no longer be undone (a minute on the desk, seconds in this demo).
+            request = self.speaker.wait(f"speech/{self.held}", lambda found: found["state"] != "held", seconds=60)
+            decided = self.moderator.get(f"cases/{case}")["decision"]
+            step.observed = f"decided: {decided}, request {request['state']}"
 
     # -- the end of things ---------------------------------------------------------------------------------------------
 
@@ -299,7 +301,7 @@ class Story:
         found = self.speaker.wait(path, lambda found: found["state"] in {"done", "failed", "held"}, seconds=180)
         if found["state"] == "held":
             self._moderator_allows()
-            found = dict(self.speaker.get(path).body)
+            found = self.speaker.wait(path, lambda found: found["state"] != "held", seconds=60)
         return found
 
     def _moderator_allows(self) -> None:
@@ -308,7 +310,7 @@ class Story:
         for case in self.moderator.get("cases?state=open").body:
             if case["kind"] == "voice_match":
                 self.moderator.post(f"cases/{case['id']}/claim")["id"]
-                self.moderator.post(f"cases/{case['id']}/decide", decision)["decision"]
+                self.moderator.post(f"cases/{case['id']}/decide", decision)["state"]
 
     def _examined(self, examination: str) -> str:
         """``pass``, or the verdict and its reason."""

@@ -13,9 +13,11 @@ from django.db import IntegrityError, transaction
 
 from foundation.audit import canonical, log
 from foundation.audit.commitments import commit
+from foundation.clock import now
 from foundation.identity.actors import Actor
 from safety.models import Case
 from safety.protected import Match
+from safety.service_levels import due_at
 from safety.states import CaseKind, CaseState, Decision, SubjectKind
 
 SEVERITY: Final = 2
@@ -85,6 +87,7 @@ def _undecided(person_id: UUID) -> tuple[Case, bool]:
     while True:  # a pass fails only if somebody else opened a case, so the next one finds it or opens its own
         if (existing := undecided.first()) is not None:
             return existing, False
+        moment = now()
         try:
             with transaction.atomic():
                 case = Case.objects.create(
@@ -94,6 +97,8 @@ def _undecided(person_id: UUID) -> tuple[Case, bool]:
                     subject_ref=str(person_id),
                     requester_id=person_id,
                     clause=CLAUSE,
+                    opened_at=moment,
+                    due_at=due_at(kind=CaseKind.VOICE_MATCH, severity=SEVERITY, opened_at=moment),
                 )
         except IntegrityError:
             continue

@@ -1,4 +1,7 @@
-"""Cases that moderators decide, reports that open them, restrictions the gate obeys, voices that are searched for."""
+"""Cases that moderators decide, reports that open them, restrictions the gate obeys, voices that are searched for.
+
+What surrounds a case on the desk (rulings, statements, appeals, notices …) is in `safety.desk_models`.
+"""
 
 import uuid
 from typing import ClassVar
@@ -9,6 +12,19 @@ from django.db.models import F, Q
 from foundation.clock import now
 from foundation.identity.models import Person
 from foundation.vault.models import SealedObject, VaultKey
+from safety.desk_models import (
+    Appeal,
+    AppealMessage,
+    Check,
+    Exposure,
+    Golden,
+    Note,
+    Notice,
+    Ruling,
+    Statement,
+    Strike,
+)
+from safety.sizes import CLAUSE_CHARS, REASON_CHARS, REF_CHARS
 from safety.states import (
     CaseKind,
     CaseState,
@@ -20,9 +36,27 @@ from safety.states import (
     SubjectKind,
 )
 
-REASON_CHARS = 2_000
-CLAUSE_CHARS = 64
-REF_CHARS = 64
+__all__ = [
+    "CLAUSE_CHARS",
+    "REASON_CHARS",
+    "REF_CHARS",
+    "Appeal",
+    "AppealMessage",
+    "Case",
+    "Check",
+    "EnrolledVoice",
+    "Exposure",
+    "Golden",
+    "Note",
+    "Notice",
+    "ProtectedVoice",
+    "Report",
+    "Restriction",
+    "Ruling",
+    "SearchKey",
+    "Statement",
+    "Strike",
+]
 
 
 class Case(models.Model):
@@ -37,9 +71,12 @@ class Case(models.Model):
     kind = models.CharField(max_length=16, choices=CaseKind.choices)
     state = models.CharField(max_length=16, choices=CaseState.choices, default=CaseState.OPEN)
     severity = models.PositiveSmallIntegerField()
+    report_count = models.PositiveIntegerField(default=0)
     subject_kind = models.CharField(max_length=16, choices=SubjectKind.choices)
     subject_ref = models.CharField(max_length=REF_CHARS)
     opened_at = models.DateTimeField(default=now)
+    #: When it should be decided by (`safety.service_levels`); empty for what was decided before levels were kept.
+    due_at = models.DateTimeField(null=True)
 
     requester = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="held_cases")
     voice_ref = models.CharField(max_length=REF_CHARS, blank=True)
@@ -54,7 +91,11 @@ class Case(models.Model):
 
     claimed_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="claimed_cases")
     first_claimed_at = models.DateTimeField(null=True)
+    last_claimed_at = models.DateTimeField(null=True)
     claimed_until = models.DateTimeField(null=True)
+    #: The last sign of the holder, and the seconds between such signs in sum.
+    beat_at = models.DateTimeField(null=True)
+    handling_seconds = models.PositiveIntegerField(default=0)
 
     decision = models.CharField(max_length=16, choices=Decision.choices, blank=True)
     decided_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="decided_cases")
@@ -63,6 +104,8 @@ class Case(models.Model):
     decision_salt = models.CharField(max_length=128, blank=True)
     decision_clause = models.CharField(max_length=CLAUSE_CHARS, blank=True)
     leaf_index = models.BigIntegerField(null=True)
+    #: The decided case that this one takes back, opened and decided in one act (`safety.reversals`).
+    reverses = models.OneToOneField("self", null=True, on_delete=models.PROTECT, related_name="reversed_by")
 
     class Meta:
         constraints: ClassVar = [
@@ -84,6 +127,9 @@ class Case(models.Model):
                 name="case_decided_whole",
             ),
             models.CheckConstraint(
+                condition=~Q(state=CaseState.OPEN) | Q(claimed_by__isnull=True), name="case_open_is_nobodys"
+            ),
+            models.CheckConstraint(
                 condition=Q(requester__isnull=True) | Q(decided_by__isnull=True) | ~Q(decided_by=F("requester")),
                 name="case_never_decided_by_requester",
             ),
@@ -91,6 +137,12 @@ class Case(models.Model):
                 fields=["subject_kind", "subject_ref"],
                 condition=Q(kind=CaseKind.REPORT) & ~Q(state=CaseState.DECIDED),
                 name="case_one_open_report_per_subject",
+            ),
+            models.UniqueConstraint(
+                fields=["kind", "subject_kind", "subject_ref"],
+                condition=Q(kind__in=["trace", "licence_dispute", "output_drift", "notice"])
+                & ~Q(state=CaseState.DECIDED),
+                name="case_one_open_finding",
             ),
             models.UniqueConstraint(
                 fields=["text_digest", "voice_ref", "requester"],
@@ -109,6 +161,26 @@ class Case(models.Model):
         indexes: ClassVar = [
             models.Index(F("severity").desc(), F("opened_at"), condition=~Q(state="decided"), name="case_queue"),
             models.Index(fields=["text_digest", "voice_ref", "requester"], name="case_by_text"),
+            # The desk's pages: one walk along one of these, whatever lies in the archive.
+            models.Index(
+                F("severity").desc(),
+                F("opened_at"),
+                F("id"),
+                condition=Q(state__in=["open", "claimed"]),
+                name="case_desk",
+            ),
+            models.Index(
+                F("kind"),
+                F("severity").desc(),
+                F("opened_at"),
+                F("id"),
+                condition=Q(state__in=["open", "claimed"]),
+                name="case_desk_kind",
+            ),
+            models.Index(F("decided_at").desc(), F("id"), condition=Q(state="decided"), name="case_archive"),
+            models.Index(fields=["claimed_by"], condition=Q(state="claimed"), name="case_held_by"),
+            models.Index(F("voice_ref"), F("opened_at").desc(), condition=~Q(voice_ref=""), name="case_by_voice"),
+            models.Index(F("subject_ref"), F("opened_at").desc(), name="case_by_subject"),
         ]
 
     def __str__(self) -> str:
@@ -153,6 +225,8 @@ class Restriction(models.Model):
     lift_reason = models.CharField(max_length=REASON_CHARS, blank=True)
     lift_salt = models.CharField(max_length=128, blank=True)
     leaf_index = models.BigIntegerField(null=True)
+    #: Some blocks end by themselves; without a time it stands until it is lifted.
+    expires_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints: ClassVar = [

@@ -117,7 +117,7 @@ class _Turned:
 def protect(*, actor: Actor, embedding: Sequence[float], label: str) -> ProtectedVoice:
     """Puts a voice under protection; only moderators do. Raises NotAllowed, BadEmbedding, NoReason (no label)."""
     actor.require_scope("moderate")
-    actor.require_role("moderator")
+    actor.require_role("moderator", "senior")
     label = label.strip()[:MAX_LABEL]
     if not label:
         raise NoReason("A protected voice needs a label.")

@@ -4,10 +4,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from uuid import UUID
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
+from foundation.clock import now
 from foundation.errors import NotFound
 from foundation.identity.actors import Actor
+from safety import guards
 from safety.errors import UnknownSubject
 from safety.models import Case, Restriction
 from safety.states import CaseKind, CaseState, Decision, RestrictionState, SubjectKind
@@ -28,15 +30,20 @@ def active_restrictions(*, subjects: Sequence[tuple[str, str]]) -> list[Restrict
     condition = Q()
     for kind, refs in wanted.items():
         condition |= Q(subject_kind=kind, subject_ref__in=refs)
-    return list(Restriction.objects.filter(condition, state=RestrictionState.ACTIVE).order_by("made_at", "id"))
+    found = Restriction.objects.filter(condition, _unexpired(), state=RestrictionState.ACTIVE)
+    return list(found.order_by("made_at", "id"))
 
 
 def restricted_refs(*, subject_kind: str) -> list[str]:
     """References of all subjects of one kind that a restriction is in force on. Raises UnknownSubject."""
     if subject_kind not in SubjectKind.values:
         raise UnknownSubject(f"'{subject_kind}' is no kind of subject.")
-    found = Restriction.objects.filter(subject_kind=subject_kind, state=RestrictionState.ACTIVE)
+    found = Restriction.objects.filter(_unexpired(), subject_kind=subject_kind, state=RestrictionState.ACTIVE)
     return list(found.values_list("subject_ref", flat=True).distinct())
+
+
+def _unexpired() -> Q:
+    return Q(expires_at__isnull=True) | Q(expires_at__gt=now())
 
 
 def decision_for(*, text_digest: str, voice_ref: str, requester_id: UUID) -> Case | None:
@@ -62,9 +69,8 @@ def approval_for(*, text_digest: str, voice_ref: str, requester_id: UUID) -> Cas
 
 def queue(*, actor: Actor, state: str | None = None) -> QuerySet[Case]:
     """Cases for the desk: worst first, then oldest. Raises NotAllowed unless the actor moderates."""
-    actor.require_scope("moderate")
-    actor.require_role("moderator")
-    cases = Case.objects.annotate(report_count=Count("reports"))
+    guards.moderator(actor)
+    cases = Case.objects.all()
     if state is not None:
         cases = cases.filter(state=state)
     return cases.order_by(F("severity").desc(), "opened_at", "id")
@@ -80,8 +86,7 @@ def case(*, actor: Actor, case_id: UUID) -> Case:
 
 def restrictions(*, actor: Actor, state: str | None = None) -> QuerySet[Restriction]:
     """All restrictions, newest first. Raises NotAllowed unless the actor moderates."""
-    actor.require_scope("moderate")
-    actor.require_role("moderator")
+    guards.moderator(actor)
     found = Restriction.objects.all()
     if state is not None:
         found = found.filter(state=state)

@@ -1,48 +1,42 @@
-"""Writes: holds, reports, claims, decisions and restrictions. Each commits together with its log leaf, or not at all.
-Rows are written before the leaf is appended: from there to the commit every other append waits.
+"""Writes: what opens a case (a held text, a report, what other rooms find), and the names other rooms call.
 
-Texts and reasons may name people, so the log holds commitments to them (salted hashes), never the words.
+Each act commits together with its log leaf, or not at all. Rows are written before the leaf is appended: from there to
+the commit every other append waits. Texts and reasons may name people, so the log holds commitments to them (salted
+hashes), never the words. Claims are in `safety.claims`, decisions in `safety.rulings`, restrictions in
+`safety.restrictions`.
 """
 
-import re
-from collections.abc import Collection
-from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import F
 
-from foundation.audit import log
 from foundation.audit.commitments import commit
 from foundation.clock import now
-from foundation.errors import NotAllowed, NotFound, Refused
 from foundation.identity.actors import Actor
-from safety import states
-from safety.errors import (
-    AlreadyLifted,
-    AlreadyRestricted,
-    CaseClaimed,
-    CaseDecided,
-    CaseNotClaimed,
-    NoReason,
-    OwnCase,
-    TextRefusedBefore,
-    UnknownSubject,
-    WrongDecision,
-)
-from safety.models import CLAUSE_CHARS, REASON_CHARS, Case, Report, Restriction
+from safety import guards
+from safety.claims import CLAIM_LEASE, claim_case, pull, release_all, release_case
+from safety.errors import TextRefusedBefore
+from safety.models import Case, Report
 from safety.policy import PolicyVerdict
+from safety.restrictions import lift, restrict
+from safety.rulings import decide_case, rule, rule_many, second, undo
 from safety.selectors import decision_for
-from safety.states import EFFECT_ON, CaseKind, CaseState, Decision, RestrictionState, SubjectKind
+from safety.service_levels import due_at
+from safety.sizes import REASON_CHARS
+from safety.states import CaseKind, CaseState, Decision, SubjectKind
 
-CLAIM_LEASE: Final = timedelta(minutes=15)
-"""How long a claim holds without being renewed: longer than a careful decision, shorter than a lunch break."""
+__all__ = [
+    "CLAIM_LEASE", "claim_case", "decide_case", "hold_text", "lift", "open_case", "pull", "release_all", "release_case",
+    "report", "restrict", "rule", "rule_many", "second", "undo",
+]  # fmt: skip
 
 REPORT_SEVERITY: Final = 1
 """A report is one person's word; what a rule found by itself comes first unless it is ordinary too."""
-
-_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+MANY_REPORTS: Final = 20
+MANY_SEVERITY: Final = 2
+"""What so many different people report comes before single words, and never before the worst: crowds are also hired."""
 
 
 # -- cases ------------------------------------------------------------------------------------------------------------
@@ -57,21 +51,23 @@ def hold_text(
     """
     if verdict.outcome != "hold":
         raise ValueError(f"only held texts have a case, not '{verdict.outcome}'")
-    _check_ref(SubjectKind.TEXT, text_digest)
+    guards.check_ref(SubjectKind.TEXT, text_digest)
     last = decision_for(text_digest=text_digest, voice_ref=voice_ref, requester_id=requester_id)
-    if last is not None and last.decision in (Decision.REFUSE, Decision.RESTRICT):
+    if last is not None and last.decision != Decision.ALLOW:
         raise TextRefusedBefore(case=str(last.id), clause=last.decision_clause)
     same = Case.objects.filter(
         kind=CaseKind.HOLD, text_digest=text_digest, voice_ref=str(voice_ref), requester_id=requester_id
     ).exclude(state=CaseState.DECIDED)
     if (existing := same.first()) is not None:
         return existing
-    sealed = commit(text)
+    sealed, moment = commit(text), now()
     try:
         with transaction.atomic():
             case = Case.objects.create(
                 kind=CaseKind.HOLD,
                 severity=verdict.severity,
+                due_at=due_at(kind=CaseKind.HOLD, severity=verdict.severity, opened_at=moment),
+                opened_at=moment,
                 subject_kind=SubjectKind.TEXT,
                 subject_ref=text_digest,
                 requester_id=requester_id,
@@ -86,7 +82,7 @@ def hold_text(
             )
     except IntegrityError:  # another request for the same text was a moment faster
         return same.get()
-    _leaf(
+    guards.record(
         "case.opened",
         f"case:{case.id}",
         actor,
@@ -112,284 +108,108 @@ def report(*, actor: Actor, subject_kind: str, subject_ref: str, text: str) -> R
     person on the same case returns the first. Raises NotAllowed, UnknownSubject, NoReason.
     """
     actor.require_scope("report")
-    person_id = _person(actor)
-    subject_ref = _check_ref(subject_kind, subject_ref)
-    text = _bounded(text, REASON_CHARS)
+    person_id = guards.person(actor)
+    subject_ref = guards.check_ref(subject_kind, subject_ref)
+    text = guards.bounded(text, REASON_CHARS)
     case, opened = _report_case(subject_kind, subject_ref)
     earlier = Report.objects.filter(case=case, reporter_id=person_id).first()
     if earlier is not None:
         return earlier
     sealed = commit(text)
     made = Report.objects.create(case=case, reporter_id=person_id, text=text, text_salt=sealed.salt)
+    _count_report(case)
     subject = {"subject_kind": subject_kind, "subject_ref": subject_ref}
     if opened:
-        _leaf("case.opened", f"case:{case.id}", actor, {"kind": case.kind, **subject})
-    _leaf("report.made", f"case:{case.id}", actor, {"report": str(made.id), "text": sealed.digest, **subject})
+        guards.record("case.opened", f"case:{case.id}", actor, {"kind": case.kind, **subject})
+    guards.record("report.made", f"case:{case.id}", actor, {"report": str(made.id), "text": sealed.digest, **subject})
     return made
 
 
+def _count_report(case: Case) -> None:
+    """One more report on a locked case; many of them make it more urgent, once."""
+    Case.objects.filter(id=case.id).update(report_count=F("report_count") + 1)
+    if case.report_count + 1 >= MANY_REPORTS and case.severity < MANY_SEVERITY:
+        due = due_at(kind=case.kind, severity=MANY_SEVERITY, opened_at=case.opened_at)
+        Case.objects.filter(id=case.id).update(severity=MANY_SEVERITY, due_at=due)
+
+
+@transaction.atomic
+def open_case(
+    *,
+    actor: Actor,
+    kind: str,
+    severity: int,
+    subject_kind: str,
+    subject_ref: str,
+    rule: str,
+    clause: str,
+    voice_ref: str = "",
+    requester_id: UUID | None = None,
+    text: str = "",
+) -> Case:
+    """A case that another room's finding opens: a traced mark, a disputed licence, an output that drifted, a notice.
+
+    While one of the same kind about the same subject is undecided, that one is returned. ``text``: what moderators
+    read about it. Raises UnknownSubject, ValueError for a kind that has a function of its own.
+    """
+    if kind in (CaseKind.HOLD, CaseKind.REPORT, CaseKind.VOICE_MATCH):
+        raise ValueError(f"'{kind}' is not opened here")
+    subject_ref = guards.check_ref(subject_kind, subject_ref)
+    case, opened = _undecided(
+        CaseKind(kind),
+        subject_kind,
+        subject_ref,
+        severity=severity,
+        voice_ref=voice_ref or (subject_ref if subject_kind == SubjectKind.VOICE else ""),
+        requester_id=requester_id,
+        rule=rule,
+        clause=clause,
+        text=text,
+    )
+    if opened:
+        data = {"kind": case.kind, "subject_kind": subject_kind, "subject_ref": subject_ref, "rule": rule}
+        if text:
+            sealed = commit(text)
+            case.text_salt = sealed.salt
+            case.save(update_fields=["text_salt"])
+            data["text"] = sealed.digest
+        guards.record("case.opened", f"case:{case.id}", actor, data)
+    return case
+
+
 def _report_case(subject_kind: str, subject_ref: str) -> tuple[Case, bool]:
-    """The undecided case about a subject, locked; and whether it was opened just now."""
+    """The undecided case that reports on a subject share, locked; and whether it was opened just now.
+
+    A report on a licence is a dispute: it has a queue, and a time, of its own.
+    """
+    kind = CaseKind.LICENCE if subject_kind == SubjectKind.LICENCE else CaseKind.REPORT
+    voice_ref = subject_ref if subject_kind == SubjectKind.VOICE else ""
+    return _undecided(kind, subject_kind, subject_ref, severity=REPORT_SEVERITY, voice_ref=voice_ref)
+
+
+def _undecided(
+    kind: CaseKind, subject_kind: str, subject_ref: str, *, severity: int, **fields: object
+) -> tuple[Case, bool]:
+    """The undecided case of this kind about a subject, locked; and whether it was opened just now."""
     same = Case.objects.select_for_update(of=("self",)).filter(
-        kind=CaseKind.REPORT, subject_kind=subject_kind, subject_ref=subject_ref
+        kind=kind, subject_kind=subject_kind, subject_ref=subject_ref
     )
     undecided = same.exclude(state=CaseState.DECIDED)
     while True:  # a pass fails only if somebody else opened a case, so the next one finds it or opens its own
         if (existing := undecided.first()) is not None:
             return existing, False
+        moment = now()
         try:
             with transaction.atomic():
                 case = Case.objects.create(
-                    kind=CaseKind.REPORT,
-                    severity=REPORT_SEVERITY,
+                    kind=kind,
+                    severity=severity,
                     subject_kind=subject_kind,
                     subject_ref=subject_ref,
-                    voice_ref=subject_ref if subject_kind == SubjectKind.VOICE else "",
+                    opened_at=moment,
+                    due_at=due_at(kind=kind, severity=severity, opened_at=moment),
+                    **fields,
                 )
         except IntegrityError:
             continue
         return case, True
-
-
-@transaction.atomic
-def claim_case(*, actor: Actor, case_id: UUID, interested: Collection[UUID] = ()) -> Case:
-    """Gives the actor the case for ``CLAIM_LEASE``; claiming again renews. A lapsed claim may be taken over.
-
-    ``interested``: people the caller knows to have a stake (the owner of the reported voice); they may not claim.
-    Raises NotAllowed, NotFound, OwnCase, CaseClaimed, CaseDecided.
-    """
-    person_id = _moderator(actor)
-    case = _locked_case(case_id)
-    _refuse_own(case, person_id, interested)
-    if case.state == CaseState.DECIDED:
-        raise CaseDecided
-    moment = now()
-    live = case.state == CaseState.CLAIMED and case.claimed_until is not None and case.claimed_until > moment
-    if live and case.claimed_by_id != person_id:
-        raise CaseClaimed(claimed_until=case.claimed_until.isoformat() if case.claimed_until else "")
-    renewal = live
-    states.require(states.CASE, case.state, CaseState.CLAIMED)
-    case.state = CaseState.CLAIMED
-    case.claimed_by_id = person_id
-    case.claimed_until = moment + CLAIM_LEASE
-    case.first_claimed_at = case.first_claimed_at or moment
-    case.save(update_fields=["state", "claimed_by", "claimed_until", "first_claimed_at"])
-    if not renewal:
-        _leaf("case.claimed", f"case:{case.id}", actor, {"until": case.claimed_until.isoformat()})
-    return case
-
-
-@transaction.atomic
-def decide_case(
-    *, actor: Actor, case_id: UUID, decision: str, reason: str, clause: str, interested: Collection[UUID] = ()
-) -> Case:
-    """Decides a case, once, by the moderator who holds it.
-
-    Holds know allow, refuse and restrict (the text is forbidden to everybody); reports know restrict (the reported
-    subject) and dismiss; voice matches know allow (the ceremony goes on), refuse (it ends) and restrict (the person,
-    besides). The row lock makes the second of two simultaneous decisions see the first. Raises NotAllowed,
-    NotFound, OwnCase, CaseNotClaimed, CaseDecided, WrongDecision, NoReason.
-    """
-    person_id = _moderator(actor)
-    reason, clause = _bounded(reason, REASON_CHARS), _bounded(clause, CLAUSE_CHARS)
-    case = _locked_case(case_id)
-    _refuse_own(case, person_id, interested)
-    if case.state == CaseState.DECIDED:
-        raise CaseDecided
-    if decision not in states.DECISIONS[case.kind]:
-        raise WrongDecision(f"'{decision}' is none of: {', '.join(sorted(states.DECISIONS[case.kind]))}.")
-    moment = now()
-    if case.claimed_by_id != person_id or case.claimed_until is None or case.claimed_until <= moment:
-        raise CaseNotClaimed
-    states.require(states.CASE, case.state, CaseState.DECIDED)
-    sealed = commit(reason)
-    case.state = CaseState.DECIDED
-    case.decision, case.decision_reason, case.decision_clause = decision, reason, clause
-    case.decision_salt = sealed.salt
-    case.decided_by_id, case.decided_at = person_id, moment
-    case.save()
-    restriction = _restrict_subject(case, actor=actor)
-    case.leaf_index = _leaf(
-        "case.decided",
-        f"case:{case.id}",
-        actor,
-        {
-            "kind": case.kind,
-            "decision": decision,
-            "clause": clause,
-            "reason": sealed.digest,
-            "restriction": str(restriction.id) if restriction else None,
-        },
-    )
-    case.save(update_fields=["leaf_index"])
-    return case
-
-
-def _restrict_subject(case: Case, *, actor: Actor) -> Restriction | None:
-    """The restriction a decision asks for. One that stands already is enough."""
-    if case.decision != Decision.RESTRICT:
-        return None
-    effect = EFFECT_ON[case.subject_kind]
-    standing = Restriction.objects.filter(
-        subject_kind=case.subject_kind, subject_ref=case.subject_ref, effect=effect, state=RestrictionState.ACTIVE
-    ).first()
-    return standing or _create_restriction(
-        actor=actor,
-        subject_kind=case.subject_kind,
-        subject_ref=case.subject_ref,
-        effect=effect,
-        reason=case.decision_reason,
-        clause=case.decision_clause,
-        case=case,
-    )
-
-
-# -- restrictions -----------------------------------------------------------------------------------------------------
-@transaction.atomic
-def restrict(
-    *,
-    actor: Actor,
-    subject_kind: str,
-    subject_ref: str,
-    effect: str,
-    reason: str,
-    clause: str,
-    case: Case | None = None,
-) -> Restriction:
-    """Restricts a subject at once; the gate obeys from the next question on.
-
-    Raises NotAllowed, UnknownSubject, Refused (an effect the subject does not know), AlreadyRestricted, NoReason.
-    """
-    _moderator(actor)
-    subject_ref = _check_ref(subject_kind, subject_ref)
-    if effect != EFFECT_ON[subject_kind]:
-        raise Refused(f"A {subject_kind} knows the effect '{EFFECT_ON[subject_kind]}'.", code="wrong_effect")
-    return _create_restriction(
-        actor=actor,
-        subject_kind=subject_kind,
-        subject_ref=subject_ref,
-        effect=effect,
-        reason=_bounded(reason, REASON_CHARS),
-        clause=_bounded(clause, CLAUSE_CHARS),
-        case=case,
-    )
-
-
-def _create_restriction(
-    *, actor: Actor, subject_kind: str, subject_ref: str, effect: str, reason: str, clause: str, case: Case | None
-) -> Restriction:
-    sealed = commit(reason)
-    try:
-        with transaction.atomic():
-            made = Restriction.objects.create(
-                subject_kind=subject_kind,
-                subject_ref=subject_ref,
-                effect=effect,
-                reason=reason,
-                reason_salt=sealed.salt,
-                clause=clause,
-                case=case,
-                made_by_id=actor.person_id,
-            )
-    except IntegrityError as error:
-        raise AlreadyRestricted from error
-    made.leaf_index = _leaf(
-        "restriction.made",
-        f"{subject_kind}:{subject_ref}",
-        actor,
-        {
-            "restriction": str(made.id),
-            "effect": effect,
-            "clause": clause,
-            "reason": sealed.digest,
-            "case": str(case.id) if case else None,
-        },
-    )
-    made.save(update_fields=["leaf_index"])
-    return made
-
-
-@transaction.atomic
-def lift(*, actor: Actor, restriction_id: UUID, reason: str, interested: Collection[UUID] = ()) -> Restriction:
-    """Ends a restriction. Raises NotAllowed, NotFound, OwnCase (nobody lifts what lies on themselves or, by
-    ``interested``, on what is theirs), AlreadyLifted, NoReason."""
-    person_id = _moderator(actor)
-    reason = _bounded(reason, REASON_CHARS)
-    found = Restriction.objects.select_for_update(of=("self",)).filter(id=restriction_id).first()
-    if found is None:
-        raise NotFound
-    if person_id in interested or (found.subject_kind, found.subject_ref) == (SubjectKind.PERSON, str(person_id)):
-        raise OwnCase
-    if found.state == RestrictionState.LIFTED:
-        raise AlreadyLifted
-    states.require(states.RESTRICTION, found.state, RestrictionState.LIFTED)
-    found.state, found.lifted_at, found.lifted_by_id = RestrictionState.LIFTED, now(), person_id
-    sealed = commit(reason)
-    found.lift_reason, found.lift_salt = reason, sealed.salt
-    found.save(update_fields=["state", "lifted_at", "lifted_by", "lift_reason", "lift_salt"])
-    _leaf(
-        "restriction.lifted",
-        f"{found.subject_kind}:{found.subject_ref}",
-        actor,
-        {"restriction": str(found.id), "effect": found.effect, "reason": sealed.digest},
-    )
-    return found
-
-
-# -- shared -----------------------------------------------------------------------------------------------------------
-def _leaf(kind: str, subject: str, actor: Actor, data: dict[str, object]) -> int:
-    return log.append(kind=kind, subject=subject, actor=actor, data=data, rehearsal=settings.REHEARSAL).index
-
-
-def _moderator(actor: Actor) -> UUID:
-    actor.require_scope("moderate")
-    actor.require_role("moderator")
-    return _person(actor)
-
-
-def _person(actor: Actor) -> UUID:
-    if actor.person_id is None:
-        raise NotAllowed("Only a person may do this.")
-    return actor.person_id
-
-
-def _locked_case(case_id: UUID) -> Case:
-    case = Case.objects.select_for_update(of=("self",)).filter(id=case_id).first()
-    if case is None:
-        raise NotFound
-    return case
-
-
-def _refuse_own(case: Case, person_id: UUID, interested: Collection[UUID]) -> None:
-    own = (
-        case.requester_id == person_id
-        or person_id in interested
-        or (case.subject_kind, case.subject_ref) == (SubjectKind.PERSON, str(person_id))
-        or any(match["person"] == str(person_id) for match in case.matches)
-        or Report.objects.filter(case=case, reporter_id=person_id).exists()
-    )
-    if own:
-        raise OwnCase
-
-
-def _check_ref(subject_kind: str, subject_ref: str) -> str:
-    """The reference in its one written form. Raises UnknownSubject."""
-    if subject_kind not in SubjectKind.values:
-        raise UnknownSubject(f"'{subject_kind}' is no kind of subject.")
-    if subject_kind == SubjectKind.TEXT:
-        if not _DIGEST.fullmatch(subject_ref):
-            raise UnknownSubject("A text is named by its SHA-256 in lower-case hex.")
-        return subject_ref
-    try:
-        return str(UUID(subject_ref))
-    except ValueError as error:
-        raise UnknownSubject(f"A {subject_kind} is named by its id.") from error
-
-
-def _bounded(words: str, most: int) -> str:
-    words = words.strip()
-    if not words:
-        raise NoReason
-    if len(words) > most:
-        raise Refused(f"At most {most} characters.", code="too_many_characters")
-    return words

@@ -19,6 +19,7 @@ from foundation.audit import cose, cosignatures, export, mirror, notes, rebuild,
 from retention import proofs as deletions
 from vouch import published, statements, verifying, witnessing
 from vouch.bundle import check as bundles
+from vouch.desk import signing
 
 PAGE = 500
 """Leaves per request when a log is read over HTTP."""
@@ -78,7 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     statements.add_arguments(statement)
     statement.set_defaults(run=statements.run)
-    for command in (log, receipt, certificate, bundle, report, statement):
+    exported = commands.add_parser("verify-export", help="check a signed export (JSON) of the moderators' desk")
+    exported.add_argument("file", type=Path)
+    exported.set_defaults(run=_verify_export)
+    for command in (log, receipt, certificate, bundle, report, statement, exported):
         command.add_argument("--public-key", required=True, metavar="HEX|FILE", help="the log's Ed25519 key")
     watch = commands.add_parser("witness", help="run a witness: cosign a log's checkpoints while it grows consistently")
     witnessing.add_arguments(watch)
@@ -204,6 +208,22 @@ def _verify_report(options: argparse.Namespace, public_key: bytes) -> int:
     sys.stdout.write(
         f"INTACT: {statement.get('verdict')}{note}, recording {recording}, as of {statement.get('as_of')}\n"
     )
+    return INTACT
+
+
+def _verify_export(options: argparse.Namespace, public_key: bytes) -> int:
+    with options.file.open("rb") as file:
+        data = file.read(signing.MAX_BYTES + 1)
+    try:
+        if len(data) > signing.MAX_BYTES:
+            raise signing.BadExport("it is too large to be one")
+        statement = signing.verified(json.loads(data), public_key)
+    except (signing.BadExport, ValueError, RecursionError) as error:
+        sys.stdout.write(f"BROKEN: {error}\n")
+        return BROKEN
+    note = " (REHEARSAL)" if statement.get("rehearsal") else ""
+    rows = len(statement.get("decisions", []))
+    sys.stdout.write(f"INTACT: {rows} decisions of {statement.get('origin')}{note}, as of {statement.get('at')}\n")
     return INTACT
 
 

@@ -153,7 +153,12 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "OAS_VERSION": "3.1.1",
-    "ENUM_NAME_OVERRIDES": {"LanguageEnum": (("en", "en"), ("zh", "zh"))},
+    "ENUM_NAME_OVERRIDES": {
+        "LanguageEnum": (("en", "en"), ("zh", "zh")),
+        "DecisionEnum": [(one, one) for one in ("allow", "refuse", "restrict", "dismiss", "destroy", "ban")],
+        "SubjectKindEnum": [(one, one) for one in ("person", "voice", "output", "text", "licence")],
+        "NoticeSubjectEnum": (("output", "output"), ("voice", "voice")),
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
@@ -171,6 +176,7 @@ CELERY_TASK_ROUTES = {
     "audit.*": "sweep",
     "vault.*": "sweep",
     "marketplace.*": "sweep",
+    "desk.*": "sweep",
 }
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
@@ -196,6 +202,8 @@ if PRODUCTION and VOUCH_PAYMENTS == "test":
 VOUCH_STRIPE_KEY = env.secret("VOUCH_STRIPE_KEY") if VOUCH_PAYMENTS == "stripe" else ""
 VOUCH_STRIPE_WEBHOOK_SECRET = env.secret("VOUCH_STRIPE_WEBHOOK_SECRET") if VOUCH_PAYMENTS == "stripe" else ""
 VOUCH_OUTPUT_DAYS = env.integer("VOUCH_OUTPUT_DAYS", 365, low=1, high=36_500)
+# How long a moderator's decision can be undone before its effects begin.
+VOUCH_UNDO_SECONDS = env.integer("VOUCH_UNDO_SECONDS", 60, low=0, high=600)
 VOUCH_PURGE_AFTER_TRAINING = env.flag("VOUCH_PURGE_AFTER_TRAINING", default=False)
 VOUCH_LOG_ORIGIN = env.text("VOUCH_LOG_ORIGIN", "vouch.example/log")
 # A folder that a web server hands out: the log as static tiles. Empty: not published.
@@ -221,6 +229,8 @@ CELERY_BEAT_SCHEDULE = {
     "recover-jobs": {"task": "cloning.recover_jobs", "schedule": VOUCH_RECOVER_SECONDS},
     "finish-destruction": {"task": "vault.finish_destruction", "schedule": VOUCH_SWEEP_SECONDS},
     "recover-payments": {"task": "marketplace.recover_payments", "schedule": 60},
+    "settle-rulings": {"task": "desk.settle", "schedule": 5},
+    "tidy-desk": {"task": "desk.tidy", "schedule": 300},
     "settle-earnings": {"task": "marketplace.settle", "schedule": 3600},
 }
 

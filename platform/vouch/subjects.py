@@ -19,11 +19,11 @@ from foundation.audit import log
 from foundation.clock import now
 from foundation.errors import Conflict, NotSignedIn
 from foundation.identity.actors import Actor
-from foundation.identity.models import ApiKey, Person
+from foundation.identity.models import ApiKey, Person, SecondFactor
 from foundation.vault import services as vault
 from retention import custody
 from retention.models import CustodyItem, CustodyState
-from safety.models import Case, Report
+from safety.models import AppealMessage, Case, Report
 from safety.states import CaseState
 from vouch import consents
 from vouch.api.models import IdempotentAnswer
@@ -32,11 +32,14 @@ ACTED: Final = frozenset(
     {
         "safety.case.claimed_by", "safety.case.decided_by", "safety.restriction.made_by",
         "safety.restriction.lifted_by", "safety.protectedvoice.added_by", "consent.reviewvote.moderator",
+        "safety.ruling.made_by", "safety.ruling.second_by", "safety.note.author", "safety.appeal.first_by",
+        "safety.appeal.second_by", "safety.appeal.decided_by", "safety.golden.made_by", "safety.check.first_by",
+        "safety.check.reviewer", "safety.notice.triaged_by", "safety.notice.counter_by",
         "retention.legalhold.requested_by", "retention.legalhold.approved_by", "marketplace.order.seller",
     }
 )  # fmt: skip
 """Keys of people who did something to what is somebody else's: of those rows only the number is told."""
-SECRET: Final = frozenset({"password", "digest", "address_hash", "fingerprint", "matches"})
+SECRET: Final = frozenset({"password", "sealed_secret", "digest", "address_hash", "fingerprint", "matches"})
 """Fields nobody is handed: what lets somebody in, and whom else a voice resembles."""
 KEPT: Final = ("consents", "consent_reviews", "licences_and_orders", "outputs_without_sound", "log")
 """What an erasure leaves, as proof (GDPR Art. 17(3)(b) and (e)): see the retention schedule."""
@@ -106,6 +109,7 @@ def erase(*, actor: Actor) -> dict[str, Any]:
         "outputs": len(outputs),
         "cases": Case.objects.filter(requester=person, state=CaseState.DECIDED).update(text="", text_salt=""),
         "reports": Report.objects.filter(reporter=person).update(text="", text_salt=""),
+        "appeals": AppealMessage.objects.filter(author=person).update(text=""),
         "answers": IdempotentAnswer.objects.filter(person=person).delete()[0],
         "keys": ApiKey.objects.filter(person=person).delete()[0],
     }
@@ -113,6 +117,7 @@ def erase(*, actor: Actor) -> dict[str, Any]:
     person.organisation, person.is_active = None, False
     person.set_unusable_password()
     person.save()
+    SecondFactor.objects.filter(person=person).delete()
     log.append(kind="person.erased", subject=f"person:{person.id}", actor=actor, data={"erased": done})
     return {"person": str(person.id), "erased": done, "kept": list(KEPT)}
 

@@ -18,6 +18,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[systems.System]:
         keep_data=False,
         TMPDIR=str(home / "tmp"),
         VOUCH_REHEARSAL="1",
+        VOUCH_UNDO_SECONDS="2",
         VOUCH_VAR=str(tmp_path_factory.getbasetemp() / "live-var"),
         VOUCH_SWEEP_SECONDS="1",
         VOUCH_CHECKPOINT_SECONDS="2",

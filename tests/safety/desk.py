@@ -1,10 +1,14 @@
 """What the tests of the desk share: a text that is held, and the steps of a moderator."""
 
 import hashlib
+from datetime import timedelta
 
+from django.conf import settings
+
+from foundation import clock
 from foundation.audit.models import Leaf
 from foundation.identity.actors import Actor
-from safety import selectors, services
+from safety import rulings, selectors, services
 from safety.policy import evaluate
 
 TEXT = "Grandma, I had an accident, please send the money today and do not tell anyone."
@@ -38,3 +42,23 @@ def kinds():
 def approved(person, text=TEXT, voice=VOICE):
     digest = hashlib.sha256(text.encode()).hexdigest()
     return selectors.approval_for(text_digest=digest, voice_ref=voice, requester_id=person.id)
+
+
+def rule(moderator, case, decision, **more):
+    """The desk's way: claimed, ruled, not yet in force."""
+    services.claim_case(actor=Actor.of(moderator), case_id=case.id)
+    fields = {"reason": "I looked at it.", "clause": "fraud.family-emergency", **more}
+    return services.rule(actor=Actor.of(moderator), case_id=case.id, decision=decision, **fields)
+
+
+def settled(moderator, case, decision, *, about=None, senior=None, **more):
+    """Ruled, agreed to where that is needed, and in force."""
+    ruling = rule(moderator, case, decision, **more)
+    if senior is not None:
+        services.second(actor=Actor.of(senior), case_id=case.id, agree=True)
+    clock.move_forward(timedelta(seconds=settings.VOUCH_UNDO_SECONDS + 1))
+    return rulings.settle(ruling_id=ruling.id, about=about)
+
+
+def reported(person, kind="voice", ref=VOICE, text="Odd."):
+    return services.report(actor=Actor.of(person), subject_kind=kind, subject_ref=str(ref), text=text).case

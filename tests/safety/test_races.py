@@ -40,7 +40,7 @@ def test_the_same_text_held_many_times_at_once_makes_one_case(person):
     assert len({case.id for case in won}) == 1
 
 
-def together(calls):
+def together(calls, patience=30):
     """Runs the calls at once, each on a connection of its own; returns (results, errors)."""
     start, won, lost = threading.Barrier(len(calls)), [], []
 
@@ -57,5 +57,5 @@ def together(calls):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=patience)
     return won, lost

@@ -17,9 +17,11 @@ MEMBER: Final = frozenset(
 )
 BY_ROLE: Final[dict[str, frozenset[str]]] = {
     "member": MEMBER,
-    "moderator": MEMBER | {"moderate"},
+    "moderator": MEMBER | {"moderate", "desk:read"},
+    # The same acts; a senior's word is the second one for what cannot be taken back.
+    "senior": MEMBER | {"moderate", "desk:read", "desk:quality"},
     # An auditor reads and never acts.
-    "auditor": frozenset({"audit:read", "trace", "market:read"}),
-    "operator": frozenset({"operate", "audit:read", "trace"}),
+    "auditor": frozenset({"audit:read", "trace", "market:read", "desk:read", "desk:audit"}),
+    "operator": frozenset({"operate", "audit:read", "trace", "desk:read"}),
 }
 ALL: Final = frozenset().union(*BY_ROLE.values())

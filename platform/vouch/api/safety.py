@@ -1,6 +1,5 @@
 """Reports from anybody signed in; cases and restrictions for moderators."""
 
-from collections.abc import Collection
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -10,15 +9,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cloning.models import Output, Voice
-from cloning.services import resume_held
-from consent.examination import settle_held
 from foundation.identity.actors import Actor
-from safety import selectors, services
-from safety.errors import CaseDecided
+from safety import desk, selectors, services, views_log
 from safety.models import CLAUSE_CHARS, REASON_CHARS, REF_CHARS, Case, Report, Restriction
-from safety.states import CaseState, Decision, Effect, RestrictionState, SubjectKind
+from safety.states import IRREVERSIBLE, CaseKind, CaseState, Decision, Effect, RestrictionState, SubjectKind
 from vouch.api.core import ApiView, checked
+from vouch.desk import effects
+from vouch.desk.stakes import stakes, stakes_of
+from vouch.stepup import require_step_up
 
 PAGE = 100
 """Cases and restrictions in one answer. The desk works from the top of the queue; more would only be scrolled past."""
@@ -53,13 +51,27 @@ class CaseRow(serializers.Serializer[Any]):
     opened_at = serializers.DateTimeField()
     claimed_by = serializers.UUIDField(source="claimed_by_id", allow_null=True)
     claimed_until = serializers.DateTimeField(allow_null=True)
-    decision = serializers.CharField()
+    due_at = serializers.DateTimeField(allow_null=True, help_text="When it should be decided by.")
+    decision = serializers.CharField(help_text="Empty until it is in force.")
     decided_at = serializers.DateTimeField(allow_null=True)
 
 
 class CaseReport(serializers.Serializer[Any]):
     text = serializers.CharField()
     created_at = serializers.DateTimeField()
+
+
+class RulingView(serializers.Serializer[Any]):
+    """A decision whose effects wait."""
+
+    decision = serializers.CharField()
+    state = serializers.CharField(
+        help_text="`waiting` can be undone until `due_at`; `second` waits for another person."
+    )
+    clause = serializers.CharField()
+    reason = serializers.CharField()
+    made_at = serializers.DateTimeField()
+    due_at = serializers.DateTimeField(allow_null=True)
 
 
 class CaseView(CaseRow):
@@ -73,7 +85,14 @@ class CaseView(CaseRow):
     matches = serializers.JSONField(help_text="Of a voice match: whom the live voice resembles, and how much.")
     decision_reason = serializers.CharField()
     decision_clause = serializers.CharField()
+    ruling = serializers.SerializerMethodField(help_text="The decision that is not in force yet, or null.")
+    handling_seconds = serializers.IntegerField()
     said = serializers.SerializerMethodField(help_text="What people reported, oldest first.")
+
+    @extend_schema_field(RulingView(allow_null=True))
+    def get_ruling(self, case: Case) -> Any:
+        found = desk.ruling_now(case)
+        return RulingView(found).data if found is not None else None
 
     @extend_schema_field(CaseReport(many=True))
     def get_said(self, case: Case) -> Any:
@@ -112,8 +131,11 @@ class RestrictionView(serializers.Serializer[Any]):
     lift_reason = serializers.CharField()
 
 
-class StateFilter(serializers.Serializer[Any]):
+class QueueFilter(serializers.Serializer[Any]):
     state = serializers.ChoiceField(choices=CaseState.values, required=False)
+    kind = serializers.ChoiceField(choices=CaseKind.values, required=False)
+    severity = serializers.IntegerField(min_value=1, max_value=3, required=False)
+    after = serializers.CharField(max_length=200, required=False)
 
 
 class RestrictionFilter(serializers.Serializer[Any]):
@@ -136,13 +158,27 @@ class Cases(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "moderate"}
 
     @extend_schema(
-        parameters=[OpenApiParameter("state", str, enum=CaseState.values)],
+        parameters=[
+            OpenApiParameter("state", str, enum=CaseState.values),
+            OpenApiParameter("kind", str, enum=CaseKind.values),
+            OpenApiParameter("severity", int),
+            OpenApiParameter("after", str, description="The place after the last page: its header X-Next."),
+        ],
         responses=CaseRow(many=True),
         summary="The moderators' queue: worst first, then oldest",
+        description="With `state` the first hundred of that state; without it undecided cases, page by page.",
     )
     def get(self, request: Request) -> Response:
-        wanted = checked(StateFilter, request.query_params)
-        return Response(CaseRow(selectors.queue(actor=self.actor, **wanted)[:PAGE], many=True).data)
+        wanted = checked(QueueFilter, request.query_params)
+        if state := wanted.get("state"):
+            found = selectors.queue(actor=self.actor, state=state)
+            found = found.filter(**{name: wanted[name] for name in ("kind", "severity") if name in wanted})
+            return Response(CaseRow(found[:PAGE], many=True).data)
+        page = desk.page(actor=self.actor, **wanted)
+        response = Response(CaseRow(page.cases, many=True).data)
+        if page.after:
+            response["X-Next"] = page.after
+        return response
 
 
 class CaseItem(ApiView):
@@ -159,33 +195,25 @@ class ClaimCase(ApiView):
     @extend_schema(request=None, responses=CaseView, summary="Claim a case, or renew the claim")
     def post(self, request: Request, case_id: UUID) -> Response:
         found = selectors.case(actor=self.actor, case_id=case_id)
-        services.claim_case(actor=self.actor, case_id=case_id, interested=_stakes_of(found))
+        services.claim_case(actor=self.actor, case_id=case_id, interested=stakes_of(found))
         return _shown(self.actor, case_id)
 
 
 class DecideCase(ApiView):
-    """The decision commits by itself; then held requests and held challenges move on, each in a transaction of its own
-    (lock order: the gate takes consents before the log, a decision has the log already). Moving them on is safe to
-    repeat."""
+    """The decision waits for the undo window (60 s by default) before anything comes of it; one that cannot be taken
+    back waits for a second person, and asks for your second factor."""
 
     scopes: ClassVar[dict[str, str]] = {"POST": "moderate"}
 
-    @extend_schema(request=NewDecision, responses=CaseView, summary="Decide a claimed case, once")
+    @extend_schema(request=NewDecision, responses=CaseView, summary="Decide a claimed case; the effects wait")
     def post(self, request: Request, case_id: UUID) -> Response:
         fields = checked(NewDecision, request.data)
         found = selectors.case(actor=self.actor, case_id=case_id)
-        try:
-            services.decide_case(actor=self.actor, case_id=case_id, interested=_stakes_of(found), **fields)
-        except CaseDecided:
-            # A crash between the decision and what follows may have left something waiting.
-            self._move_on(case_id)
-            raise
-        self._move_on(case_id)
+        if fields["decision"] in IRREVERSIBLE:
+            require_step_up(request)
+        made = services.rule(actor=self.actor, case_id=case_id, interested=stakes_of(found), **fields)
+        effects.settle(made.id)  # at once where a deployment has no window
         return _shown(self.actor, case_id)
-
-    def _move_on(self, case_id: UUID) -> None:
-        resume_held(actor=self.actor, case_id=case_id)
-        settle_held(case_id=case_id)
 
 
 class Restrictions(ApiView):
@@ -215,28 +243,14 @@ class LiftRestriction(ApiView):
     def post(self, request: Request, restriction_id: UUID) -> Response:
         fields = checked(Lifting, request.data)
         found = selectors.restriction(actor=self.actor, restriction_id=restriction_id)
-        stakes = _stakes(found.subject_kind, found.subject_ref)
-        lifted = services.lift(actor=self.actor, restriction_id=restriction_id, interested=stakes, **fields)
+        interested = stakes(found.subject_kind, found.subject_ref)
+        lifted = services.lift(actor=self.actor, restriction_id=restriction_id, interested=interested, **fields)
         return Response(RestrictionView(lifted).data)
 
 
 def _shown(actor: Actor, case_id: UUID) -> Response:
-    found = selectors.case(actor=actor, case_id=case_id)
-    return Response(CaseView(found).data)
-
-
-def _stakes(subject_kind: str, subject_ref: str, voice_ref: str = "") -> Collection[UUID]:
-    """Who has a stake by owning the voice or the output in question. Safety itself knows these only by reference."""
-    voice = subject_ref if subject_kind == SubjectKind.VOICE else voice_ref
-    people = set(Voice.objects.filter(id=voice).values_list("owner_id", flat=True)) if voice else set()
-    if subject_kind == SubjectKind.OUTPUT:
-        for owner, requester in Output.objects.filter(id=subject_ref).values_list("voice__owner", "requester"):
-            people |= {owner, requester}
-    return people
-
-
-def _stakes_of(case: Case) -> Collection[UUID]:
-    return _stakes(case.subject_kind, case.subject_ref, case.voice_ref)
+    selectors.case(actor=actor, case_id=case_id)
+    return Response(CaseView(views_log.case_to_show(actor=actor, case_id=case_id)).data)
 
 
 urlpatterns = [

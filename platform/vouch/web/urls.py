@@ -24,6 +24,7 @@ urlpatterns = [
     path("desk", views.desk, name="desk"),
     path("desk/traces/<uuid:trace_id>", views.traced, name="traced"),
     path("desk/<uuid:case_id>", views.case, name="case"),
+    path("desk/checks/<uuid:check_id>", views.check, name="check"),
     path("market", views.shop, name="market"),
     path("strings.js", never_cache(JavaScriptCatalog.as_view(packages=["vouch.web"])), name="strings"),
     path("language", set_language, name="language"),

@@ -219,6 +219,12 @@ def case(request: HttpRequest, case_id: UUID) -> HttpResponse:
 
 
 @require_safe
+@needs("moderate")
+def check(request: HttpRequest, check_id: UUID) -> HttpResponse:
+    raise NotFound
+
+
+@require_safe
 @needs("market:read")
 def shop(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)

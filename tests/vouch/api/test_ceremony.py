@@ -21,6 +21,7 @@ from safety.models import Case
 from tests.consent.factories import SECOND, decide, passed_challenge
 from tests.consent.readers import RATE, said, wav
 from tests.consent.test_held import held
+from vouch.desk import effects
 
 pytestmark = pytest.mark.django_db
 TEXT = "The ferry leaves the harbour at nine, and the captain reads the names of all the islands aloud."
@@ -224,7 +225,7 @@ def test_failures_of_several_people_pause_their_address(person: Any, api: Any) -
 # -- a voice that resembles another -----------------------------------------------------------------------------------
 
 
-def test_the_moderators_decision_moves_the_challenge_on_at_once(person: Any, api: Any) -> None:
+def test_the_moderators_decision_moves_the_challenge_on_when_it_can_no_longer_be_undone(person: Any, api: Any) -> None:
     owner = person()
     challenge, found, case = held(owner)
     shown = api(owner).get(f"examinations/{found.id}").json()
@@ -235,7 +236,10 @@ def test_the_moderators_decision_moves_the_challenge_on_at_once(person: Any, api
     assert moderator.get(f"cases/{case.id}").json()["matches"][0]["label"] == "A singer"
     moderator.post(f"cases/{case.id}/claim")
     decision = {"decision": "allow", "reason": "Two different people.", "clause": "voice.match"}
-    assert moderator.post(f"cases/{case.id}/decide", json=decision).json()["decision"] == "allow"
+    assert moderator.post(f"cases/{case.id}/decide", json=decision).json()["ruling"]["decision"] == "allow"
+    assert api(owner).get(f"examinations/{found.id}").json()["verdict"] == ""
+    move_forward(timedelta(seconds=61))
+    effects.settle_due()
     assert api(owner).get(f"examinations/{found.id}").json()["verdict"] == "pass"
     challenge.refresh_from_db()
     assert (challenge.state, Case.objects.get().state) == ("passed", "decided")

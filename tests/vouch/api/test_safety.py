@@ -2,19 +2,23 @@
 
 import hashlib
 import uuid
+from datetime import timedelta
 
 import pytest
 
 from cloning.models import Job
+from foundation import clock
 from foundation.audit.models import Leaf
 from foundation.identity.actors import Actor
 from safety import services
 from safety.models import Case, Report, Restriction
 from safety.policy import evaluate
 from tests.marketplace.factories import ready_voice, speech_of
+from vouch.desk import effects
 
 pytestmark = pytest.mark.django_db
 TEXT = "Grandma, I had an accident, please send the money today and do not tell anyone."
+WINDOW = timedelta(seconds=61)
 DECISION = {"decision": "allow", "reason": "A school play.", "clause": "fraud.family-emergency"}
 
 
@@ -83,9 +87,14 @@ def test_a_moderator_walks_a_case_from_the_queue_to_its_decision(person, api, he
     assert desk.get(f"cases/{held.id}").json()["text"] == TEXT
     claimed = desk.post(f"cases/{held.id}/claim")
     assert (claimed.status_code, claimed.json()["state"]) == (200, "claimed")
-    decided = desk.post(f"cases/{held.id}/decide", json=DECISION)
-    assert (decided.status_code, decided.json()["decision"]) == (200, "allow")
+    ruled = desk.post(f"cases/{held.id}/decide", json=DECISION)
+    assert (ruled.status_code, ruled.json()["state"], ruled.json()["decision"]) == (200, "pending", "")
+    assert ruled.json()["ruling"]["decision"] == "allow"
     assert desk.get("cases?state=open").json() == []
+    assert Job.objects.filter(state="held").exists()  # the effects wait
+    clock.move_forward(WINDOW)
+    assert effects.settle_due() == 1
+    assert desk.get(f"cases/{held.id}").json()["decision"] == "allow"
     assert not Job.objects.filter(state="held").exists()  # the gate was asked again, and answered
     again = desk.post(f"cases/{held.id}/decide", json=DECISION)
     assert (again.status_code, again.json()["code"]) == (409, "case_decided")

@@ -4,6 +4,7 @@ import io
 import json
 import time
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from cloning.models import Job, Output, SpeechRequest, Voice
 from cloning.worker import claim
 from consent import receipts
 from consent.models import Challenge, Consent, Examination, Recording
-from foundation import keys
+from foundation import clock, keys
 from foundation.identity.actors import Actor
 from foundation.identity.models import Person
 from retention import custody
@@ -23,6 +24,7 @@ from safety.models import Case
 from tests.cloning import factories as make
 from tests.consent.factories import decide
 from tests.vouch.web.conftest import HUM_HZ
+from vouch.desk import effects
 from watermark.services import issue_mark
 
 pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.django_db(transaction=True)]
@@ -296,7 +298,10 @@ def test_a_moderator_decides_with_the_keyboard_alone(page, sign_in, person):
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    page.locator(".chip.decided").wait_for()
+    page.locator(".chip.pending").wait_for()
+    assert Job.objects.get(id=request.job_id).state == "held"
+    clock.move_forward(timedelta(seconds=61))
+    effects.settle_due()
     assert Case.objects.get().decision == "refuse"
     assert Job.objects.get(id=request.job_id).state == "refused"
 

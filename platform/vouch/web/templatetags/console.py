@@ -38,6 +38,7 @@ WORDS: Final[dict[str, str]] = {
     "open": _("Open"),
     "claimed": _("Claimed"),
     "decided": _("Decided"),
+    "pending": _("Decided, can be undone"),
     "policy_hold": _("Held text"),
     "report": _("Report"),
     "voice_match": _("Voice resembles another"),

@@ -1,0 +1,17 @@
+"""Celery tasks of what several rooms do together."""
+
+from celery import shared_task
+
+from vouch.desk import effects
+
+
+@shared_task(name="desk.settle", acks_late=True)
+def settle() -> int:
+    """Puts rulings into force whose undo window is over."""
+    return effects.settle_due()
+
+
+@shared_task(name="desk.tidy", acks_late=True)
+def tidy() -> dict[str, int]:
+    """Ends blocks whose time is over, and takedowns that a counter-notice undoes."""
+    return effects.tidy()

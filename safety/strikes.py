@@ -1,0 +1,74 @@
+"""Repeat infringers: strikes with points that expire, and a block for a time when too many count at once.
+
+One strike a decision against a person, as many points as the case was severe. A decision that is reversed takes its
+strike with it. Strikes block for a while and never ban: that is for two people to decide.
+"""
+
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from django.db.models import Sum
+
+from foundation.clock import now
+from foundation.identity.actors import Actor
+from safety import guards, restrictions
+from safety.models import Case, Restriction, Strike
+from safety.states import CaseKind, Effect, RestrictionState, SubjectKind
+
+STRIKE_LIFE: Final = timedelta(days=90)
+LIMIT: Final = 6
+"""Points that count at once before the person is blocked: three ordinary fraud attempts, or two of the worst."""
+BLOCK: Final = timedelta(days=30)
+CLAUSE: Final = "policy.repeat-infringer"
+SYSTEM: Final = Actor.system("safety.strikes")
+NEVER: Final = frozenset({CaseKind.VOICE_MATCH})
+"""Kinds of case that say nothing bad about the person: to resemble somebody is no infringement."""
+
+
+def standing(person_id: UUID) -> int:
+    """Points that count against the person now."""
+    counting = Strike.objects.filter(person_id=person_id, expires_at__gt=now(), removed_at__isnull=True)
+    return counting.aggregate(sum=Sum("points"))["sum"] or 0
+
+
+def give(*, case: Case, person_id: UUID) -> Strike | None:
+    """The strike for a decided case, and the block if it was one too many. In the decision's transaction; once."""
+    if case.kind in NEVER or Strike.objects.filter(case=case).exists():
+        return None
+    moment = now()
+    made = Strike.objects.create(
+        case=case, person_id=person_id, points=case.severity, given_at=moment, expires_at=moment + STRIKE_LIFE
+    )
+    points = standing(person_id)
+    data = {"case": str(case.id), "points": made.points, "standing": points}
+    guards.record("strike.given", f"person:{person_id}", SYSTEM, data)
+    if points >= LIMIT and not _is_blocked(person_id):
+        restrictions.create(
+            actor=SYSTEM,
+            subject_kind=SubjectKind.PERSON,
+            subject_ref=str(person_id),
+            effect=Effect.BLOCK,
+            reason=f"{points} points of strikes in {STRIKE_LIFE.days} days.",
+            clause=CLAUSE,
+            case=case,
+            expires_at=moment + BLOCK,
+        )
+    return made
+
+
+def take_back(*, case: Case, actor: Actor) -> bool:
+    """The strike of a reversed decision counts no longer. Returns whether there was one."""
+    found = Strike.objects.select_for_update(of=("self",)).filter(case=case, removed_at__isnull=True).first()
+    if found is None:
+        return False
+    found.removed_at = now()
+    found.save(update_fields=["removed_at"])
+    guards.record("strike.removed", f"person:{found.person_id}", actor, {"case": str(case.id), "points": found.points})
+    return True
+
+
+def _is_blocked(person_id: UUID) -> bool:
+    return Restriction.objects.filter(
+        subject_kind=SubjectKind.PERSON, subject_ref=str(person_id), effect=Effect.BLOCK, state=RestrictionState.ACTIVE
+    ).exists()
