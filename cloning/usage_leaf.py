@@ -97,6 +97,11 @@ def advance(head: bytes, use: bytes) -> bytes:
     return hashlib.sha256(b"\x02" + head + use).digest()
 
 
+def follow(head: bytes, line: bytes) -> bytes:
+    """``advance`` by a use's line."""
+    return hashlib.sha256(b"\x02" + head + hashlib.sha256(b"\x00" + line).digest()).digest()
+
+
 def period_of(at: datetime) -> str:
     """The calendar month (UTC) of an aware time."""
     return at.astimezone(UTC).strftime("%Y-%m")

@@ -9,13 +9,26 @@ from django.db import models
 from django.db.models import F, Q
 
 from foundation.clock import now
+from marketplace.hooks.models import Delivery, Endpoint
 from marketplace.ledger.models import Account, Entry, Leg
 from marketplace.payments.models import Payment, ProviderEvent
 from marketplace.pricing import PER, Unit
 from marketplace.statements.models import RateTable, Statement
 from marketplace.states import Currency, ListingState, OrderState
 
-__all__ = ["Account", "Entry", "Leg", "Listing", "Order", "Payment", "ProviderEvent", "RateTable", "Statement"]
+__all__ = [
+    "Account",
+    "Delivery",
+    "Endpoint",
+    "Entry",
+    "Leg",
+    "Listing",
+    "Order",
+    "Payment",
+    "ProviderEvent",
+    "RateTable",
+    "Statement",
+]
 
 TITLE_CHARS = 120
 MAX_PRICE_MINOR = 10_000_000

@@ -28,6 +28,7 @@ from marketplace.models import Order
 from marketplace.pricing import BY_USE, Unit
 from marketplace.statements.sources import terms_of
 from marketplace.states import OrderState
+from marketplace.telling import tell_order
 
 HOLDBACK: Final = timedelta(days=14)
 """How long earnings wait before they can be paid out: a customer who was charged wrongly has spoken up by then."""
@@ -144,6 +145,7 @@ def open_dispute(*, actor: Actor, order_id: UUID) -> Order:
     order.disputed_at = now()
     order.save(update_fields=["disputed_at"])
     _log(order, "order.disputed", actor)
+    tell_order(order, "order.disputed", f":{order.disputed_at.timestamp():.0f}")
     return order
 
 
@@ -158,6 +160,7 @@ def close_dispute(*, actor: Actor, order_id: UUID, lost: bool) -> Order:
     if order.disputed_at is None:
         raise WrongDispute
     licence = _idle_licence(order) if lost else None
+    tell_order(order, "order.dispute_closed", f":{order.disputed_at.timestamp():.0f}")
     order.disputed_at = None
     order.save(update_fields=["disputed_at"])
     if lost:
@@ -212,6 +215,7 @@ def _give_back(order: Order, licence: Licence | None, earns: list[Entry], actor:
     order.state, order.refunded_minor, order.refunded_at = OrderState.REFUNDED, rest, now()
     order.save(update_fields=["state", "refunded_minor", "refunded_at"])
     _log(order, "order.refunded", actor)
+    tell_order(order, "order.refunded")
 
 
 def _idle_licence(order: Order) -> Licence | None:

@@ -35,6 +35,7 @@ from marketplace.payments.models import Payment
 from marketplace.sending import after_commit
 from marketplace.statements import sources as statements
 from marketplace.states import Currency, ListingState, OrderState
+from marketplace.telling import tell_order
 from safety.selectors import active_restrictions
 
 USE = "licence_to_others"
@@ -152,6 +153,7 @@ def place_order(*, actor: Actor, listing_id: UUID, characters: int, quoted_minor
             )
     except IntegrityError as error:
         raise OrderOpen from error
+    tell_order(order, "order.placed")
     if amount == 0:
         _mark_paid(order, reference="")
         _fulfil(order, actor)
@@ -211,6 +213,7 @@ def pay_placed(order: Order, *, reference: str, actor: Actor) -> None:
     """The money of a locked, placed order is there. Raises WrongState."""
     _mark_paid(order, reference=reference)
     money.capture(order, actor=actor)
+    tell_order(order, "order.paid")
 
 
 def cancel_placed(order: Order, *, actor: Actor) -> None:
@@ -219,6 +222,7 @@ def cancel_placed(order: Order, *, actor: Actor) -> None:
     order.state = OrderState.CANCELLED
     order.save(update_fields=["state"])
     money.let_go(order, actor=actor)
+    tell_order(order, "order.cancelled")
 
 
 def check_still_on_offer(order: Order) -> None:
@@ -268,6 +272,7 @@ def _fulfil(order: Order, actor: Actor) -> None:
         rehearsal=order.rehearsal,
     ).index
     order.save(update_fields=["leaf_index"])
+    tell_order(order, "order.fulfilled")
 
 
 # -- rules: each raises its refusal -----------------------------------------------------------------------------------

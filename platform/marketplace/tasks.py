@@ -8,6 +8,7 @@ from celery import shared_task
 
 from foundation.errors import VouchError
 from marketplace import money, sending, services
+from marketplace.hooks import services as hooks
 from marketplace.payments import services as payments
 from marketplace.payments.errors import ProviderDown
 from marketplace.states import WrongState
@@ -67,3 +68,18 @@ def _step(step: Callable[..., str], order_id: str) -> None:
         logger.warning("provider.down order=%s error=%s", order_id, error.detail)
     except VouchError as error:
         payments.note(order_id=UUID(order_id), what=f"{error.code}: {error.detail}")
+
+
+@shared_task(name="marketplace.deliver_webhook", acks_late=True)
+def deliver_webhook(delivery_id: str) -> None:
+    """One attempt at one delivery, if it is due. Safe to run twice."""
+    hooks.deliver(delivery_id=UUID(delivery_id))
+
+
+@shared_task(name="marketplace.deliver_webhooks", acks_late=True)
+def deliver_webhooks() -> int:
+    """Hands out the deliveries whose time has come. Safe to run twice."""
+    found = hooks.due()
+    for delivery_id in found:
+        sending.after_commit("marketplace.deliver_webhook", str(delivery_id))
+    return len(found)

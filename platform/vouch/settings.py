@@ -231,6 +231,7 @@ CELERY_BEAT_SCHEDULE = {
     "recover-payments": {"task": "marketplace.recover_payments", "schedule": 60},
     "settle-rulings": {"task": "desk.settle", "schedule": 5},
     "tidy-desk": {"task": "desk.tidy", "schedule": 300},
+    "deliver-webhooks": {"task": "marketplace.deliver_webhooks", "schedule": 60},
     "settle-earnings": {"task": "marketplace.settle", "schedule": 3600},
 }
 

@@ -208,6 +208,8 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         "order.refunded": _event(refunded_minor=int, currency=str),
         "ledger.booked": _event(entry=str, legs=list),
         "payment.mismatch": _event(said=str, due=str),
+        "webhook.added": _event(url=DIGEST, kinds=list),
+        "webhook.ended": _event(reason=str),
         "rates.published": _event(date=str, sha256=DIGEST),
         "statement.made": _event(period=str, account=DIGEST, uses=COUNT, head=DIGEST, root=DIGEST, summary=DIGEST),
     }

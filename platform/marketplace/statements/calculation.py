@@ -51,13 +51,13 @@ class Account:
         return usage_leaf.opening(self.name, self.before)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Total:
     """Of one currency, in minor units. ``reversed``: earned before and taken back, after a dispute that was lost."""
 
-    gross: int = 0
-    fee: int = 0
-    reversed: int = 0
+    gross: int
+    fee: int
+    reversed: int
 
     @property
     def net(self) -> int:
@@ -76,46 +76,45 @@ class Calculation:
         self.account = account
         self.sheets = {sheet.licence: sheet for sheet in sheets}
         self.head = account.opened
-        self.uses = self.characters = self.milliseconds = 0
         priced = {sheet.terms.currency for sheet in self.sheets.values()} | {currency for currency, _ in adjusted}
         self.currencies = sorted(priced - {""})
-        self.totals = {currency: Total() for currency in self.currencies}
+        self._reversed = dict.fromkeys(self.currencies, 0)
         for currency, minor in adjusted:
-            self.totals[currency].reversed += minor
-        self._tree = Builder(2 + 2 * len(self.currencies))
+            self._reversed[currency] += minor
+        width = 2 * len(self.currencies)
+        self._tree = Builder(2 + width)
         self._terms: dict[str | None, Terms] = {licence: sheet.terms for licence, sheet in self.sheets.items()}
         self._terms[None] = GRANTED
-        places = {currency: place for place, currency in enumerate(self.currencies)}
-        width = 2 * len(self.currencies)
-        self._around: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
-            currency: ((0,) * (2 * place), (0,) * (width - 2 * place - 2)) for currency, place in places.items()
-        }
-        self._nothing = (0,) * width
+        # Zeros before and after a currency's own two sums, for each licence; all of them where nothing is paid.
+        self._around: dict[str | None, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+        for licence, terms in self._terms.items():
+            place = 2 * self.currencies.index(terms.currency) if terms.currency else width
+            self._around[licence] = ((0,) * place, (0,) * max(width - place - 2, 0))
+        self._totals: dict[str | None, tuple[int, int, int]] = {}
+
+    @property
+    def uses(self) -> int:
+        return self._tree.size
 
     def add(self, use: Use) -> bytes:
         """The priced line: the use's own, with its gross amount and the fee of it. Raises NoTerms, SumProblem."""
         terms = self._terms.get(use.licence)
         if terms is None:
             raise NoTerms(f"no terms for licence {use.licence}")
-        gross, fee = self._priced(terms, use)
-        line = use.line[:-1] + b",%d,%d]" % (gross, fee)
+        left, right = self._around[use.licence]
         if terms.currency:
-            left, right = self._around[terms.currency]
+            gross, fee = self._priced(terms, use)
             sums = (use.characters, use.milliseconds, *left, gross, fee, *right)
-            total = self.totals[terms.currency]
-            total.gross += gross
-            total.fee += fee
         else:
-            sums = (use.characters, use.milliseconds, *self._nothing)
+            gross = fee = 0
+            sums = (use.characters, use.milliseconds, *left)
+        line = b"%b,%d,%d]" % (use.line[:-1], gross, fee)
         self._tree.add(line, sums)
-        self.head = usage_leaf.advance(self.head, usage_leaf.leaf_hash(use.line))
-        self.uses += 1
-        self.characters += use.characters
-        self.milliseconds += use.milliseconds
+        self.head = usage_leaf.follow(self.head, use.line)
         return line
 
-    @staticmethod
-    def _priced(terms: Terms, use: Use) -> tuple[int, int]:
+    def _priced(self, terms: Terms, use: Use) -> tuple[int, int]:
+        """Gross and fee of one use: what has been earned with it, less what had been before."""
         match terms.unit:
             case Unit.CHARACTER:
                 before, now = use.characters_before, use.characters
@@ -125,10 +124,14 @@ class Calculation:
                 before, now = use.uses_before, 1
             case _:
                 return 0, 0
-        if not terms.price_minor:
-            return 0, 0
-        earned, whole = terms.gross(before), terms.gross(before + now)
-        return whole - earned, terms.fee(whole) - terms.fee(earned)
+        counted, gross_before, fee_before = self._totals.get(use.licence, (-1, 0, 0))
+        if counted != before:
+            gross_before = terms.gross(before)
+            fee_before = terms.fee(gross_before)
+        gross = terms.gross(before + now)
+        fee = terms.fee(gross)
+        self._totals[use.licence] = (before + now, gross, fee)
+        return gross - gross_before, fee - fee_before
 
     def summary(self, *, final: bool, rates: Rates | None, rates_sha256: str | None, payout: str) -> dict[str, Any]:
         """What the log's leaf commits to, JSON-safe.
@@ -136,17 +139,22 @@ class Calculation:
         ``payout``: the currency everything is converted into by ``rates``; empty for none. Raises PriceProblem.
         """
         root = self._tree.root()
+        characters, milliseconds, *sums = root.sums
+        totals = {
+            currency: Total(sums[2 * place], sums[2 * place + 1], self._reversed[currency])
+            for place, currency in enumerate(self.currencies)
+        }
         payable: dict[str, Any] | None = None
         if payout:
             if rates is None:
                 raise PriceProblem("a conversion needs a rate table")
             # What a currency lost is set off at the same rate, rounded down as well: the sign is put back afterwards.
             minor = 0
-            for currency, total in self.totals.items():
+            for currency, total in totals.items():
                 part = rates.convert(abs(total.net), currency, payout)
                 minor += part if total.net >= 0 else -part
             payable = {"currency": payout, "minor": minor}
-        if any(abs(total.net) > MAX_MINOR for total in self.totals.values()):
+        if any(abs(total.net) > MAX_MINOR for total in totals.values()):
             raise PriceProblem("a total is out of bounds")
         return {
             "v": VERSION,
@@ -156,11 +164,11 @@ class Calculation:
             "before": self.account.before.hex(),
             "final": final,
             "uses": self.uses,
-            "characters": self.characters,
-            "milliseconds": self.milliseconds,
+            "characters": characters,
+            "milliseconds": milliseconds,
             "head": self.head.hex(),
             "root": root.hash.hex(),
-            "totals": {currency: total.data() for currency, total in self.totals.items()},
+            "totals": {currency: total.data() for currency, total in totals.items()},
             "terms_sha256": digest([self.sheets[licence].sha256() for licence in sorted(self.sheets)]),
             "rates_sha256": rates_sha256,
             "payable": payable,

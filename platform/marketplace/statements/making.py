@@ -20,6 +20,7 @@ from foundation.clock import now
 from foundation.errors import NotAllowed
 from foundation.identity.actors import Actor
 from marketplace.guards import require_operator
+from marketplace.hooks import services as hooks
 from marketplace.pricing import PriceProblem, UnknownCurrency, read_rates
 from marketplace.statements import document, sources
 from marketplace.statements.calculation import Account, Calculation, digest, made
@@ -208,13 +209,23 @@ def _keep(plan: _Plan, summary: dict[str, Any], adjustments: list[int], actor: A
         "leaf_index": leaf.index,
     }
     if not plan.final:
-        return Statement.objects.create(account=plan.account, final=False, **fields)
+        return _told(Statement.objects.create(account=plan.account, final=False, **fields))
     try:
         with transaction.atomic():
-            return Statement.objects.create(account=plan.account, final=True, **fields)
+            return _told(Statement.objects.create(account=plan.account, final=True, **fields))
     except IntegrityError:
         # Somebody else made it meanwhile, of the same closed account: theirs stands, and this leaf says the same.
         return Statement.objects.get(account=plan.account, final=True)
+
+
+def _told(statement: Statement) -> Statement:
+    hooks.tell(
+        people=[statement.account.owner_id],
+        kind="statement.made",
+        key=str(statement.id),
+        data={"statement": str(statement.id), "period": statement.account.period, "final": statement.final},
+    )
+    return statement
 
 
 def _period(plan: _Plan) -> str:

@@ -16,7 +16,12 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_SUM: Final = 2**64 - 1
+MAX_LEAF: Final = 2**40 - 1
+"""The largest sum of one leaf: no use takes so long or costs so much."""
+MAX_SIZE: Final = 2**23
+"""Leaves of a tree: eight million uses of one owner in one month."""
 MAX_WIDTH: Final = 64
+HASH_SIZE: Final = 32
 
 
 class SumProblem(ValueError):
@@ -40,7 +45,7 @@ class Step:
 
 
 class Builder:
-    """Adds leaves in order and keeps the peaks only: O(log n) memory."""
+    """Adds leaves in order and keeps the peaks only: O(log n) memory, two hashes a leaf."""
 
     def __init__(self, width: int) -> None:
         if not 1 <= width <= MAX_WIDTH:
@@ -49,38 +54,42 @@ class Builder:
         self._width = width
         self._pack = struct.Struct(f">{width}Q").pack
         self._head = b"\x00" + bytes([width])
-        self._peaks: list[tuple[bytes, tuple[int, ...]]] = []
+        self._bytes = 8 * width
+        # Hash and packed sums of each peak, largest first. Sums are added as one long number: with leaves and size
+        # bounded, none of its 64-bit places can run over into the next.
+        self._peaks: list[bytes] = []
 
     def add(self, data: bytes, sums: tuple[int, ...]) -> None:
-        """Raises SumProblem for sums outside 64 bits or not as many as the tree's."""
-        try:
-            packed = self._pack(*sums)
-            value = hashlib.sha256(self._head + packed + data).digest()
-            size = self.size
-            peaks = self._peaks
-            while size & 1:
-                left, left_sums = peaks.pop()
-                value = hashlib.sha256(b"\x01" + left + self._pack(*left_sums) + value + self._pack(*sums)).digest()
-                sums = tuple(map(int.__add__, left_sums, sums))
-                size >>= 1
-            self._pack(*sums)
-        except struct.error as error:
-            raise SumProblem(f"{self._width} sums of 0 to 2^64-1 are needed") from error
-        peaks.append((value, sums))
+        """Raises SumProblem for sums outside 0 to MAX_LEAF, or not as many as the tree's, and for too many leaves."""
+        if len(sums) != self._width or min(sums) < 0 or max(sums) > MAX_LEAF or self.size >= MAX_SIZE:
+            raise SumProblem(f"a leaf has {self._width} sums of 0 to {MAX_LEAF}, and a tree at most {MAX_SIZE} leaves")
+        packed = self._pack(*sums)
+        value = hashlib.sha256(self._head + packed + data).digest()
+        size, peaks = self.size, self._peaks
+        while size & 1:
+            left = peaks.pop()
+            value = hashlib.sha256(b"\x01" + left + value + packed).digest()
+            both = int.from_bytes(left[HASH_SIZE:], "big") + int.from_bytes(packed, "big")
+            packed = both.to_bytes(self._bytes, "big")
+            size >>= 1
+        peaks.append(value + packed)
         self.size += 1
 
     def root(self) -> Node:
         """The node over everything added; without leaves, the hash of nothing and sums of zero."""
         if not self._peaks:
             return Node(hashlib.sha256(b"").digest(), (0,) * self._width)
-        found = Node(*self._peaks[-1])
-        for peak in reversed(self._peaks[:-1]):
-            found = join(Node(*peak), found)
+        nodes = [Node(one[:HASH_SIZE], struct.unpack(f">{self._width}Q", one[HASH_SIZE:])) for one in self._peaks]
+        found = nodes.pop()
+        while nodes:
+            found = join(nodes.pop(), found)
         return found
 
 
 def leaf(data: bytes, sums: tuple[int, ...]) -> Node:
     """Raises SumProblem."""
+    if not sums or max(sums) > MAX_LEAF:
+        raise SumProblem(f"a leaf's sums are 0 to {MAX_LEAF}")
     return Node(hashlib.sha256(b"\x00" + bytes([len(sums)]) + _packed(sums) + data).digest(), sums)
 
 

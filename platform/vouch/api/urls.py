@@ -22,6 +22,7 @@ from vouch.api import (
     statements,
     stepup,
     tracing,
+    webhooks,
 )
 
 urlpatterns = [
@@ -40,6 +41,7 @@ urlpatterns = [
     *marketplace.urlpatterns,
     *provenance.urlpatterns,
     *ledger.urlpatterns,
+    *webhooks.urlpatterns,
     *payments.urlpatterns,
     *statements.urlpatterns,
     *log.urlpatterns,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketplace.statements.sumtree import MAX_SUM, Builder, Node, SumProblem, join, leaf, proof, verify
+from marketplace.statements.sumtree import MAX_LEAF, MAX_SUM, Builder, Node, SumProblem, join, leaf, proof, verify
 
 LEAVES = st.lists(st.tuples(st.binary(max_size=4), st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=40)
 
@@ -36,13 +36,13 @@ def test_every_leaf_is_proven_and_the_total_is_the_sum(leaves, data):
 
 def test_a_sum_does_not_wrap_around_and_is_never_negative():
     builder = Builder(1)
-    builder.add(b"a", (MAX_SUM,))
+    builder.add(b"a", (MAX_LEAF,))
     with pytest.raises(SumProblem):
-        builder.add(b"b", (1,))
+        builder.add(b"b", (MAX_LEAF + 1,))
     with pytest.raises(SumProblem):
         leaf(b"c", (-1,))
     with pytest.raises(SumProblem):
-        join(leaf(b"a", (MAX_SUM,)), leaf(b"b", (1,)))
+        join(Node(bytes(32), (MAX_SUM,)), leaf(b"b", (1,)))
 
 
 def test_shapes_that_cannot_be_are_refused():
