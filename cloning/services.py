@@ -258,7 +258,7 @@ def _log_request(actor: Actor, request: SpeechRequest, judgement: gate.Judgement
         actor=actor,
         data={
             **gate.basis(judgement),
-            "job": str(request.job_id),
+            "job": str(request.job_id) if request.job_id else None,
             "characters": request.characters,
             "language": request.language,
             "channel": request.channel,

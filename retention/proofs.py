@@ -37,8 +37,8 @@ class CertificateInvalid(VouchError):
     code = "certificate_invalid"
 
 
-def verify(certificate: dict[str, Any], public_key: bytes) -> dict[str, Any]:
-    """The statement of a certificate that holds under ``public_key`` (32 raw bytes).
+def verify(certificate: dict[str, Any], public_key: bytes, *, origin: str | None = None) -> dict[str, Any]:
+    """The statement of a certificate that holds under ``public_key`` (32 raw bytes), with receipts of log ``origin``.
 
     Checks the signature, the log's receipt of the destruction, its receipt of the erasure in the key store, and that
     all three tell one story. The ``public_key`` inside is for finding one's way and is not believed. Raises
@@ -54,9 +54,9 @@ def verify(certificate: dict[str, Any], public_key: bytes) -> dict[str, Any]:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, PREFIX + canonical.encode(statement))
         if statement["kind"] != KIND:
             raise CertificateInvalid("Not a certificate of this version.")
-        _destruction(statement, verify_receipt(certificate["receipt"], public_key))
+        _destruction(statement, verify_receipt(certificate["receipt"], public_key, origin=origin))
         if statement["key"]["state"] == "destroyed":
-            _erasure(statement, verify_receipt(certificate["erasure"], public_key))
+            _erasure(statement, verify_receipt(certificate["erasure"], public_key, origin=origin))
         elif statement["derived_from"] is None or certificate["erasure"] is not None:
             raise CertificateInvalid("The key of a whole recording must be destroyed.")
     except (InvalidSignature, InvalidReceipt, canonical.NotCanonical) as error:

@@ -1,7 +1,8 @@
 """``python -m vouch.logbench``: how fast the log writes and how fast it verifies, on this machine.
 
 Writing runs on a PostgreSQL of its own that keeps what it promises (fsync, synchronous commits); each event is one
-transaction through ``foundation.audit.log``. Verifying is what ``vouch verify-log`` and ``vouch verify-receipt`` do,
+transaction through ``foundation.audit.log``, done by a person, in two processes of a hundred threads unless told
+otherwise. Verifying is what ``vouch verify-log`` and ``vouch verify-receipt`` do,
 without their start. Beside the wall clock stand processor seconds, which a busy machine does not lengthen as much.
 """
 
@@ -16,13 +17,14 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from foundation.audit import canonical, merkle, mirror, notes, rebuild, tiles, verify
+from foundation.audit import canonical, events, merkle, mirror, notes, rebuild, tiles, verify
 from vouch import published
 from vouch.runtime import postgres
 
@@ -30,6 +32,8 @@ KEY = bytes(range(32))
 """Signs the bench's own log, which is thrown away."""
 
 ORIGIN = "bench.example/log"
+KIND = "speech.requested"
+VOICE = "01234567-89ab-cdef-0123-456789abcdef"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -114,8 +118,11 @@ def _write(call: str, threads: int, each: int, ready: Any, used: Any) -> None:
 
     from foundation.audit import log
     from foundation.identity.actors import Actor
+    from foundation.identity.models import Person
 
-    write, actor = getattr(log, call), Actor.system("bench")
+    write = getattr(log, call)
+    actor = Actor.of(Person.objects.create(email=f"{uuid.uuid4()}@bench.example", display_name="Bench"))
+    connection.close()
     server: list[float] = []
     inside = threading.Barrier(threads + 1)
 
@@ -127,7 +134,7 @@ def _write(call: str, threads: int, each: int, ready: Any, used: Any) -> None:
         before = _seconds_of(pid)
         for number in range(each):
             with transaction.atomic():
-                write(kind="clock.moved", subject="clock:bench", actor=actor, data={"n": number, "note": "x" * 200})
+                write(kind=KIND, subject=f"speech:{uuid.uuid4()}", actor=actor, data=_data(number))
         server.append(_seconds_of(pid) - before)
         connection.close()
 
@@ -207,6 +214,14 @@ def _put(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
+def _data(number: int) -> dict[str, Any]:
+    """What a request for speech states: an event of the usual size, about half a kilobyte in all."""
+    return {
+        "voice": VOICE, "consent": VOICE, "licence": None, "policy": "core@1.0", "rule": None, "approval": None,
+        "job": VOICE, "characters": number % 500, "language": "en", "case": None,
+    }  # fmt: skip
+
+
 def _bodies(size: int) -> Iterator[bytes]:
     return (_body(number) for number in range(size))
 
@@ -214,8 +229,8 @@ def _bodies(size: int) -> Iterator[bytes]:
 def _body(number: int) -> bytes:
     return canonical.encode(
         {
-            "v": 1, "kind": "clock.moved", "subject": f"clock:{number}", "actor": "system:bench", "rehearsal": True,
-            "at": "2026-01-01T00:00:00.000000+00:00", "data": {"n": number, "note": "x" * 100},
+            "v": events.EVENTS[KIND].version, "kind": KIND, "subject": f"speech:{VOICE}", "actor": f"person:{VOICE}",
+            "at": "2026-01-01T00:00:00.000000+00:00", "rehearsal": False, "data": _data(number),
         }
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from cloning.models import Job, Output
 from cloning.states import OPEN_JOB_STATES
 from consent.models import Consent
 from consent.states import ConsentState
-from foundation.audit import log
+from foundation.audit import log, people
 from foundation.clock import now
 from foundation.errors import Conflict, NotSignedIn
 from foundation.identity.actors import Actor
@@ -79,7 +79,7 @@ def export(*, actor: Actor) -> dict[str, Any]:
         "at": now().isoformat(),
         "tables": {name: rows for name, rows in sorted(tables.items()) if rows},
         "acts_on_what_is_others": acts,
-        "log": "Entries about you name this person's id, or the ids above; the API hands out their receipts.",
+        "log": "Entries name the ids above, and you by a tag that only your log_salt ties to you.",
     }
 
 
@@ -119,6 +119,7 @@ def erase(*, actor: Actor) -> dict[str, Any]:
     person.save()
     SecondFactor.objects.filter(person=person).delete()
     log.append(kind="person.erased", subject=f"person:{person.id}", actor=actor, data={"erased": done})
+    people.erase_salt(person=person)
     return {"person": str(person.id), "erased": done, "kept": list(KEPT)}
 
 

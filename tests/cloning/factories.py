@@ -19,6 +19,7 @@ from foundation.vault import services as vault
 from retention import custody
 from retention.models import CustodyItem
 from retention.purposes import Purpose
+from tests.foundation.audit.factories import example
 
 SYSTEM = Actor.system("test")
 USES = {"own_use": True, "licence_to_others": True}
@@ -68,7 +69,7 @@ def consent(
         key=key, kind="template", owner_ref=str(person.id), data=b"template", not_after=None, actor=SYSTEM
     )
     with transaction.atomic():
-        stated = {"statement": "0" * 64, "person": str(person.id), "uses": {}, "languages": []}
+        stated = example("consent.given", person=str(person.id))
         leaf = log.append(kind="consent.given", subject="consent:test", actor=SYSTEM, data=stated, rehearsal=rehearsal)
         made = Consent.objects.create(
             person=person,

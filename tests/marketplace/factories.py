@@ -109,6 +109,9 @@ def spoken(voice: Voice, requester: Person, *, characters: int, licence: Licence
                 "job": str(request.job_id),
                 "sha256": "0" * 64,
                 "characters": characters,
+                "payload_commitment": "0" * 64,
+                "label_seconds": 0.5,
+                "mark_score": 1.0,
                 "usage": place.commitment,
             },
         )

@@ -166,7 +166,8 @@ def fill(uses: int) -> Any:
             actor=Actor.system("bench"),
             data={
                 "voice": nobody, "consent": nobody, "licence": last.licence, "job": nobody, "sha256": "0" * 64,
-                "characters": CHARACTERS, "usage": commitment,
+                "characters": CHARACTERS, "payload_commitment": "0" * 64, "label_seconds": 0.5, "mark_score": 1.0,
+                "usage": commitment,
             },
         ).index  # fmt: skip
         cursor.execute("UPDATE cloning_metereduse SET leaf_index = %s WHERE number = %s", [index, uses - 1])

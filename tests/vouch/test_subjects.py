@@ -48,6 +48,8 @@ def test_the_export_holds_every_table_that_names_the_person_and_no_other_person(
     assert str(stranger.id) not in body
     mine = next(row for row in tables["retention.custodyitem"] if row["id"] == str(item.id))
     assert mine["salt"] == bytes(item.salt).hex()
+    # With it they can show which entries of the log name them.
+    assert bytes.fromhex(tables["identity.person"][0]["log_salt"]) == bytes(owner.log_salt)
     for secret in subjects.SECRET:
         assert f'"{secret}"' not in body
 
@@ -106,6 +108,8 @@ def test_an_erasure_ends_everything_forgets_the_person_and_the_log_still_verifie
     assert not report.findings
     written = b"".join(path.read_bytes() for path in (tmp_path / "log").rglob("*") if path.is_file())
     assert b"person.erased" in written
+    assert str(owner.id).encode() not in written
+    assert owner.log_salt is None
     assert email.encode() not in written
     assert name.encode() not in written
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import connection
 
-from foundation.audit import canonical, events, flushing, merkle
+from foundation.audit import canonical, events, flushing, merkle, people
 from foundation.audit.errors import BadEvent, NotInTransaction, UnknownKind
 from foundation.audit.models import Leaf
 from foundation.clock import now
@@ -50,7 +50,8 @@ def append(*, kind: str, subject: str, actor: Actor, data: dict[str, Any], rehea
     Call it late in the transaction: from here to commit every other writer waits (one advisory lock, released by
     commit or rollback), and rows should be locked before it, never after, or two acts may deadlock. Where the index
     is not needed at once use ``record``. ``data`` is JSON-safe, at most 8 KiB, and holds nobody's name, address or
-    words in clear: use ``commitments.commit`` for those. Raises NotInTransaction, UnknownKind, BadEvent.
+    words in clear: use ``commitments.commit`` for those. Ids of people become tags (``people``). Raises
+    NotInTransaction, UnknownKind, BadEvent.
     """
     body, moment = _body(kind=kind, subject=subject, actor=actor, data=data, rehearsal=rehearsal)
     _settle_after_commit()
@@ -89,7 +90,10 @@ def _body(*, kind: str, subject: str, actor: Actor, data: dict[str, Any], rehear
         raise BadEvent(f"A subject has 1 to {events.MAX_SUBJECT} characters.")
     if lacking := events.missing(kind, data):
         raise BadEvent(f"'{kind}' needs: {', '.join(lacking)}.")
+    if unknown := events.unknown(kind, data):
+        raise BadEvent(f"'{kind}' may not state: {', '.join(unknown)}. foundation.audit.events says what it states.")
     moment = now()
+    at = moment.isoformat(timespec="microseconds")
     try:
         body = canonical.encode(
             {
@@ -97,13 +101,14 @@ def _body(*, kind: str, subject: str, actor: Actor, data: dict[str, Any], rehear
                 "kind": kind,
                 "subject": subject,
                 "actor": actor.label,
-                "at": moment.isoformat(timespec="microseconds"),
+                "at": at,
                 "rehearsal": rehearsal,
                 "data": data,
             }
         )
     except canonical.NotCanonical as error:
         raise BadEvent(str(error)) from error
+    body = people.hidden(body, kind=kind, at=at)
     # The first question of each pair costs little and settles nearly every event.
     if len(body) > MAX_DATA and len(canonical.encode(data)) > MAX_DATA:
         raise BadEvent(f"At most {MAX_DATA} bytes of data.")

@@ -7,6 +7,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models import Q
 
+from foundation.audit.commitments import SALT_SIZE, new_salt
 from foundation.clock import now
 
 
@@ -33,7 +34,10 @@ class PersonManager(BaseUserManager["Person"]):
 
 
 class Person(AbstractBaseUser):
-    """Somebody with an account. The e-mail address is the sign-in name and appears in no log."""
+    """Somebody with an account. The e-mail address is the sign-in name and appears in no log.
+
+    ``log_salt``: what ties the tags in the log's leaves to this person (`audit.people`); null once it was erased.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField(unique=True)
@@ -42,6 +46,7 @@ class Person(AbstractBaseUser):
     organisation = models.ForeignKey(Organisation, null=True, blank=True, on_delete=models.PROTECT)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=now)
+    log_salt = models.BinaryField(max_length=SALT_SIZE, null=True, default=new_salt)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = ["display_name"]

@@ -1,6 +1,6 @@
 """The statement's file: one line of header, then one line a use. Every byte is read back by ``verify``. Pure.
 
-    header   canonical JSON: {"format", "summary", "terms", "rates", "checkpoint", "proofs"}
+    header   canonical JSON: {"format", "summary", "owner_salt", "terms", "rates", "checkpoint", "proofs"}
     use      [number,"output","licence"|null,"at",uses before,characters before,milliseconds before,
               characters,milliseconds,gross,fee]
 
@@ -15,7 +15,7 @@ from foundation.audit import canonical
 from marketplace.statements.sheets import Sheet
 
 FORMAT: Final = "vouch-statement-1"
-KEYS: Final = frozenset({"format", "summary", "terms", "rates", "checkpoint", "proofs"})
+KEYS: Final = frozenset({"format", "summary", "owner_salt", "terms", "rates", "checkpoint", "proofs"})
 PROOFS: Final = frozenset({"statement", "last", "rates", "terms", "adjustments"})
 MAX_HEADER: Final = 64 * 1024 * 1024
 """Bytes of a header that are read: some ten thousand licences."""
@@ -44,13 +44,17 @@ class Proofs:
 
 
 def header(
-    *, summary: Mapping[str, Any], sheets: Iterable[Sheet], rates: Mapping[str, Any] | None, checkpoint: str,
-    proofs: Proofs,
+    *, summary: Mapping[str, Any], owner_salt: bytes, sheets: Iterable[Sheet], rates: Mapping[str, Any] | None,
+    checkpoint: str, proofs: Proofs,
 ) -> bytes:  # fmt: skip
-    """The first line, newline included. Raises canonical.NotCanonical."""
+    """The first line, newline included. ``owner_salt``: opens the owner's tags in the leaves (`audit.commitments`).
+
+    Raises canonical.NotCanonical.
+    """
     whole = {
         "format": FORMAT,
         "summary": dict(summary),
+        "owner_salt": owner_salt.hex(),
         "terms": [sheet.data() for sheet in sorted(sheets, key=lambda sheet: sheet.licence)],
         "rates": rates,
         "checkpoint": checkpoint,
@@ -82,7 +86,7 @@ def read_header(file: BinaryIO) -> dict[str, Any]:
     lists = [found["terms"], proofs["terms"], proofs["adjustments"]]
     if not all(isinstance(part, list) for part in lists) or not isinstance(found["checkpoint"], str):
         raise BadFile("the header has another shape")
-    if not isinstance(found["summary"], dict):
+    if not isinstance(found["summary"], dict) or not isinstance(found["owner_salt"], str):
         raise BadFile("the header has no summary")
     return found
 

@@ -95,6 +95,7 @@ def file(statement: Statement) -> Iterator[bytes]:
     checkpoint, leaves = receipts.together(wanted)
     yield document.header(
         summary=statement.summary,
+        owner_salt=bytes(account.owner.log_salt or b""),
         sheets=[sheet for sheet, _ in sheets],
         rates=rates.table if rates else None,
         checkpoint=checkpoint,

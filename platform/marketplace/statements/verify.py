@@ -8,9 +8,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
+from uuid import UUID
 
 from cloning import usage_leaf
 from foundation.audit import canonical, merkle, notes, verify
+from foundation.audit.commitments import person_tag
 from marketplace.pricing import PriceProblem, Rates, read_rates
 from marketplace.statements import document
 from marketplace.statements.calculation import Account, Calculation, NoTerms, Use, digest, made, use_of
@@ -71,6 +73,18 @@ class _Log:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """Whose statement it is, and the salt that shows it in the log's leaves."""
+
+    person: UUID
+    salt: bytes
+
+    def tag(self, leaf: verify.VerifiedLeaf) -> str:
+        at = leaf.at.isoformat(timespec="microseconds")
+        return f"person:{person_tag(self.person, self.salt, kind=leaf.kind, at=at)}"
+
+
 def check(file: BinaryIO, public_key: bytes, *, look_for: Iterable[str] = ()) -> Verified:
     """Reads a statement's file and computes it again. ``look_for``: outputs whose numbers are wanted.
 
@@ -91,12 +105,13 @@ def _check(file: BinaryIO, public_key: bytes, look_for: frozenset[str]) -> Verif
     summary, proofs = found["summary"], found["proofs"]
     log = _Log(found["checkpoint"], public_key)
     leaf = log.leaf(proofs["statement"], "the statement's leaf", "statement.made")
-    if leaf.subject != f"person:{summary['owner']}" or leaf.data != made(summary):
+    owner = _Owner(UUID(summary["owner"]), bytes.fromhex(found["owner_salt"]))
+    if owner.salt.hex() != found["owner_salt"] or leaf.subject != owner.tag(leaf) or leaf.data != made(summary):
         raise BadStatement("the summary is not the one in the log")
     account = Account(summary["owner"], summary["period"], bytes.fromhex(summary["before"]))
     sheets = _sheets(found["terms"], proofs["terms"], log)
     rates = _rates(found["rates"], proofs["rates"], summary, log)
-    reversals = _reversals(proofs["adjustments"], account, log)
+    reversals = _reversals(proofs["adjustments"], account, owner, log)
     calculation = Calculation(account, sheets, reversals)
     last, seen = _uses(document.read_lines(file), calculation, look_for)
     _last(proofs["last"], last, calculation, log)
@@ -147,14 +162,14 @@ def _rates(table: Any, proof: Any, summary: Mapping[str, Any], log: _Log) -> Rat
     return read_rates(table)
 
 
-def _reversals(proofs: list[Any], account: Account, log: _Log) -> list[tuple[str, int]]:
+def _reversals(proofs: list[Any], account: Account, owner: _Owner, log: _Log) -> list[tuple[str, int]]:
     """What was earned and taken back: the owner's own leg of each reversal that the ledger logged in the month."""
     found, places = [], []
     for proof in proofs:
         leaf = log.leaf(proof, "a reversal", "ledger.booked")
         if leaf.data.get("entry") != "reverse" or usage_leaf.period_of(leaf.at) != account.period:
             raise BadStatement("a reversal is none, or of another month")
-        own = [leg for leg in leaf.data["legs"] if leg[:2] == ["holdback", f"person:{account.owner}"]]
+        own = [leg for leg in leaf.data["legs"] if leg[:2] == ["holdback", owner.tag(leaf)]]
         if len(own) != 1:
             raise BadStatement("a reversal is of somebody else")
         found.append((own[0][2], own[0][3]))

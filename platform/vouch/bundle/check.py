@@ -6,15 +6,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from foundation.audit import archive, canonical, cosignatures, events, merkle, notes, verify
+from foundation.audit import archive, canonical, cosignatures, events, merkle, notes
 from foundation.audit.archive import Archive, BadArchive
+from retention import proofs
 from vouch.bundle import content
 from vouch.bundle.figures import Tally
 
 MAX_FINDINGS: Final = 100
 
 BAD: Final = (
-    BadArchive, canonical.NotCanonical, merkle.MerkleError, notes.BadNote, verify.InvalidReceipt,
+    BadArchive, canonical.NotCanonical, merkle.MerkleError, notes.BadNote, proofs.CertificateInvalid,
     KeyError, TypeError, ValueError, AttributeError,
 )  # fmt: skip
 """What a bundle can be wrong in. Each is one line for the reader, never a traceback."""
@@ -125,17 +126,17 @@ def _events(
 
 
 def _certificates(opened: Archive, public_key: bytes, destroyed: dict[int, bytes], report: Report) -> None:
-    """Each certificate's receipt must hold and be of a destruction among the events, and no other than its own."""
+    """Each certificate must hold, be of a destruction among the events and no other than its own, and leave no key."""
     for number, line in enumerate(opened.lines(content.CERTIFICATES, content.LONGEST[content.CERTIFICATES]), 1):
+        place = f"{content.CERTIFICATES} line {number}"
         try:
             certificate = canonical.decode(line)
-            statement, receipt = certificate["statement"], certificate["receipt"]
-            leaf = verify.verify_receipt(receipt, public_key, origin=opened.origin)
-            same = leaf.subject == f"custody:{statement['item']}" and all(
-                leaf.data[key] == statement[key] for key in ("purpose", "reason", "deadline", "destroyed_at")
-            )
-            if destroyed.pop(leaf.index, None) != merkle.leaf_hash(receipt["leaf"]["body"].encode()) or not same:
-                report.add(f"{content.CERTIFICATES} line {number}: not the certificate of one of these destructions")
+            statement = proofs.verify(certificate, public_key, origin=opened.origin)
+            body = certificate["receipt"]["leaf"]["body"].encode()
+            if destroyed.pop(statement["leaf"], None) != merkle.leaf_hash(body):
+                report.add(f"{place}: not the certificate of one of these destructions")
+            if statement["keystore"]["holds_key"]:
+                report.add(f"{place}: the key store still had the key of {statement['item']}")
             report.certificates += 1
         except BAD as error:
-            report.add(f"{content.CERTIFICATES} line {number}: {type(error).__name__}: {error}")
+            report.add(f"{place}: {type(error).__name__}: {error}")

@@ -20,7 +20,12 @@ pytestmark = pytest.mark.django_db
 def folder(tmp_path: Path) -> Path:
     for number in range(12):
         with transaction.atomic():
-            log.append(kind="clock.moved", subject=f"clock:{number}", actor=Actor.system("tést"), data={"n": number})
+            log.append(
+                kind="clock.moved",
+                subject=f"clock:{number}",
+                actor=Actor.system("tést"),
+                data={"offset_seconds": number},
+            )
         if number == 5:
             checkpoints.make()
     call_command("export_log", tmp_path / "out", stdout=io.StringIO())

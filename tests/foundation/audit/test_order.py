@@ -20,7 +20,7 @@ Write = Callable[..., object]
 
 
 def write(call: Write, subject: str, count: int = 0) -> object:
-    return call(kind="clock.moved", subject=subject, actor=ACTOR, data={"count": count})
+    return call(kind="clock.moved", subject=subject, actor=ACTOR, data={"offset_seconds": count})
 
 
 def subjects() -> list[str]:
@@ -104,7 +104,7 @@ def test_two_hundred_concurrent_writers_lose_none_and_keep_their_order(holes: li
     found: dict[str, list[int]] = {}
     for leaf in Leaf.objects.order_by("index"):
         body = canonical.decode(bytes(leaf.body))
-        found.setdefault(body["subject"], []).append(body["data"]["count"])
+        found.setdefault(body["subject"], []).append(body["data"]["offset_seconds"])
     assert found == {f"clock:{number}": list(range(EACH)) for number in range(WRITERS)}
     assert holes == []
     assert waiting() == 0
@@ -132,7 +132,7 @@ def test_what_a_transaction_recorded_keeps_its_order_among_what_it_appended() ->
     with transaction.atomic():
         write(log.record, "clock:0")
         write(log.record, "clock:1")
-        appended = log.append(kind="clock.moved", subject="clock:2", actor=ACTOR, data={})
+        appended = log.append(kind="clock.moved", subject="clock:2", actor=ACTOR, data={"offset_seconds": 0})
         write(log.record, "clock:3")
     assert appended.index == 2
     assert subjects() == [f"clock:{number}" for number in range(4)]

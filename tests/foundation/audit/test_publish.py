@@ -28,7 +28,12 @@ KEY = cosignatures.WitnessKey(
 def grow(count: int) -> None:
     with transaction.atomic():
         for number in range(count):
-            log.append(kind="clock.moved", subject=f"clock:{number}", actor=Actor.system("test"), data={"n": number})
+            log.append(
+                kind="clock.moved",
+                subject=f"clock:{number}",
+                actor=Actor.system("test"),
+                data={"offset_seconds": number},
+            )
 
 
 def check(folder: Path, *more: str) -> int:

@@ -33,7 +33,8 @@ def write(number):
     for count in range(1000):
         call = log.record if count % 2 else log.append
         with transaction.atomic():
-            call(kind="clock.moved", subject=f"clock:{number}:{count}", actor=Actor.system("test"), data={})
+            subject = f"clock:{number}:{count}"
+            call(kind="clock.moved", subject=subject, actor=Actor.system("test"), data={"offset_seconds": 0})
         sys.stdout.write(f"clock:{number}:{count}\\n")
         sys.stdout.flush()
 
@@ -66,7 +67,7 @@ def test_an_act_is_on_disk_before_any_callback_of_it_runs(call: object) -> None:
     with transaction.atomic():
         transaction.on_commit(lambda: seen.append(position("pg_current_wal_flush_lsn") >= written))
         for number in range(2):
-            call(kind="clock.moved", subject=f"clock:{number}", actor=ACTOR, data={})  # type: ignore[operator]
+            call(kind="clock.moved", subject=f"clock:{number}", actor=ACTOR, data={"offset_seconds": 0})  # type: ignore[operator]
         written = position("pg_current_wal_insert_lsn")
     assert seen == [True]
     assert connection.run_on_commit == []
@@ -75,7 +76,7 @@ def test_an_act_is_on_disk_before_any_callback_of_it_runs(call: object) -> None:
 @pytest.mark.usefixtures("transactional_db", "promising")
 def test_only_the_acts_own_transaction_commits_without_waiting() -> None:
     with transaction.atomic():
-        log.append(kind="clock.moved", subject="clock:0", actor=ACTOR, data={})
+        log.append(kind="clock.moved", subject="clock:0", actor=ACTOR, data={"offset_seconds": 0})
         with connection.cursor() as cursor:
             cursor.execute("SHOW synchronous_commit")
             assert cursor.fetchone()[0] == "off"
@@ -88,11 +89,11 @@ def test_only_the_acts_own_transaction_commits_without_waiting() -> None:
 def test_a_savepoint_that_is_rolled_back_leaves_the_wait_to_the_next_event() -> None:
     with transaction.atomic():
         with transaction.atomic():
-            log.record(kind="clock.moved", subject="clock:0", actor=ACTOR, data={})
+            log.record(kind="clock.moved", subject="clock:0", actor=ACTOR, data={"offset_seconds": 0})
             transaction.set_rollback(True)
         assert connection.run_on_commit == []
-        log.record(kind="clock.moved", subject="clock:1", actor=ACTOR, data={})
-        log.append(kind="clock.moved", subject="clock:2", actor=ACTOR, data={})
+        log.record(kind="clock.moved", subject="clock:1", actor=ACTOR, data={"offset_seconds": 0})
+        log.append(kind="clock.moved", subject="clock:2", actor=ACTOR, data={"offset_seconds": 0})
         assert len(connection.run_on_commit) == 1
 
 

@@ -157,7 +157,8 @@ def test_a_dishonest_operator_cannot_log_a_statement_without_a_use(month: Month)
     assert last is not None
     note, leaves = receipts.together([leaf.index, last, sheets[0][1]])
     proofs = Proofs(leaves[leaf.index], leaves[last], None, [leaves[sheets[0][1]]], [])
-    head = header(summary=summary, sheets=[sheets[0][0]], rates=None, checkpoint=note, proofs=proofs)
+    salt = bytes(month.owner.log_salt or b"")
+    head = header(summary=summary, owner_salt=salt, sheets=[sheets[0][0]], rates=None, checkpoint=note, proofs=proofs)
     with pytest.raises(BadStatement, match="carries another chain"):
         check(head + b"".join(line + b"\n" for line in lines))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
@@ -20,8 +21,10 @@ from foundation.audit import archive, canonical, checkpoints, log, tree
 from foundation.audit.cosignatures import WitnessKey
 from foundation.clock import now
 from foundation.identity.actors import Actor
+from foundation.vault.models import VaultKey
 from retention import custody, ending
 from retention.purposes import Purpose
+from tests.foundation.audit.factories import example
 from vouch import cli
 from vouch.bundle import check as bundles
 from vouch.bundle import content, figures
@@ -35,7 +38,7 @@ DAY = timedelta(days=1)
 
 def happen(kind: str, subject: str = "voice:1", actor: Actor = SYSTEM, **data: Any) -> None:
     with transaction.atomic():
-        log.record(kind=kind, subject=subject, actor=actor, data=data, rehearsal=True)
+        log.record(kind=kind, subject=subject, actor=actor, data=example(kind, **data), rehearsal=True)
 
 
 @pytest.fixture
@@ -143,6 +146,9 @@ def test_what_an_operator_embellishes_is_found(tmp_path: Path, capsys: pytest.Ca
         del stated["figures"]["refusals"]["train"]
         return canonical.encode(stated)
 
+    def without_its_erasure(data: bytes) -> bytes:
+        return canonical.encode({**canonical.decode(data.rstrip()), "erasure": None}) + b"\n"
+
     def lines(change: Callable[[list[bytes]], list[bytes]]) -> Callable[[bytes], bytes]:
         return lambda data: b"".join(change(data.splitlines(keepends=True)))
 
@@ -158,6 +164,9 @@ def test_what_an_operator_embellishes_is_found(tmp_path: Path, capsys: pytest.Ca
             "certificates",
         ),
         (content.CERTIFICATES, lambda data: data + data, "not the certificate of one of these"),
+        (content.CERTIFICATES, lambda data: data.replace(b'"versions":0', b'"versions":1'), "CertificateInvalid"),
+        (content.CERTIFICATES, lambda data: data.replace(b'"epoch_after":', b'"epoch_after":1'), "CertificateInvalid"),
+        (content.CERTIFICATES, without_its_erasure, "CertificateInvalid"),
         (content.SCHEMAS, lambda data: b"{}", "schemas"),
         (content.PROOF, lambda data: b'{"left":[],"right":["00"]}', "ProofTooLong"),
         (content.ABOUT, lambda data: data.replace(b'"size":', b'"size":1'), "checkpoint"),
@@ -166,6 +175,26 @@ def test_what_an_operator_embellishes_is_found(tmp_path: Path, capsys: pytest.Ca
         assert verify(forge(path, name, change)) == 1
         assert words in capsys.readouterr().out
     assert verify(forge(path, "keys/gate.pub", lambda data: data)) == 0
+
+
+def test_a_recording_whose_key_is_not_erased_yet_has_no_certificate_and_stops_no_bundle(
+    tmp_path: Path, person: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The worker died between the commit that destroyed the key and its erasure in the key store."""
+    item = custody.receive(stream=[b"RIFF"], purpose=Purpose.TRACE, subject=person(), actor=SYSTEM, max_bytes=100)
+    ending.destroy(item=item, reason="withdrawn", actor=SYSTEM)
+    assert verify(write(tmp_path)) == 0
+    assert "0 certificates for 1 destroyed recordings" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("story")
+def test_a_key_that_came_back_stands_in_the_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody put the key's file back: the certificate says so, and so does the check."""
+    key = VaultKey.objects.filter(state="destroyed").latest("destroyed_at")
+    folder = settings.VOUCH_KEYSTORE / key.id.hex[:2]
+    (folder / f"{key.id.hex}.key").write_bytes(b"put back")
+    assert verify(write(tmp_path)) == 1
+    assert "the key store still had the key" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("story")
