@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -25,6 +26,11 @@ class Act:
     def __post_init__(self) -> None:
         if self.means not in MEANS or not self.reference:
             raise ValueError("an act is done through a session, a key or a command, and names which")
+
+    def signed(self, moment: datetime) -> dict[str, Any]:
+        """The same with a salt of its own beside it: a signature that stands in somebody else's record."""
+        salt = secrets.token_hex(32)
+        return {**self.statement(salt, moment), "salt": salt}
 
     def statement(self, salt: str, moment: datetime) -> dict[str, Any]:
         """What the record keeps: HMAC-SHA-256 of the reference under the record's own salt (hex), and the times."""

@@ -93,7 +93,7 @@ def sign(*, actor: Actor, act: Act, offer_id: UUID) -> Licence:
     """
     consent, offer, by_owner = _waiting(actor, offer_id)
     moment = now()
-    mine, theirs = act.statement(offer.salt, moment), offer.act
+    mine, theirs = act.signed(moment), offer.act
     signatures = Signatures(licensor=mine, licensee=theirs) if by_owner else Signatures(theirs, mine)
     licence = licences.grant_licence(
         actor=actor,
@@ -186,7 +186,7 @@ def _make(
                 scope=narrowed.as_json(),
                 characters=characters,
                 days=days,
-                act=act.statement(salt, moment),
+                act=act.signed(moment),
                 salt=salt,
                 made_at=moment,
                 expires_at=moment + OPEN_FOR,

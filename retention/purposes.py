@@ -16,3 +16,4 @@ class Purpose(StrEnum):
     TRAINING = "training"
     TRACE = "trace"
     DOCUMENT = "document"
+    SEARCH = "search"

@@ -27,6 +27,31 @@ class BadTerms(Refused):
     code = "bad_terms"
 
 
+class NameRefused(Refused):
+    """The words of an offer may not use this name, claim or spelling."""
+
+    code = "name_refused"
+    advice = "Choose a title that describes how the voice sounds."
+
+
+class NameTaken(Conflict):
+    """Another owner's offer looks the same by its title."""
+
+    code = "name_taken"
+
+
+class NoPreview(Refused):
+    """This recording cannot be the preview of the offer."""
+
+    code = "no_preview"
+
+
+class NotWaiting(Conflict):
+    """This offer does not wait for a review."""
+
+    code = "not_waiting"
+
+
 class AlreadyListed(Conflict):
     """This voice has a live listing already."""
 

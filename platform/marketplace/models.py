@@ -14,7 +14,7 @@ from marketplace.ledger.models import Account, Entry, Leg
 from marketplace.payments.models import Payment, ProviderEvent
 from marketplace.pricing import PER, Unit
 from marketplace.statements.models import RateTable, Statement
-from marketplace.states import Currency, ListingState, OrderState
+from marketplace.states import Currency, ListingState, OrderState, ReviewState, SearchState
 
 __all__ = [
     "Account",
@@ -25,8 +25,10 @@ __all__ = [
     "Listing",
     "Order",
     "Payment",
+    "ProtectedName",
     "ProviderEvent",
     "RateTable",
+    "SoundSearch",
     "Statement",
 ]
 
@@ -58,7 +60,10 @@ def _amount_follows() -> Q:
 class Listing(models.Model):
     """An owner's standing offer: what a licence of this voice covers and costs. New terms are a new listing.
 
-    ``scope``: ``{"languages": [...], "days": n}``.
+    ``scope``: ``{"languages": [...], "days": n, "text": id, "terms": {...}}``, the last two a licence text and a scope
+    of `consent.scopes`. ``act``: the owner's own, by which the offer was signed. ``review``: whether a moderator has
+    let it into the shop; ``sound``: what it is found by its sound with, sealed, while it is there (`sounds`).
+    ``skeleton``: what a reader takes the title for (`naming`).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -68,6 +73,19 @@ class Listing(models.Model):
     price_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3, choices=Currency.choices)
     scope = models.JSONField()
+    description = models.CharField(max_length=1_000, blank=True)
+    conditions = models.CharField(max_length=1_000, blank=True)
+    tags = models.JSONField(default=list)
+    skeleton = models.CharField(max_length=250, blank=True, db_index=True)
+    act = models.JSONField(null=True)
+    preview = models.ForeignKey("cloning.Output", null=True, on_delete=models.PROTECT, related_name="+")
+    sound = models.ForeignKey("vault.SealedObject", null=True, on_delete=models.PROTECT, related_name="+")
+    review = models.CharField(max_length=16, choices=ReviewState.choices, default=ReviewState.UNLISTED)
+    reviewed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="listings_reviewed"
+    )
+    reviewed_at = models.DateTimeField(null=True)
+    review_reason = models.CharField(max_length=500, blank=True)
     state = models.CharField(max_length=16, choices=ListingState.choices, default=ListingState.LIVE)
     rehearsal = models.BooleanField()
     created_at = models.DateTimeField(default=now)
@@ -84,6 +102,17 @@ class Listing(models.Model):
                 | Q(state=ListingState.WITHDRAWN, withdrawn_at__isnull=False),
                 name="listing_state_whole",
             ),
+            models.CheckConstraint(
+                condition=Q(review__in=[ReviewState.UNLISTED, ReviewState.WAITING], reviewed_at__isnull=True)
+                | Q(review__in=[ReviewState.PUBLISHED, ReviewState.TURNED_DOWN], reviewed_at__isnull=False),
+                name="listing_reviewed_has_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(review=ReviewState.UNLISTED) | Q(preview__isnull=False), name="listing_reviewed_has_preview"
+            ),
+            models.CheckConstraint(
+                condition=Q(reviewed_by__isnull=True) | ~Q(reviewed_by=F("owner")), name="listing_not_reviewed_by_owner"
+            ),
             models.UniqueConstraint(
                 fields=["voice"], condition=Q(state=ListingState.LIVE), name="listing_one_live_per_voice"
             ),
@@ -91,6 +120,46 @@ class Listing(models.Model):
 
     def __str__(self) -> str:
         return f"listing {self.id}"
+
+
+class ProtectedName(models.Model):
+    """A name nobody offers a voice under, as moderators keep them. ``skeleton``: how it is seen (`naming`)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=120)
+    skeleton = models.CharField(max_length=250, unique=True)
+    added_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    added_at = models.DateTimeField(default=now)
+
+    def __str__(self) -> str:
+        return f"protected name {self.id}"
+
+
+class SoundSearch(models.Model):
+    """A question "which offers sound like this clip?". ``found``: ids and grades, nearest first; no measurements."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    requester = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    clip = models.ForeignKey("retention.CustodyItem", null=True, on_delete=models.SET_NULL, related_name="+")
+    state = models.CharField(max_length=8, choices=SearchState.choices, default=SearchState.QUEUED)
+    found = models.JSONField(default=list)
+    error_code = models.CharField(max_length=60, blank=True)
+    error_detail = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(default=now)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(state__in=SearchState.values), name="sound_search_state_known"),
+            models.CheckConstraint(
+                condition=Q(state=SearchState.QUEUED, finished_at__isnull=True)
+                | ~Q(state=SearchState.QUEUED) & Q(finished_at__isnull=False),
+                name="sound_search_finished_has_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"sound search {self.id}"
 
 
 class Order(models.Model):
@@ -117,6 +186,7 @@ class Order(models.Model):
     rehearsal = models.BooleanField()
     licence = models.OneToOneField("consent.Licence", null=True, on_delete=models.PROTECT, related_name="+")
     payment_ref = models.CharField(max_length=120, blank=True)
+    act = models.JSONField(null=True)
     placed_at = models.DateTimeField(default=now)
     paid_at = models.DateTimeField(null=True)
     fulfilled_at = models.DateTimeField(null=True)

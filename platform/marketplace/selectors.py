@@ -11,15 +11,16 @@ from foundation.errors import NotFound
 from foundation.identity.actors import Actor
 from marketplace import metering
 from marketplace.models import Listing, Order
-from marketplace.states import ListingState
+from marketplace.states import ListingState, ReviewState
 
 
 def shop() -> QuerySet[Listing]:
-    """What can be ordered now: live listings of ready voices under a consent in force, newest first."""
+    """What stands in the shop: reviewed, live listings of ready voices under a consent in force, newest first."""
     return (
         Listing.objects.select_related("voice")
         .filter(
             state=ListingState.LIVE,
+            review=ReviewState.PUBLISHED,
             voice__state="ready",
             voice__consent__state="active",
             voice__consent__valid_until__gt=now(),
@@ -28,9 +29,19 @@ def shop() -> QuerySet[Listing]:
     )
 
 
+def orderable() -> QuerySet[Listing]:
+    """What can be ordered now by whoever has its address: as the shop, whether reviewed or not."""
+    return Listing.objects.filter(
+        state=ListingState.LIVE,
+        voice__state="ready",
+        voice__consent__state="active",
+        voice__consent__valid_until__gt=now(),
+    )
+
+
 def listing(*, actor: Actor, listing_id: UUID) -> Listing:
     """A listing on offer, or one's own in any state. Raises NotFound."""
-    on_offer = Q(id__in=shop().values("id"))
+    on_offer = Q(id__in=orderable().values("id"))
     visible = Listing.objects.select_related("voice").filter(on_offer | Q(owner_id=actor.person_id))
     found = visible.filter(id=listing_id).first()
     if found is None:

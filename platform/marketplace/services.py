@@ -1,21 +1,24 @@
 """Writes: listings and orders. Lock order: listing, order, then what `consent` locks, accounts, then the log."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from cloning.models import Voice
-from consent.licences import grant_licence
+from consent import licence_classes, licences
+from consent.acts import Act
+from consent.licences import Signatures, grant_licence
 from consent.models import Consent
 from foundation.audit import log
 from foundation.audit.commitments import commit
 from foundation.clock import now
 from foundation.errors import NotAllowed, NotFound
 from foundation.identity.actors import Actor
-from marketplace import money, states
+from marketplace import money, naming, showcase, states
 from marketplace.errors import (
     AlreadyListed,
     BadTerms,
@@ -34,7 +37,7 @@ from marketplace.models import MAX_LICENCE_DAYS, MAX_ORDER_CHARACTERS, MAX_PRICE
 from marketplace.payments.models import Payment
 from marketplace.sending import after_commit
 from marketplace.statements import sources as statements
-from marketplace.states import Currency, ListingState, OrderState
+from marketplace.states import Currency, ListingState, OrderState, ReviewState
 from marketplace.telling import tell_order
 from safety.selectors import active_restrictions
 
@@ -55,11 +58,20 @@ def create_listing(
     currency: str,
     languages: Sequence[str],
     licence_days: int,
+    text: str = licence_classes.STANDARD,
+    terms: Mapping[str, Any] | None = None,
+    description: str = "",
+    conditions: str = "",
+    tags: Sequence[str] = (),
+    preview_id: UUID | None = None,
+    act: Act | None = None,
 ) -> Listing:
-    """Offers licences of the actor's own, ready voice, on terms inside its consent. Live at once.
+    """Offers licences of the actor's own, ready voice, on terms inside its consent; ``act`` signs them.
 
+    Whoever has its address can order it at once; with ``preview_id`` (a recording of the owner's own) it waits for a
+    moderator, who lets it into the shop. ``terms``: a scope (`consent.scopes`) inside ``text`` and the consent.
     Raises NotAllowed, NotFound (unknown or foreign voice), VoiceNotReady, NotForOthers, RehearsalNotForSale,
-    Restricted, BadTerms, AlreadyListed.
+    Restricted, BadTerms, LicenceInvalid, ConsentScopeExceeded, NameRefused, NameTaken, NoPreview, AlreadyListed.
     """
     actor.require_scope("market:write")
     owner_id = _person(actor)
@@ -70,6 +82,13 @@ def create_listing(
     _check_sale(voice, price_minor)
     _check_consent(voice.consent, languages)
     _check_restrictions(voice, [owner_id])
+    scope = _check_scope(voice.consent, languages, licence_days, text, terms or {})
+    kept = showcase.check_words(
+        title=title.strip(), description=description, conditions=conditions, tags=tags, owner_id=owner_id
+    )
+    preview = None
+    if preview_id is not None:
+        preview = showcase.check_preview(preview_id, owner_id=owner_id, voice_id=voice.id)
     try:
         with transaction.atomic():
             listing = Listing.objects.create(
@@ -78,7 +97,14 @@ def create_listing(
                 title=title.strip(),
                 price_minor=price_minor,
                 currency=currency,
-                scope={"languages": sorted(set(languages)), "days": licence_days},
+                scope=scope,
+                description=description.strip(),
+                conditions=conditions.strip(),
+                tags=kept,
+                skeleton=naming.skeleton(title),
+                preview=preview,
+                review=ReviewState.WAITING if preview else ReviewState.UNLISTED,
+                act=act.signed(now()) if act else None,
                 rehearsal=voice.rehearsal,
             )
     except IntegrityError as error:
@@ -106,6 +132,7 @@ def withdraw_listing(*, actor: Actor, listing_id: UUID) -> Listing:
     states.require(states.LISTING, found.state, ListingState.WITHDRAWN)
     found.state, found.withdrawn_at = ListingState.WITHDRAWN, now()
     found.save(update_fields=["state", "withdrawn_at"])
+    showcase.forget_sound(found, reason="withdrawn", actor=actor)
     log.record(
         kind="listing.withdrawn",
         subject=f"listing:{found.id}",
@@ -118,8 +145,11 @@ def withdraw_listing(*, actor: Actor, listing_id: UUID) -> Listing:
 
 # -- orders -----------------------------------------------------------------------------------------------------------
 @transaction.atomic
-def place_order(*, actor: Actor, listing_id: UUID, characters: int, quoted_minor: int | None = None) -> Order:
-    """Orders ``characters`` at the listing's price. An order that costs nothing is fulfilled at once.
+def place_order(
+    *, actor: Actor, listing_id: UUID, characters: int, quoted_minor: int | None = None, act: Act | None = None
+) -> Order:
+    """Orders ``characters`` at the listing's price; ``act`` signs its terms. An order that costs nothing is fulfilled
+    at once.
 
     ``quoted_minor``: what the customer was told it costs. Raises NotAllowed, NotFound, NotLive, OwnVoice,
     VoiceNotReady, NotForOthers, Restricted, BadTerms, PriceChanged, OrderOpen.
@@ -149,6 +179,7 @@ def place_order(*, actor: Actor, listing_id: UUID, characters: int, quoted_minor
                 price_minor=listing.price_minor,
                 currency=listing.currency,
                 amount_minor=amount,
+                act=act.signed(now()) if act else None,
                 rehearsal=listing.rehearsal,
             )
     except IntegrityError as error:
@@ -245,12 +276,15 @@ def _fulfil(order: Order, actor: Actor) -> None:
     states.require(states.ORDER, order.state, OrderState.FULFILLED)
     scope = order.listing.scope
     consent = order.listing.voice.consent
+    signatures = Signatures(licensor=order.listing.act, licensee=order.act)
     moment = now()
     licence = grant_licence(
         actor=Actor.system("marketplace"),
         consent=consent,
         licensee=order.customer,
-        scope={"languages": scope["languages"]},
+        scope={**scope.get("terms", {}), "languages": scope["languages"]},
+        text=scope.get("text", licence_classes.STANDARD),
+        signatures=signatures,
         characters_cap=order.characters,
         valid_until=min(moment + timedelta(days=scope["days"]), consent.valid_until),
     )
@@ -287,6 +321,23 @@ def _check_terms(title: str, price_minor: int, currency: str, languages: Sequenc
         raise BadTerms("A licence covers at least one language.")
     if not 1 <= licence_days <= MAX_LICENCE_DAYS:
         raise BadTerms(f"A licence lasts 1 to {MAX_LICENCE_DAYS} days.")
+
+
+def _check_scope(
+    consent: Consent, languages: Sequence[str], days: int, text: str, terms: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The listing's scope as it is kept. Raises LicenceInvalid, ConsentScopeExceeded (by clause), NotForOthers."""
+    until = now() + timedelta(days=days)
+    wanted = {**terms, "languages": sorted(set(languages))}
+    # The term is cut at the consent's own end when the licence is granted; a listing outlives many a consent's month.
+    until = min(until, consent.valid_until)
+    chosen = licence_classes.named(text)
+    narrowed = licences.checked_scope(consent, wanted, text=chosen, until=until).as_json()
+    languages_kept = narrowed.pop("languages")
+    kept: dict[str, Any] = {"languages": languages_kept, "days": days}
+    if text != licence_classes.STANDARD or narrowed:
+        kept |= {"text": text, "terms": narrowed}
+    return kept
 
 
 def _check_sale(voice: Voice, price_minor: int) -> None:

@@ -12,6 +12,19 @@ class ListingState(models.TextChoices):
     WITHDRAWN = "withdrawn", "Withdrawn"
 
 
+class ReviewState(models.TextChoices):
+    UNLISTED = "unlisted", "Unlisted"
+    WAITING = "waiting", "Waiting"
+    PUBLISHED = "published", "Published"
+    TURNED_DOWN = "turned_down", "Turned down"
+
+
+class SearchState(models.TextChoices):
+    QUEUED = "queued", "Queued"
+    DONE = "done", "Done"
+    FAILED = "failed", "Failed"
+
+
 class OrderState(models.TextChoices):
     PLACED = "placed", "Placed"
     PAID = "paid", "Paid"

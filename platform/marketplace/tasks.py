@@ -1,4 +1,4 @@
-"""Celery tasks of this room."""
+"""Celery tasks of this room. They take ids and may run twice."""
 
 import logging
 from collections.abc import Callable
@@ -83,3 +83,27 @@ def deliver_webhooks() -> int:
     for delivery_id in found:
         sending.after_commit("marketplace.deliver_webhook", str(delivery_id))
     return len(found)
+
+
+@shared_task(name="marketplace.search_sounds", acks_late=True)
+def search_sounds(search_id: str) -> None:
+    """Compares a clip with the previews in the shop."""
+    from marketplace import sounds
+
+    sounds.run(UUID(search_id))
+
+
+@shared_task(name="marketplace.hear_preview", acks_late=True)
+def hear_preview(listing_id: str) -> None:
+    """Measures a published preview."""
+    from marketplace import sounds
+
+    sounds.hear(UUID(listing_id))
+
+
+@shared_task(name="marketplace.tidy_sounds", acks_late=True)
+def tidy_sounds() -> int:
+    """Ends measurements of what left the shop, clips and answers past their time; sends lost work again."""
+    from marketplace import sounds
+
+    return sounds.tidy()

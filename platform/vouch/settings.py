@@ -232,6 +232,7 @@ CELERY_BEAT_SCHEDULE = {
     "settle-rulings": {"task": "desk.settle", "schedule": 5},
     "tidy-desk": {"task": "desk.tidy", "schedule": 300},
     "deliver-webhooks": {"task": "marketplace.deliver_webhooks", "schedule": 60},
+    "tidy-sounds": {"task": "marketplace.tidy_sounds", "schedule": 60},
     "settle-earnings": {"task": "marketplace.settle", "schedule": 3600},
 }
 

@@ -16,6 +16,8 @@ from foundation.identity.actors import Actor
 from foundation.identity.models import Person
 from foundation.vault import services as vault
 from foundation.vault.models import SealedObject, VaultKey
+from marketplace import showcase
+from marketplace.models import Listing
 
 SYSTEM = Actor.system("test")
 USES = {"own_use": True, "licence_to_others": True}
@@ -93,8 +95,10 @@ def spoken(voice: Voice, requester: Person, *, characters: int, licence: Licence
     output_id, licence_id = uuid4(), licence.id if licence else None
     with transaction.atomic():
         if licence_id:
-            licences.reserve(licence_id=licence_id, characters=characters)
-            licences.settle(licence_id=licence_id, characters=characters)
+            licences.reserve(licence_id=licence_id, characters=characters, milliseconds=1_500, outputs=1)
+            licences.settle(
+                licence_id=licence_id, characters=characters, reserved_ms=1_500, milliseconds=1_500, outputs=1
+            )
         place = metering.meter(
             owner_id=voice.owner_id, output_id=output_id, licence_id=licence_id, characters=characters, seconds=1.5
         )
@@ -149,3 +153,27 @@ def used(voice: Voice, requester: Person, *, characters: int, licence: Licence |
     return Usage.objects.create(
         output=output, licence=licence, consent=voice.consent, characters=characters, seconds=1.5
     )
+
+
+def preview_for(
+    voice: Voice, sound: bytes = b"x", *, seconds: float = 4.0, label: float = 0.5, **fields: Any
+) -> Output:
+    """A recording by the voice's owner, as it can be a preview."""
+    request = speech_of(voice, voice.owner, state="succeeded")
+    key = vault.create_key(kind="output", owner_ref=f"output:{request.id}", actor=SYSTEM)
+    thing = vault.store(
+        key=key, kind="output", owner_ref=f"output:{request.id}", data=sound, not_after=None, actor=SYSTEM
+    )
+    values: dict[str, Any] = {
+        "request": request, "voice": voice, "requester": voice.owner, "sealed": thing, "media_type": "audio/wav",
+        "sha256": "0" * 64, "seconds": seconds, "label_seconds": label, "mark_payload": uuid4().int % 2**48,
+        "provenance": {}, "leaf_index": 0, "rehearsal": voice.rehearsal,
+    }  # fmt: skip
+    return Output.objects.create(**{**values, **fields})
+
+
+def published(listing: Listing, moderator: Person, sound: bytes = b"x") -> Listing:
+    """The listing as it stands in the shop: with a preview a moderator has heard."""
+    preview = preview_for(listing.voice, sound)
+    showcase.ask_review(actor=Actor.of(listing.owner), listing_id=listing.id, preview_id=preview.id)
+    return showcase.review(actor=Actor.of(moderator), listing_id=listing.id, publish=True)

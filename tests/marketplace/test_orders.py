@@ -54,7 +54,8 @@ def forbid(person, kind, ref, effect):
 # -- listings ---------------------------------------------------------------------------------------------------------
 def test_a_listing_of_an_own_ready_voice_is_on_offer_and_in_the_log(owner):
     listing = offer(owner)
-    assert list(selectors.shop()) == [listing]
+    assert list(selectors.orderable()) == [listing]
+    assert list(selectors.shop()) == []
     assert bytes(Leaf.objects.get(index=listing.leaf_index).body).count(b"listing.made") == 1
 
 
@@ -129,21 +130,21 @@ def test_one_live_listing_per_voice_and_a_new_one_after_withdrawing(owner):
     with pytest.raises(errors.NotLive):
         services.withdraw_listing(actor=Actor.of(owner), listing_id=first.id)
     second = offer(owner, voice)
-    assert list(selectors.shop()) == [second]
+    assert list(selectors.orderable()) == [second]
 
 
 def test_only_the_owner_withdraws_a_listing(owner, customer):
     listing = offer(owner)
     with pytest.raises(NotFound):
         services.withdraw_listing(actor=Actor.of(customer), listing_id=listing.id)
-    assert list(selectors.shop()) == [listing]
+    assert list(selectors.orderable()) == [listing]
 
 
 def test_an_offer_whose_consent_ran_out_leaves_the_shop(owner, customer):
     listing = offer(owner, ready_voice(owner, valid_until=clock.now() + timedelta(days=5)))
-    assert list(selectors.shop()) == [listing]
+    assert list(selectors.orderable()) == [listing]
     clock.move_forward(timedelta(days=6))
-    assert list(selectors.shop()) == []
+    assert list(selectors.orderable()) == []
     with pytest.raises(NotFound):
         selectors.listing(actor=Actor.of(customer), listing_id=listing.id)
     with pytest.raises(errors.NotForOthers):

@@ -6,6 +6,7 @@ from django.conf import settings
 
 from cloning.recovery import FAILED_TEXT_KEPT
 from cloning.tracing import KEPT
+from marketplace.sounds import KEPT as SEARCH_KEPT
 from retention import schedule
 from retention.purposes import LIMIT, Purpose
 from retention.sweeping import ABANDONED_AFTER
@@ -15,10 +16,21 @@ def test_every_hour_of_the_schedule_is_the_codes() -> None:
     hours = {one.id: timedelta(hours=one.hours) for one in schedule.rows() if one.hours is not None}
     assert hours["recording"] == hours["challenge"] == hours["derived"] == hours["document"] == LIMIT
     assert hours["trace"] == KEPT
+    assert hours["search"] == SEARCH_KEPT
     assert hours["upload"] == ABANDONED_AFTER
     assert hours["text"] == FAILED_TEXT_KEPT
     assert hours["output"] == timedelta(days=settings.VOUCH_OUTPUT_DAYS)
-    assert set(hours) == {"recording", "challenge", "derived", "document", "trace", "upload", "text", "output"}
+    assert set(hours) == {
+        "recording",
+        "challenge",
+        "derived",
+        "document",
+        "trace",
+        "search",
+        "upload",
+        "text",
+        "output",
+    }
 
 
 def test_every_purpose_of_custody_is_in_the_schedule() -> None:

@@ -1,4 +1,4 @@
-"""The shop: listings, orders, and the owner's statement."""
+"""Orders, and the owner's statement."""
 
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -12,43 +12,14 @@ from rest_framework.response import Response
 
 from foundation.errors import NotAllowed
 from marketplace import selectors, services
-from marketplace.models import MAX_LICENCE_DAYS, MAX_ORDER_CHARACTERS, MAX_PRICE_MINOR, TITLE_CHARS, Listing, Order
-from marketplace.states import Currency
+from marketplace.models import MAX_ORDER_CHARACTERS, Order
+from vouch.api.acts import act_of
 from vouch.api.core import ApiView, checked
 
 PAGE = 100
-"""Listings in one answer."""
+"""Orders in one answer."""
 MAX_PERIOD = timedelta(days=366)
 """A statement covers a year at most."""
-
-
-class NewListing(serializers.Serializer[Any]):
-    voice = serializers.UUIDField()
-    title = serializers.CharField(max_length=TITLE_CHARS)
-    price_minor = serializers.IntegerField(
-        min_value=0, max_value=MAX_PRICE_MINOR, help_text="Minor units (cents) for 1,000 characters."
-    )
-    currency = serializers.ChoiceField(choices=Currency.values)
-    languages = serializers.ListField(child=serializers.CharField(max_length=8), min_length=1, max_length=20)
-    licence_days = serializers.IntegerField(min_value=1, max_value=MAX_LICENCE_DAYS)
-
-
-class Scope(serializers.Serializer[Any]):
-    languages = serializers.ListField(child=serializers.CharField())
-    days = serializers.IntegerField()
-
-
-class ListingView(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    voice = serializers.UUIDField(source="voice_id")
-    voice_name = serializers.CharField(source="voice.name")
-    title = serializers.CharField()
-    price_minor = serializers.IntegerField()
-    currency = serializers.CharField()
-    scope = Scope()
-    state = serializers.CharField()
-    rehearsal = serializers.BooleanField()
-    created_at = serializers.DateTimeField()
 
 
 class NewOrder(serializers.Serializer[Any]):
@@ -110,37 +81,6 @@ class StatementView(serializers.Serializer[Any]):
     totals = serializers.DictField(child=serializers.IntegerField(), help_text="Minor units by currency.")
 
 
-class Listings(ApiView):
-    scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
-    idempotent: ClassVar[bool] = True
-
-    @extend_schema(responses=ListingView(many=True), summary="What can be licensed now")
-    def get(self, request: Request) -> Response:
-        return Response(ListingView(selectors.shop()[:PAGE], many=True).data)
-
-    @extend_schema(request=NewListing, responses={201: ListingView}, summary="Offer licences of a voice of mine")
-    def post(self, request: Request) -> Response:
-        fields = checked(NewListing, request.data)
-        made: Listing = services.create_listing(actor=self.actor, voice_id=fields.pop("voice"), **fields)
-        return Response(ListingView(made).data, status=201)
-
-
-class ListingItem(ApiView):
-    scopes: ClassVar[dict[str, str]] = {"GET": "market:read"}
-
-    @extend_schema(responses=ListingView, summary="One listing")
-    def get(self, request: Request, listing_id: UUID) -> Response:
-        return Response(ListingView(selectors.listing(actor=self.actor, listing_id=listing_id)).data)
-
-
-class WithdrawListing(ApiView):
-    scopes: ClassVar[dict[str, str]] = {"POST": "market:write"}
-
-    @extend_schema(request=None, responses=ListingView, summary="Take an offer of mine back")
-    def post(self, request: Request, listing_id: UUID) -> Response:
-        return Response(ListingView(services.withdraw_listing(actor=self.actor, listing_id=listing_id)).data)
-
-
 class Orders(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
     idempotent: ClassVar[bool] = True
@@ -159,6 +99,7 @@ class Orders(ApiView):
             listing_id=fields["listing"],
             characters=fields["characters"],
             quoted_minor=fields.get("quoted_minor"),
+            act=act_of(request),
         )
         return Response(OrderView(order).data, status=201)
 
@@ -212,9 +153,6 @@ class Statements(ApiView):
 
 
 urlpatterns = [
-    path("listings", Listings.as_view()),
-    path("listings/<uuid:listing_id>", ListingItem.as_view()),
-    path("listings/<uuid:listing_id>/withdraw", WithdrawListing.as_view()),
     path("orders", Orders.as_view()),
     path("orders/<uuid:order_id>", OrderItem.as_view()),
     path("orders/<uuid:order_id>/cancel", CancelOrder.as_view()),

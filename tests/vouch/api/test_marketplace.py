@@ -6,7 +6,7 @@ import pytest
 
 from consent.models import Licence
 from marketplace.models import Listing, Order
-from tests.marketplace.factories import ready_voice, used
+from tests.marketplace.factories import published, ready_voice, used
 
 pytestmark = pytest.mark.django_db
 
@@ -30,6 +30,8 @@ def test_an_owner_lists_and_a_customer_gets_a_licence(api, person, owner, voice)
     listing = api(owner).post("listings", json=terms(voice))
     assert listing.status_code == 201
     client = api(person())
+    assert client.get("listings").json() == []
+    published(Listing.objects.get(), person(role="moderator"))
     assert [row["id"] for row in client.get("listings").json()] == [listing.json()["id"]]
     order = client.post("orders", json={"listing": listing.json()["id"], "characters": 5_000})
     assert (order.status_code, order.json()["state"], order.json()["rehearsal"]) == (201, "fulfilled", True)
