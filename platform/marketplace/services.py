@@ -71,7 +71,7 @@ def create_listing(
     Whoever has its address can order it at once; with ``preview_id`` (a recording of the owner's own) it waits for a
     moderator, who lets it into the shop. ``terms``: a scope (`consent.scopes`) inside ``text`` and the consent.
     Raises NotAllowed, NotFound (unknown or foreign voice), VoiceNotReady, NotForOthers, RehearsalNotForSale,
-    Restricted, BadTerms, LicenceInvalid, ConsentScopeExceeded, NameRefused, NameTaken, NoPreview, AlreadyListed.
+    Restricted, BadTerms, LicenceInvalid, ConsentScopeExceeded, NameRefused, NoPreview, AlreadyListed.
     """
     actor.require_scope("market:write")
     owner_id = _person(actor)
@@ -83,9 +83,7 @@ def create_listing(
     _check_consent(voice.consent, languages)
     _check_restrictions(voice, [owner_id])
     scope = _check_scope(voice.consent, languages, licence_days, text, terms or {})
-    kept = showcase.check_words(
-        title=title.strip(), description=description, conditions=conditions, tags=tags, owner_id=owner_id
-    )
+    kept = showcase.check_words(title=title.strip(), description=description, conditions=conditions, tags=tags)
     preview = None
     if preview_id is not None:
         preview = showcase.check_preview(preview_id, owner_id=owner_id, voice_id=voice.id)

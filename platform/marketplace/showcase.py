@@ -41,8 +41,8 @@ ACTOR: Final = Actor.system("marketplace.preview")
 
 
 # -- words ------------------------------------------------------------------------------------------------------------
-def check_words(*, title: str, description: str, conditions: str, tags: Sequence[str], owner_id: UUID) -> list[str]:
-    """The tags as they are kept. Raises BadTerms, NameRefused (by rule), NameTaken."""
+def check_words(*, title: str, description: str, conditions: str, tags: Sequence[str]) -> list[str]:
+    """The tags as they are kept. Raises BadTerms, NameRefused (by rule)."""
     if len(description) > DESCRIPTION_CHARS or len(conditions) > CONDITIONS_CHARS:
         raise BadTerms(f"A description and conditions have at most {DESCRIPTION_CHARS} characters.")
     kept = sorted({tag.strip().lower() for tag in tags if tag.strip()})
@@ -52,9 +52,6 @@ def check_words(*, title: str, description: str, conditions: str, tags: Sequence
     for words in (title, description, *kept):
         if (found := naming.refusal(words, protected)) is not None:
             raise NameRefused(found.says, rule=found.rule)
-    others = Listing.objects.filter(state=ListingState.LIVE).exclude(owner_id=owner_id)
-    if others.filter(skeleton=naming.skeleton(title)).exists():
-        raise NameTaken
     return kept
 
 
@@ -127,7 +124,7 @@ def review(*, actor: Actor, listing_id: UUID, publish: bool, reason: str = "") -
     """A moderator's word after listening: published, or turned down with a reason the owner reads.
 
     Raises NotAllowed (nobody reviews their own), NotFound, NotWaiting, NameRefused (a name protected meanwhile),
-    Refused (no reason).
+    NameTaken (another owner's offer in the shop looks the same), Refused (no reason).
     """
     _moderator(actor)
     found = _locked(listing_id)
@@ -142,8 +139,10 @@ def review(*, actor: Actor, listing_id: UUID, publish: bool, reason: str = "") -
             description=found.description,
             conditions=found.conditions,
             tags=found.tags,
-            owner_id=found.owner_id,
         )
+        others = Listing.objects.filter(state=ListingState.LIVE, review=ReviewState.PUBLISHED)
+        if others.exclude(owner_id=found.owner_id).filter(skeleton=found.skeleton).exists():
+            raise NameTaken
         check_preview(found.preview.id, owner_id=found.owner_id, voice_id=found.voice_id)
     elif not 1 <= len(reason) <= REASON_CHARS:
         raise Refused(f"A reason has 1 to {REASON_CHARS} characters.", code="reason_missing")

@@ -118,7 +118,12 @@ def hear(listing_id: UUID) -> None:
     listing = Listing.objects.select_related("preview__sealed", "voice__consent").filter(id=listing_id).first()
     if listing is None or not _heard_in_shop(listing) or listing.sound_id is not None or listing.preview is None:
         return
-    vector = _embedding(vault.read(sealed_object=listing.preview.sealed, actor=ACTOR), after=listing.preview)
+    try:
+        vector = _embedding(vault.read(sealed_object=listing.preview.sealed, actor=ACTOR), after=listing.preview)
+    except VouchError as error:
+        # The offer stays in the shop and is found by its words.
+        logger.warning("preview.unheard listing=%s code=%s", listing_id, error.code)
+        return
     with transaction.atomic():
         locked = Listing.objects.select_for_update(of=("self",)).get(id=listing_id)
         if locked.sound_id is not None or locked.preview_id != listing.preview_id or not _heard_in_shop(locked):
@@ -157,7 +162,8 @@ def tidy() -> int:
         ended += 1
     for job in queued.filter(created_at__lt=now() - timedelta(minutes=1)):
         _send(job)
-    for listing_id in selectors.shop().filter(sound=None, preview__isnull=False).values_list("id", flat=True):
+    fresh = selectors.shop().filter(sound=None, reviewed_at__gt=now() - KEPT)
+    for listing_id in fresh.values_list("id", flat=True):
         hand_over("hear_preview", str(listing_id))
     SoundSearch.objects.exclude(found=[]).filter(finished_at__lt=now() - ANSWER_KEPT).update(found=[])
     return ended

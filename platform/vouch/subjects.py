@@ -35,6 +35,7 @@ ACTED: Final = frozenset(
         "safety.ruling.made_by", "safety.ruling.second_by", "safety.note.author", "safety.appeal.first_by",
         "safety.appeal.second_by", "safety.appeal.decided_by", "safety.golden.made_by", "safety.check.first_by",
         "safety.check.reviewer", "safety.notice.triaged_by", "safety.notice.counter_by",
+        "marketplace.listing.reviewed_by", "marketplace.protectedname.added_by",
         "retention.legalhold.requested_by", "retention.legalhold.approved_by", "marketplace.order.seller",
     }
 )  # fmt: skip
