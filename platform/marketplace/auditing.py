@@ -9,14 +9,17 @@ What is not replayed: what a text was about (the texts are gone by design; the o
 recording was really used where its requester declared.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 from django.db import connection, transaction
 
+from consent import compact
 from foundation.audit import receipts
 from foundation.audit.errors import NoSuchLeaf
 
@@ -183,15 +186,15 @@ AND NOT EXISTS (SELECT 1 FROM cloning_output o WHERE o.leaf_index = leaf.index)
 ORDER BY leaf.index
 """
 _LICENCES: Final = """
-SELECT l.id, l.leaf_index FROM consent_licence l
-LEFT JOIN audit_leaf leaf ON leaf.index = l.leaf_index AND leaf.kind = 'licence.granted'
-CROSS JOIN LATERAL (SELECT convert_from(leaf.body, 'UTF8')::jsonb AS entry) e
-WHERE l.granted_at < %(until)s AND (
+SELECT l.id, l.leaf_index, l.statement, l.licensee_id, entry #>> '{data,statement}', (
     leaf.index IS NULL OR entry ->> 'subject' IS DISTINCT FROM 'licence:' || l.id
-    OR entry #>> '{data,licensee}' IS DISTINCT FROM l.licensee_id::text
     OR entry #> '{data,scope}' IS DISTINCT FROM l.scope
     OR (entry #>> '{data,characters}')::bigint IS DISTINCT FROM l.characters_cap
     OR (entry #>> '{data,valid_until}')::timestamptz < l.valid_until)
+FROM consent_licence l
+LEFT JOIN audit_leaf leaf ON leaf.index = l.leaf_index AND leaf.kind = 'licence.granted'
+CROSS JOIN LATERAL (SELECT convert_from(leaf.body, 'UTF8')::jsonb AS entry) e
+WHERE l.granted_at < %(until)s
 ORDER BY l.id
 """
 _COUNT: Final = """
@@ -222,8 +225,9 @@ def audit(*, since: datetime, until: datetime) -> Audit:
             done.add(Finding("counter", f"licence:{licence}", str(licence), None, _leaves(leaf), said))
         for leaf, at in _rows(cursor, _UNRECORDED, bounds):
             done.add(Finding("unrecorded", f"leaf:{leaf}", None, at, (leaf,)))
-        for licence, leaf in _rows(cursor, _LICENCES, bounds):
-            done.add(Finding("licence_log", f"licence:{licence}", str(licence), None, _leaves(leaf)))
+        for licence, leaf, statement, licensee, logged, differs in _rows(cursor, _LICENCES, bounds):
+            if differs or not _stated(json.loads(statement), licensee, logged):
+                done.add(Finding("licence_log", f"licence:{licence}", str(licence), None, _leaves(leaf)))
     return done
 
 
@@ -274,6 +278,14 @@ def _over(row: tuple[Any, ...]) -> Iterator[Finding]:
             unit = " milliseconds" if kind == "cap.seconds" else ""
             said = f"{used} of {cap}{unit}"
             yield Finding(kind, f"output:{output}", str(licence), at, _leaves(leaf, licence_leaf), said)
+
+
+def _stated(statement: dict[str, Any], licensee: UUID, logged: str | None) -> bool:
+    """Whether the log has the hash of what was signed, and that names the licensee of the row (the log itself names
+    people by tags). A licence from before licences were signed has neither."""
+    if not statement:
+        return logged is None
+    return statement.get("licensee") == str(licensee) and compact.statement_digest(statement) == logged
 
 
 def _rows(cursor: Any, query: str, bounds: dict[str, Any]) -> Iterator[tuple[Any, ...]]:

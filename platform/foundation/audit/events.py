@@ -248,7 +248,7 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         "listing.withdrawn": _event(NOTHING, voice=ID),
         "listing.published": _event(voice=ID, terms=DIGEST),
         "listing.turned_down": _event(voice=ID, reason=DIGEST),
-        "market.searched": _event(state=WORD, offers=COUNT),
+        "market.searched": _event(state=WORD, offers=COUNT, code=WORD),
         "name.protected": _event(name=DIGEST),
         "order.fulfilled": _event(
             NOTHING,
