@@ -5,6 +5,9 @@ these sound the same once spoken, so they must read the same here. The output is
 without any separator, and the places where a word may begin or end. Matching asks for a phrase's letters at such
 places; so "mon ey", "mo-ney" and "m o n e y" are all "money", while "harmony" is not.
 
+A second kind of stream is of sounds: Chinese characters in it are written as their pinyin, without tones. In it a word
+typed in pinyin, half in pinyin, or with other characters of the same sound is the same word, as it is when spoken.
+
 Steps, in order: NFKD, combining marks and format characters dropped (Unicode UAX 15, general categories Mn, Me, Cf),
 case folded, look-alikes folded to Latin (after the idea of UTS 39, a small table of our own), Traditional Chinese
 folded for the characters our packs use, digits standing for letters folded inside words, repeated letters collapsed.
@@ -12,6 +15,7 @@ The same folding is applied to a pack's phrases, so it need not be reversible; i
 """
 
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +24,9 @@ LONGEST_WORD: Final = 22
 
 SPELLED_RUN: Final = 3
 """This many single letters in a row are a word spelled out, in which digits may stand for letters."""
+
+_CLAUSE_ENDS: Final = frozenset(".,;:!?\n()\u3002\u3001\u2014\u2013\u2026")
+"""What ends a clause, after NFKD: full-width forms are plain by then."""
 
 _DIGIT_LETTERS: Final = str.maketrans("01345789", "oieastbg")
 _SYMBOL_LETTERS: Final = {"@": "a", "$": "s", "!": "i", "|": "i", "€": "e", "£": "l", "¥": "y"}
@@ -59,11 +66,39 @@ class Stream:
     """One reading of a text.
 
     ``letters``: what remains, without separators. ``edges``: ``len(letters) + 1`` bytes, 1 where a phrase may begin or
-    end: between words, and anywhere inside a word too long to be one word.
+    end: between words, and anywhere inside a word too long to be one word. ``sounded``: empty, or in a stream of sounds
+    a byte for each letter, 1 where it stands for a Chinese character.
     """
 
     letters: str
     edges: bytes
+    sounded: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words as written, for patterns: case, marks and look-alikes folded, one space between, digits kept.
+
+    ``text`` joins them; ``word_at`` gives for each of its characters the word it belongs to. Word ``i`` takes the letters
+    ``begins[i]`` to ``begins[i + 1]`` of the first stream, ``sounds[i]`` to ``sounds[i + 1]`` of the stream of sounds.
+    ``clauses``: the words that begin a clause, after a full stop, comma, colon and the like, or at the very beginning.
+    """
+
+    text: str
+    word_at: tuple[int, ...]
+    begins: tuple[int, ...]
+    sounds: tuple[int, ...]
+    clauses: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A text ready to be searched. ``sound``: only where it has Chinese characters. ``disguised``: see `disguised`."""
+
+    streams: tuple[Stream, ...]
+    sound: Stream | None
+    words: Words
+    disguised: bool
 
 
 def normalise(text: str) -> tuple[Stream, ...]:
@@ -72,8 +107,96 @@ def normalise(text: str) -> tuple[Stream, ...]:
     Never raises; the cost is linear in the length. The caller bounds the length (NFKD may make it 18 times longer).
     """
     folded = _fold(text)
-    readings = (_stream(_with_symbols(folded)), _stream(folded))
+    readings = (_stream(_split(_with_symbols(folded))), _stream(_split(folded)))
     return readings[:1] if readings[0] == readings[1] else readings
+
+
+def read(text: str) -> Reading:
+    """Everything that can be searched of a text. As `normalise`."""
+    folded = _fold(text)
+    symbols = _with_symbols(folded)
+    split = _split(symbols)
+    streams = [_stream(split)]
+    if symbols != folded and (other := _stream(_split(folded))) != streams[0]:
+        streams.append(other)
+    sound = _sounds(split) if any(is_han(word) for word in split) else None
+    return Reading(tuple(streams), sound, _shown(split, _clauses(symbols)), disguised(text))
+
+
+def disguised(text: str) -> bool:
+    """Whether the writing hides something: letters of several scripts in one word, characters that draw nothing, or
+    three letters and more of one word set apart."""
+    plain = text.translate(_ENCLOSED)
+    if plain != text or any(
+        unicodedata.category(char) == "Cf" or char in _INVISIBLE for char in text if not char.isascii()
+    ):
+        return True
+    for word in plain.casefold().split():
+        scripts = {_script(char) for char in word if char.isalpha()}
+        if len(scripts - {"han"}) > 1:
+            return True
+    singles = 0
+    for word in plain.split():
+        singles = singles + 1 if len(word) == 1 and word.isascii() and word.isalpha() else 0
+        if singles > SPELLED_RUN:
+            return True
+    return False
+
+
+def pinyin_of(char: str) -> str:
+    """The first reading of a Chinese character without its tone, letters folded as everywhere here; "" if unknown."""
+    if char not in _PINYIN:
+        from pypinyin import Style, pinyin
+
+        found = pinyin(char, style=Style.NORMAL, errors="ignore")
+        _PINYIN[char] = _plain(found[0][0]) if found else ""
+    return _PINYIN[char]
+
+
+_PINYIN: Final[dict[str, str]] = {}
+"""Grows to the characters that were seen: at most as many as there are."""
+
+
+def _script(char: str) -> str:
+    if char.isascii():
+        return "latin"
+    if is_han(char):
+        return "han"
+    name = unicodedata.name(char, "")
+    return name.split(" ")[0].lower()
+
+
+def _sounds(split: list[str]) -> Stream:
+    letters: list[str] = []
+    edges = bytearray([1])
+    sounded = bytearray()
+    for word in split:
+        han = is_han(word)
+        plain = (pinyin_of(word) or word) if han else _plain(word)
+        letters.append(plain)
+        inner = 1 if len(plain) > LONGEST_WORD else 0
+        edges.extend([inner] * (len(plain) - 1))
+        edges.append(1)
+        sounded.extend([1 if han else 0] * len(plain))
+    return Stream("".join(letters), bytes(edges), bytes(sounded))
+
+
+def _shown(split: list[str], clauses: tuple[int, ...]) -> Words:
+    text: list[str] = []
+    word_at: list[int] = []
+    begins, sounds = [0], [0]
+    han = True
+    for number, word in enumerate(split):
+        if text and not (han and is_han(word)):
+            text.append(" ")
+            word_at.append(number)
+        han = is_han(word)
+        text.append(word)
+        word_at.extend([number] * len(word))
+        plain = _plain(word)
+        begins.append(begins[-1] + len(plain))
+        sounds.append(sounds[-1] + len((pinyin_of(word) or word) if han else plain))
+    return Words("".join(text), tuple(word_at), tuple(begins), tuple(sounds), clauses)
 
 
 def _fold(text: str) -> str:
@@ -96,8 +219,11 @@ def _with_symbols(folded: str) -> str:
     return "".join(chars)
 
 
-def _stream(folded: str) -> Stream:
-    words = _unspell(_words(folded))
+def _split(folded: str) -> list[str]:
+    return _unspell(_words(folded))
+
+
+def _stream(words: list[str]) -> Stream:
     letters: list[str] = []
     edges = bytearray([1])
     for word in words:
@@ -111,8 +237,18 @@ def _stream(folded: str) -> Stream:
 
 def _words(folded: str) -> list[str]:
     """Runs of letters and digits. A Chinese character is a word by itself: its writing has no spaces to go by."""
-    words: list[str] = []
+    return [word for word, _ in _walk(folded)]
+
+
+def _clauses(folded: str) -> tuple[int, ...]:
+    """Which of the words begin a clause."""
+    return tuple(number for number, (_, begins) in enumerate(_walk(folded)) if begins)
+
+
+def _walk(folded: str) -> Iterator[tuple[str, bool]]:
+    """The words, and whether a clause begins with each."""
     run: list[str] = []
+    fresh = True
     for char in folded:
         if char.isalnum() and not is_han(char):
             run.append(char)
@@ -121,13 +257,15 @@ def _words(folded: str) -> list[str]:
         if char in "'’ʼ`" and run:
             continue
         if run:
-            words.append("".join(run))
-            run = []
+            yield "".join(run), fresh
+            run, fresh = [], False
         if is_han(char):
-            words.append(char)
+            yield char, fresh
+            fresh = False
+        elif char in _CLAUSE_ENDS:
+            fresh = True
     if run:
-        words.append("".join(run))
-    return words
+        yield "".join(run), fresh
 
 
 def _unspell(words: list[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """The labelled sentences that the shipped pack is measured on: written by us, in English and Chinese.
 
-    sentences/<label>_<language>.txt      [family] begins a template family; its lines are variants of one idea
+    sentences/<label>_<language>.txt          [family] begins a template family; its lines are variants of one idea
+    sentences/more_<label>_<language>.txt     the same, for fitting only
 
 Rules are written from the fit half alone. The split is by family, never by sentence, or the held-out half would hold
 other wordings of what the rules were written for: within each label and language, families are ordered by a seeded
@@ -35,10 +36,10 @@ def sentences(folder: Path = FOLDER) -> list[Labelled]:
     """All of them, in the order of the files. Raises ValueError for a line before the first family."""
     found: list[Labelled] = []
     for file in sorted(folder.glob("*_*.txt")):
-        label, language = file.stem.split("_")
+        *more, label, language = file.stem.split("_")
         families = _families(file)
         by_hash = sorted(families, key=lambda name: hashlib.sha256(f"{SEED}/{file.stem}/{name}".encode()).digest())
-        fit = set(by_hash[: len(by_hash) // 2])
+        fit = set(by_hash if more else by_hash[: len(by_hash) // 2])
         for family, texts in families.items():
             half: Half = "fit" if family in fit else "held_out"
             found.extend(Labelled(text, language, label == FRAUD, family, half) for text in texts)
