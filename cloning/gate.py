@@ -219,8 +219,8 @@ def _by_policy(
 ) -> Judgement:
     """The last question: what the text itself says.
 
-    A moderator's decision on exactly this text, in this voice, for this person settles a hold; what the policy itself
-    refuses no moderator lifts.
+    A moderator's decision on exactly this text, in this voice, for this person settles a hold, the owner's word a
+    text that policy wants asked about; what the policy itself refuses no moderator lifts.
     """
     verdict = policy.evaluate(text, language=language)
     refusal: errors.GateRefused | None = None
@@ -235,7 +235,10 @@ def _by_policy(
             approval = case.id
         else:
             refusal = errors.PolicyRefused("A moderator refused this text.", clause=case.decision_clause)
-    elif verdict.outcome != "allow":
+    elif verdict.outcome == "ask_owner":
+        # Without a licence it is the owner who asks; their own request is their word.
+        refusal = _by_word(licence, requester_id, text_digest, frozenset({verdict.clause})) if licence else None
+    elif verdict.outcome not in ("allow", "allow_with_label"):
         refusal = errors.PolicyRefused("The policy gave no answer that is known here.")
     return Judgement(refusal, voice, consent, licence, verdict, approval)
 
@@ -310,6 +313,13 @@ def _by_owner(
     level = licence.scope.get("moderation", "standard")
     if level == "standard" or (level == "sensitive" and not found):
         return None
+    return _by_word(licence, requester_id, text_digest, found)
+
+
+def _by_word(
+    licence: Licence, requester_id: UUID, text_digest: str, found: frozenset[str]
+) -> errors.GateRefused | None:
+    """What the owner said about exactly this text."""
     match approvals.standing(licence=licence, requester_id=requester_id, text_digest=text_digest):
         case "approved":
             return None

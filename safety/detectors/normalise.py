@@ -79,9 +79,9 @@ class Stream:
 class Words:
     """The words as written, for patterns: case, marks and look-alikes folded, one space between, digits kept.
 
-    ``text`` joins them; ``word_at`` gives for each of its characters the word it belongs to. Word ``i`` takes the letters
-    ``begins[i]`` to ``begins[i + 1]`` of the first stream, ``sounds[i]`` to ``sounds[i + 1]`` of the stream of sounds.
-    ``clauses``: the words that begin a clause, after a full stop, comma, colon and the like, or at the very beginning.
+    ``text`` joins them; ``word_at`` gives for each of its characters the word it belongs to. Word ``i`` takes the
+    letters ``begins[i]`` to ``begins[i + 1]`` of the first stream, ``sounds[i]`` to ``sounds[i + 1]`` of the stream of
+    sounds. ``clauses``: the words that begin a clause: after a full stop, comma, colon and the like, or the very first.
     """
 
     text: str

@@ -1,171 +1,85 @@
-"""Finds lists of phrases, and regular expressions, in a normalised text. Nothing a text or a pack says can explode.
+"""Finds a rule's phrases in a normalised text. No regular expressions: nothing a text or a pack says can explode.
 
-A phrase is looked up by its first letters at each place where a word may begin, so the cost follows the length of the
-text and not the number of phrases. Regular expressions run in RE2, which takes time linear in the text and memory
-within a bound; what it does not take (look-around, back references, too large) is no pattern here.
+A pattern is a list of groups; it matches where every group has one of its phrases, all inside one window. Each phrase
+is looked for by plain substring search (``str.find``), so the cost is bounded by phrases times length.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import re2
+from safety.detectors.normalise import Stream, is_han, normalise
 
-from safety.detectors.normalise import Stream, Words, is_han, normalise, pinyin_of
-from safety.detectors.spans import MAX_HITS, Hits
-
+MAX_HITS: Final = 2_000
+"""Hits kept for one group in one text. More only means the phrase is everywhere; the first ones settle the match."""
 SHORTEST: Final = 2
 """Letters a phrase keeps at least. One Chinese character is enough: it is a word."""
-KEY: Final = 3
-"""Letters by which a phrase is looked up."""
-HOMOPHONES_FROM: Final = 3
-"""Chinese characters from which a phrase is found by its sound alone. A shorter one has too many innocent homophones:
-it counts only where a part of it was typed in Latin letters."""
-SHORTEST_SOUND: Final = 5
-"""Letters of pinyin a phrase needs to be found by its sound."""
-MAX_PATTERN: Final = 500
-"""Characters of a regular expression."""
-PATTERN_MEMORY: Final = 1 << 20
-"""Bytes RE2 may spend on one pattern."""
 
 
 class PhraseTooShort(ValueError):
     """After normalising, too little of the phrase is left: it would match almost anything."""
 
 
-class PatternRefused(ValueError):
-    """The bounded engine does not take this regular expression."""
-
-
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A phrase as its normalised letters; a symbol in it may give it two readings. ``sounds``: its pinyin, of Chinese.
-
-    ``open``: written with a star at its end, it may go on ("transfer*" finds "transferring"). ``han``: its Chinese
-    characters.
-    """
+    """A phrase as its normalised letters; a symbol in it may give it two readings."""
 
     readings: tuple[str, ...]
-    sounds: tuple[str, ...] = ()
-    open: bool = False
-    han: int = 0
 
     @classmethod
     def of(cls, written: str) -> "Phrase":
         """Raises PhraseTooShort."""
-        stem = written.removesuffix("*")
-        readings = tuple(dict.fromkeys(stream.letters for stream in normalise(stem)))
+        readings = tuple(dict.fromkeys(stream.letters for stream in normalise(written)))
         if any(len(letters) < SHORTEST and not is_han(letters) for letters in readings):
             raise PhraseTooShort(written)
-        han = sum(is_han(char) for char in readings[0])
-        return cls(readings, _sounds(readings[0]) if han >= SHORTEST else (), stem != written, han)
-
-
-def _sounds(letters: str) -> tuple[str, ...]:
-    """The pinyin as spoken in context, and character by character as a text is read (see `normalise`)."""
-    from pypinyin import lazy_pinyin
-
-    spoken = "".join(lazy_pinyin(letters))
-    single = "".join(pinyin_of(char) if is_han(char) else char for char in letters)
-    folded = [normalise(one)[0].letters for one in (spoken, single)]
-    return tuple(dict.fromkeys(one for one in folded if len(one) >= SHORTEST_SOUND))
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    letters: str
-    phrase: Phrase
-    names: tuple[str, ...]
-
-
-class Lexicon:
-    """Named lists of phrases, made once for a pack and searched together in one pass over a text."""
-
-    def __init__(self, lists: Mapping[str, Sequence[str]]) -> None:
-        """Raises PhraseTooShort."""
-        self.names: Final = frozenset(lists)
-        self._letters: dict[str, list[_Entry]] = {}
-        self._sounds: dict[str, list[_Entry]] = {}
-        owners: dict[str, list[str]] = {}
-        for name, phrases in lists.items():
-            for written in phrases:
-                owners.setdefault(written, []).append(name)
-        for written, names in owners.items():
-            phrase = Phrase.of(written)
-            for letters in phrase.readings:
-                _file(self._letters, _Entry(letters, phrase, tuple(names)))
-            for letters in phrase.sounds:
-                _file(self._sounds, _Entry(letters, phrase, tuple(names)))
-
-    def find(self, stream: Stream, *, sound: bool = False) -> dict[str, Hits]:
-        """Where each list has a phrase in ``stream``: at most MAX_HITS each, in order. ``sound``: by pinyin too."""
-        found: dict[str, Hits] = {}
-        letters, edges = stream.letters, stream.edges
-        shelves = (self._letters, self._sounds) if sound else (self._letters,)
-        for at in range(len(letters)):
-            if not edges[at]:
-                continue
-            for shelf in shelves:
-                for length in range(1, KEY + 1):
-                    for entry in shelf.get(letters[at : at + length], ()) if at + length <= len(letters) else ():
-                        if len(entry.letters) < KEY and len(entry.letters) != length:
-                            continue
-                        end = at + len(entry.letters)
-                        if not letters.startswith(entry.letters, at) or not (entry.phrase.open or edges[end]):
-                            continue
-                        if not _heard(entry.phrase, stream, at, end, by_sound=shelf is self._sounds):
-                            continue
-                        for name in entry.names:
-                            hits = found.setdefault(name, [])
-                            if len(hits) < MAX_HITS:
-                                hits.append((at, end))
-        return found
-
-
-def _file(shelf: dict[str, list[_Entry]], entry: _Entry) -> None:
-    shelf.setdefault(entry.letters[:KEY], []).append(entry)
-
-
-def _heard(phrase: Phrase, stream: Stream, begin: int, end: int, *, by_sound: bool) -> bool:
-    """In a stream of sounds, the pinyin of a character is no Latin word ("ma" is no mother), and a short phrase counts
-    by its sound only where a part of it was typed in Latin letters."""
-    if not stream.sounded:
-        return True
-    sounded = stream.sounded[begin:end]
-    if not by_sound:
-        return not any(sounded)
-    return phrase.han >= HOMOPHONES_FROM or not all(sounded)
+        return cls(readings)
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A regular expression over the words of a text (lower case, one space between, no punctuation)."""
+    """``groups``: each a set of phrases of which one must be present. ``within``: letters the whole match may span;
+    None for anywhere in the text."""
 
-    compiled: "re2._Regexp"
+    groups: tuple[tuple[Phrase, ...], ...]
+    within: int | None
 
     @classmethod
-    def of(cls, written: str) -> "Pattern":
-        """Raises PatternRefused."""
-        if not 0 < len(written) <= MAX_PATTERN:
-            raise PatternRefused(f"a pattern has 1 to {MAX_PATTERN} characters")
-        options = re2.Options()
-        options.max_mem = PATTERN_MEMORY
-        options.log_errors = False
-        try:
-            compiled = re2.compile(written, options)
-        except re2.error as error:
-            raise PatternRefused(str(error)) from error
-        if compiled.search("") is not None:
-            raise PatternRefused("the pattern matches the empty text")
-        return cls(compiled)
+    def of(cls, groups: Sequence[Sequence[str]], *, within: int | None) -> "Pattern":
+        return cls(tuple(tuple(Phrase.of(phrase) for phrase in group) for group in groups), within)
 
-    def find(self, words: Words) -> list[tuple[int, int]]:
-        """Which words match: at most MAX_HITS pairs (first, behind the last), in order."""
-        found: list[tuple[int, int]] = []
-        for match in self.compiled.finditer(words.text):
-            begin, end = match.span()
-            if end > begin:
-                found.append((words.word_at[begin], words.word_at[end - 1] + 1))
-            if len(found) >= MAX_HITS:
-                break
-        return found
+    def matches(self, streams: Sequence[Stream]) -> bool:
+        return any(self._matches_one(stream) for stream in streams)
+
+    def _matches_one(self, stream: Stream) -> bool:
+        hits: list[list[tuple[int, int]]] = []
+        for group in self.groups:
+            found = [hit for phrase in group for letters in phrase.readings for hit in find(letters, stream)]
+            if not found:
+                return False
+            hits.append(found)
+        return self.within is None or _narrowest(hits) <= self.within
+
+
+def find(letters: str, stream: Stream) -> list[tuple[int, int]]:
+    """Where ``letters`` stands in the stream as whole words: at most MAX_HITS pairs (begin, end), in order."""
+    found: list[tuple[int, int]] = []
+    at = stream.letters.find(letters)
+    while at >= 0 and len(found) < MAX_HITS:
+        end = at + len(letters)
+        if stream.edges[at] and stream.edges[end]:
+            found.append((at, end))
+        at = stream.letters.find(letters, at + 1)
+    return found
+
+
+def _narrowest(hits: list[list[tuple[int, int]]]) -> int:
+    """The fewest letters that hold one hit of every group. Sweeps begins from the right; each group's nearest end is
+    kept, so the cost is one sort of all hits."""
+    events = sorted(((begin, end, group) for group, found in enumerate(hits) for begin, end in found), reverse=True)
+    nearest: dict[int, int] = {}
+    best = 1 << 62
+    for begin, end, group in events:
+        nearest[group] = min(end, nearest.get(group, end))
+        if len(nearest) == len(hits):
+            best = min(best, max(nearest.values()) - begin)
+    return best

@@ -78,13 +78,16 @@ def weigh(distance: int, weighted: Sequence[tuple[Hits, int]]) -> int:
 
     Points may be negative; without any hit the answer is 0. As in `near`, begins are swept from the right.
     """
-    events = sorted(((begin, end, kind) for kind, (hits, _) in enumerate(weighted) for begin, end in hits), reverse=True)
+    events = sorted(
+        ((begin, end, kind) for kind, (hits, _) in enumerate(weighted) for begin, end in hits), reverse=True
+    )
     nearest: dict[int, int] = {}
     best = 0
-    for begin, end, kind in events:
+    for at, (begin, end, kind) in enumerate(events):
         nearest[kind] = min(end, nearest.get(kind, end))
-        limit = begin + distance
-        best = max(best, sum(weighted[one][1] for one, until in nearest.items() if until <= limit))
+        if at + 1 == len(events) or events[at + 1][0] != begin:
+            limit = begin + distance
+            best = max(best, sum(weighted[one][1] for one, until in nearest.items() if until <= limit))
     return best
 
 

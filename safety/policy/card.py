@@ -3,9 +3,9 @@
     python -m safety.policy.card            measures and prints
     python -m safety.policy.card --write    and writes safety/packs/core/card.json and docs/policy-card.md
 
-A text counts as stopped where the verdict is that it waits or is refused. Precision, recall and false alarm are given with
-95 % Wilson intervals (Wilson 1927), for the fit half, the held-out half, each language and each ploy, and for the held-out
-frauds written evasively: what a reader is told is then not only what the rules were made on.
+A text counts as stopped where the verdict is to hold it, to refuse it, or to ask the voice's owner. Precision, recall
+and false alarm are given with 95 % Wilson intervals (Wilson 1927), for the fit half, the held-out half, each language
+and each ploy, and for the held-out frauds written evasively.
 """
 
 import json
@@ -64,8 +64,9 @@ def measure() -> dict[str, Any]:
         }
     frauds = [one for one in everything if one.half == "held_out" and one.fraud]
     tricks = {
-        trick: _share(_fitting(trick, frauds), lambda one, trick=trick: stopped(one, evasive(one.text)[trick]))
+        trick: _of(sum(stopped(one, evasive(one.text)[trick]) for one in part), len(part))
         for trick in evasive("")
+        if (part := _fitting(trick, frauds))
     }
     return {
         "pack": live_pack().label,
@@ -136,8 +137,8 @@ def page(card: dict[str, Any]) -> str:
     lines = [
         f"# Card of the shipped pack {card['pack']}",
         "",
-        f"Written by `python -m safety.policy.card --write`. Pack `{card['sha256']}`, {card['sentences']} sentences, split by"
-        f" the seeded hash `{card['seed']}` of their families.",
+        f"Written by `python -m safety.policy.card --write`. Pack `{card['sha256']}`, {card['sentences']} sentences,",
+        f"split by the seeded hash `{card['seed']}` of their families.",
         "",
         "A text counts as stopped where it is held, refused, or needs the owner. Intervals are Wilson's at 95 %.",
         "",
@@ -156,8 +157,8 @@ def page(card: dict[str, Any]) -> str:
     first, speed = card["first_held_out"], card["milliseconds"]
     lines += [
         "",
-        f"The first measurement of the held-out half: recall {first['recall']:.1%}, false alarm {first['false_alarm']:.1%}"
-        f" ({first['what']}).",
+        f"The first measurement of the held-out half: recall {first['recall']:.1%}, false alarm "
+        f"{first['false_alarm']:.1%} ({first['what']}).",
         "",
         f"One verdict took {speed['p50']} ms (median), {speed['p95']} ms (p95) on the machine that wrote this page.",
         "",
@@ -173,7 +174,7 @@ def _cell(share: dict[str, Any]) -> str:
 
 def main() -> None:
     card = measure()
-    print(page(card))
+    sys.stdout.write(page(card))
     if "--write" in sys.argv[1:]:
         CARD.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
         PAGE.write_text(page(card), encoding="utf-8")

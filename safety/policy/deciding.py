@@ -27,7 +27,20 @@ Classifier = Callable[[str, str], float]
 
 _NUMBER: Final = re.compile(r"[0-9]+(?:[ -]?[0-9]+)*")
 _DIGIT_WORDS: Final = frozenset(
-    ["zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", *"零〇一二三四五六七八九幺两"]
+    [
+        "zero",
+        "oh",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        *"零〇一二三四五六七八九幺两",
+    ]
 )
 CODE_DIGITS: Final = range(4, 9)
 """One-time codes have 4 to 8 digits."""

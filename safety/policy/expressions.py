@@ -226,10 +226,9 @@ class _Builder:
     def _f_weigh(self, args: list[Node]) -> Node:
         places, points = args[1::2], args[2::2]
         distance, places = _distance([args[0], *places], "weigh", 1, 80)
-        whole = [one.constant for one in points]
-        if len(whole) != len(places) or not all(isinstance(one, int) and not isinstance(one, bool) for one in whole):
+        if len(points) != len(places) or any(one.kind != "int" or one.constant is None for one in points):
             raise ExpressionInvalid("weigh() takes a distance, then places and points by turns")
-        pairs = list(zip(places, whole, strict=True))
+        pairs = [(place, int(one.constant or 0)) for place, one in zip(places, points, strict=True)]
         return Node("int", lambda world: spans.weigh(distance, [(hit.value(world), one) for hit, one in pairs]))
 
     def _f_points(self, args: list[Node]) -> Node:

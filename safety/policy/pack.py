@@ -7,9 +7,9 @@
     <pack>/rules/*.json           what follows: conditions over facts, with outcome, clause and examples
     <pack>/signature.json         Ed25519, over the canonical bytes of all of the above (see `safety.policy.signing`)
 
-Features alone read the text, rules see facts alone; so a decision can be made again from its facts. Every rule carries
-sentences it must match and sentences it must not, and a pack whose own sentences fail does not load: an edit that blinds
-a rule is found before it reaches a person.
+Features alone read the text, rules see facts alone; so a decision can be made again from its facts. Every rule
+carries sentences it must match and sentences it must not, and a pack whose own sentences fail does not load: an edit
+that blinds a rule is found before it reaches a person.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from safety.detectors.patterns import Lexicon, Pattern, PatternRefused, PhraseTooShort
+from safety.detectors.lexicon import Lexicon, PhraseTooShort, Regex, RegexRefused
 from safety.policy import signing
 from safety.policy.errors import ExpressionInvalid, PackInvalid, PatternInvalid
 from safety.policy.expressions import Node, Scope, compile_condition, compile_feature
@@ -168,7 +168,7 @@ class Pack:
     languages: frozenset[str]
     clauses: dict[str, str]
     lexicon: Lexicon
-    patterns: dict[str, Pattern]
+    patterns: dict[str, Regex]
     features: tuple[tuple[str, Node], ...]
     classifiers: frozenset[str]
     rules: tuple[Rule, ...]
@@ -261,7 +261,7 @@ def compile_pack(source: PackSource, classifiers: frozenset[str] = frozenset()) 
 
 
 def _features(
-    source: PackSource, known: dict[str, Kind], lexicon: Lexicon, patterns: Mapping[str, Pattern]
+    source: PackSource, known: dict[str, Kind], lexicon: Lexicon, patterns: Mapping[str, Regex]
 ) -> list[tuple[str, Node]]:
     """Compiles the features in order; each joins ``known`` for those after it."""
     found = []
@@ -283,7 +283,7 @@ def _features(
     return found
 
 
-def _patterns(source: PackSource) -> dict[str, Pattern]:
+def _patterns(source: PackSource) -> dict[str, Regex]:
     """Of a name that several languages have, the alternatives are joined."""
     written: dict[str, list[str]] = {}
     for part in source.patterns.values():
@@ -293,9 +293,9 @@ def _patterns(source: PackSource) -> dict[str, Pattern]:
     for name, alternatives in written.items():
         try:
             for one in alternatives:
-                Pattern.of(one)
-            found[name] = Pattern.of("|".join(f"(?:{one})" for one in alternatives))
-        except PatternRefused as error:
+                Regex.of(one)
+            found[name] = Regex.of("|".join(f"(?:{one})" for one in alternatives))
+        except RegexRefused as error:
             raise PatternInvalid(f"pattern {name}: {error}") from error
     return found
 

@@ -46,12 +46,11 @@ def verify(folder: Path, canonical: bytes, trusted: Mapping[str, bytes]) -> dict
         found = json.loads(text) if len(text) <= _MAX_BYTES else None
     except (OSError, ValueError) as error:
         raise PackUnsigned(f"{folder.name}: no readable {FILE}") from error
-    check(found, canonical, trusted)
-    return {"key": found["key"], "signature": found["signature"]}
+    return check(found, canonical, trusted)
 
 
-def check(signature: object, canonical: bytes, trusted: Mapping[str, bytes]) -> None:
-    """Raises PackUnsigned unless ``signature`` is one by a trusted key over these bytes."""
+def check(signature: object, canonical: bytes, trusted: Mapping[str, bytes]) -> dict[str, str]:
+    """``signature``, if it is one by a trusted key over these bytes. Raises PackUnsigned."""
     if not isinstance(signature, dict) or not all(
         isinstance(signature.get(part), str) and _HEX.fullmatch(signature[part]) for part in ("key", "signature")
     ):
@@ -63,3 +62,4 @@ def check(signature: object, canonical: bytes, trusted: Mapping[str, bytes]) -> 
         public.verify(bytes.fromhex(signature["signature"]), _DOMAIN + canonical)
     except (InvalidSignature, ValueError) as error:
         raise PackUnsigned("the pack is not what was signed") from error
+    return {"key": signature["key"], "signature": signature["signature"]}

@@ -77,6 +77,16 @@ def test_an_ordinary_text_is_not_asked_about_and_own_use_never_is(owner, custome
     assert not TextApproval.objects.exists()
 
 
+def test_the_policy_may_ask_the_owner_whatever_the_licence_says(owner, customer, person):
+    voice = make.voice(owner, make.consent(owner))
+    make.licence(voice.consent, customer, scope={"moderation": "standard"})
+    request = ask(customer, voice, text="Please vote for our candidate in the election on Sunday.")
+    assert state(request) == ("held", "")
+    answer(owner, approve=True)
+    assert state(request)[0] == "queued"
+    assert ask(owner, voice, text="Please vote for our candidate in the election on Sunday.").job.state == "queued"
+
+
 def test_an_owner_may_want_to_read_everything(owner, person):
     customer, voice = person(), make.voice(owner, make.consent(owner))
     make.licence(voice.consent, customer, scope={"moderation": "every"})

@@ -6,10 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safety.detectors.normalise import normalise, share_of_other_scripts
-from safety.detectors.patterns import Pattern
+from safety.detectors.lexicon import Lexicon
+from safety.detectors.normalise import disguised, normalise, read, share_of_other_scripts
 
-SEND_MONEY = Pattern.of([["send money"]], within=None)
+
+def has(phrase, written):
+    lexicon = Lexicon({"it": [phrase]})
+    reading = read(written)
+    found = any(lexicon.find(stream, sound=reading.sound is None) for stream in reading.streams)
+    return found or (reading.sound is not None and bool(lexicon.find(reading.sound, sound=True)))
 
 
 @pytest.mark.parametrize(
@@ -38,30 +43,76 @@ SEND_MONEY = Pattern.of([["send money"]], within=None)
     ],
 )
 def test_the_same_words_read_the_same_however_they_are_written(written):
-    assert SEND_MONEY.matches(normalise(written))
+    assert has("send money", written)
 
 
 @pytest.mark.parametrize(
     "written", ["send harmony", "resend money order", "money, send", "ascend money", "s 3 n d", ""]
 )
 def test_other_words_do_not_match(written):
-    assert not SEND_MONEY.matches(normalise(written))
+    assert not has("send money", written)
 
 
 def test_numbers_stay_numbers():
-    assert Pattern.of([["110"]], within=None).matches(normalise("call 110 now"))
-    assert not Pattern.of([["110"]], within=None).matches(normalise("call 1100 now"))
-    assert not Pattern.of([["iio"]], within=None).matches(normalise("call 110 now"))
+    assert has("110", "call 110 now")
+    assert not has("110", "call 1100 now")
+    assert not has("iio", "call 110 now")
 
 
 def test_traditional_and_spaced_chinese_reads_as_simplified():
-    transfer = Pattern.of([["转账"]], within=None)
     for written in ("轉賬", "轉帳", "转 账", "转*账", "转\u200b账"):
-        assert transfer.matches(normalise(written)), written
+        assert has("转账", written), written
 
 
 def test_apostrophes_belong_to_their_word():
-    assert Pattern.of([["dont tell"]], within=None).matches(normalise("Don’t tell"))
+    assert has("dont tell", "Don’t tell")
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["yan zheng ma", "YanZhengMa", "yàn zhèng mǎ", "验 zheng 码", "yan证ma", "验正码", "验-证-码", "燕正马"],
+)
+def test_a_chinese_word_is_the_same_in_pinyin_half_in_pinyin_and_in_characters_of_the_same_sound(written):
+    assert has("验证码", f"请把{written}发给我")
+    assert has("验证码", f"please, {written}")
+
+
+def test_a_short_word_is_found_by_sound_only_where_latin_letters_spell_a_part_of_it():
+    assert has("转账", "zhuan账")
+    assert has("转账", "zhuan zhang")
+    assert not has("转账", "赚张")
+
+
+def test_the_sound_of_a_character_is_no_latin_word():
+    assert not has("ma", "号码")
+    assert not has("ma*", "号码")
+
+
+@pytest.mark.parametrize(
+    ("written", "hides"),
+    [
+        ("An ordinary sentence, with 4 numbers.", False),
+        ("普通话和 English 混写", False),
+        ("Ελληνικά και русский", False),
+        ("p\u0430ssword", True),
+        ("pass\u200bword", True),
+        ("p a s s w o r d", True),
+        ("I, a B c", False),
+        ("🅢end", True),
+    ],
+)
+def test_a_disguise_is_told_from_honest_writing(written, hides):
+    assert disguised(written) is hides
+
+
+def test_clauses_begin_after_stops_and_commas():
+    words = read("Grandma, send it. Now: pay").words
+    assert [words.text[words.word_at.index(at) :].split()[0] for at in words.clauses] == [
+        "grandma",
+        "send",
+        "now",
+        "pay",
+    ]
 
 
 WORDS = st.text(alphabet=st.characters(codec="ascii", categories=["Ll", "Lu"]), min_size=2, max_size=12)
@@ -69,12 +120,21 @@ WORDS = st.text(alphabet=st.characters(codec="ascii", categories=["Ll", "Lu"]), 
 
 @given(WORDS.filter(lambda word: len(set(word.casefold().replace("l", "i"))) > 1))
 def test_a_word_written_with_hidden_and_decorated_characters_still_reads_as_itself(word):
-    pattern = Pattern.of([[word]], within=None)
     hidden = "\u200b".join(word)
     wide = "".join(chr(ord(char) + 0xFEE0) for char in word)
     struck = "".join(char + "\u0336" for char in word)
     for written in (word, word.upper(), hidden, wide, struck, unicodedata.normalize("NFD", word)):
-        assert pattern.matches(normalise(f"a tale, {written}; the end"))
+        assert has(word, f"a tale, {written}; the end")
+
+
+@given(st.text(max_size=300))
+def test_the_words_of_any_text_fit_its_streams(text):
+    reading = read(text)
+    words = reading.words
+    assert len(words.text) == len(words.word_at)
+    assert words.begins[-1] == len(reading.streams[0].letters)
+    if reading.sound is not None:
+        assert words.sounds[-1] == len(reading.sound.letters) == len(reading.sound.sounded)
 
 
 @given(st.text(max_size=400))

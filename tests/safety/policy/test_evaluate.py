@@ -4,6 +4,7 @@ import pytest
 
 from safety.errors import TextTooLong
 from safety.policy import MAX_TEXT_CHARS, UNCOVERED_RULE, evaluate, live_pack
+from safety.policy.pack import OUTCOMES
 
 HELD = "Grandma, I had an accident, please send the money today and do not tell anyone."
 FINE = "The weather is lovely this morning and the train leaves at nine."
@@ -12,7 +13,7 @@ FINE = "The weather is lovely this morning and the train leaves at nine."
 def test_an_ordinary_text_is_allowed_and_names_the_pack():
     verdict = evaluate(FINE, language="en")
     assert (verdict.outcome, verdict.rule, verdict.clause) == ("allow", "", "")
-    assert (verdict.pack, verdict.pack_sha256) == ("core@1", live_pack().sha256)
+    assert (verdict.pack, verdict.pack_sha256) == ("core@2", live_pack().sha256)
 
 
 def test_the_family_emergency_is_held_with_its_rule_and_clause():
@@ -44,12 +45,11 @@ def test_what_no_rule_can_read_is_held(text, language):
     assert (verdict.outcome, verdict.rule) == ("hold", UNCOVERED_RULE)
 
 
-def test_every_example_of_the_pack_gets_its_verdict():
+def test_every_example_of_a_rule_gets_its_verdict_or_a_stronger_one():
     for rule in live_pack().rules:
         for sentence in rule.examples.match:
-            assert evaluate(sentence, language="en").outcome in (rule.outcome, "refuse"), sentence
-        for sentence in rule.examples.clean:
-            assert evaluate(sentence, language="en").outcome == "allow", sentence
+            found = evaluate(sentence, language="en", known=rule.examples.facts)
+            assert OUTCOMES.index(found.outcome) >= OUTCOMES.index(rule.outcome), sentence
 
 
 @pytest.mark.parametrize(
