@@ -19,7 +19,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from cloning import approvals, errors, texts, topics
+from cloning import approvals, errors, policy_facts, texts, topics
 from cloning.entitlement import Asked, covered
 from cloning.models import SpeechRequest, Voice
 from cloning.states import VoiceState
@@ -30,7 +30,7 @@ from foundation.audit import log
 from foundation.clock import now
 from foundation.identity.actors import Actor
 from foundation.vault.clearance import Clearance, encode
-from safety import policy
+from safety.policy import PolicyVerdict, decisions
 from safety.selectors import active_restrictions, decision_for
 
 CLEARANCE_LIFE: Final = timedelta(minutes=5)
@@ -52,7 +52,7 @@ class Judgement:
     voice: Voice | None
     consent: Consent | None = None
     licence: Licence | None = None
-    verdict: policy.PolicyVerdict | None = None
+    verdict: PolicyVerdict | None = None
     approval: UUID | None = None
 
     @property
@@ -222,7 +222,8 @@ def _by_policy(
     A moderator's decision on exactly this text, in this voice, for this person settles a hold, the owner's word a
     text that policy wants asked about; what the policy itself refuses no moderator lifts.
     """
-    verdict = policy.evaluate(text, language=language)
+    known = policy_facts.known(voice=voice, licence=licence, requester_id=requester_id)
+    verdict = decisions.judge(text, language=language, known=known)
     refusal: errors.GateRefused | None = None
     approval = None
     if verdict.outcome == "refuse":

@@ -21,6 +21,8 @@ from foundation.clock import now
 from foundation.errors import NotFound, Refused
 from foundation.identity.actors import Actor
 from foundation.vault import services as vault
+from safety.policy import decisions
+from safety.policy.models import Stage
 from safety.services import hold_text
 
 # -- voices -----------------------------------------------------------------------------------------------------------
@@ -190,6 +192,7 @@ def request_speech(
             licence_id=licence_id,
         )
         held = isinstance(judgement.refusal, errors.HeldForModerator | errors.HeldForOwner)
+        _keep_decision(actor, judgement, text, text_digest, language)
         if judgement.voice is None or (judgement.refusal is not None and not held):
             gate.log_refusal(actor, judgement, purpose="speak")
         else:
@@ -227,6 +230,21 @@ def request_speech(
                 jobs.enqueue(job)
             return request
     raise judgement.refusal or errors.VoiceUnknown()
+
+
+def _keep_decision(actor: Actor, judgement: gate.Judgement, text: str, text_digest: str, language: str) -> None:
+    """What the policy said, when it was asked."""
+    if judgement.verdict is not None and judgement.voice is not None and actor.person_id is not None:
+        decisions.record(
+            verdict=judgement.verdict,
+            stage=Stage.REQUEST,
+            requester_id=actor.person_id,
+            voice_ref=str(judgement.voice.id),
+            text=text,
+            text_digest=text_digest,
+            language=language,
+            actor=actor,
+        )
 
 
 def _hold(actor: Actor, request: SpeechRequest, judgement: gate.Judgement) -> None:

@@ -24,6 +24,7 @@ from safety.desk_models import (
     Statement,
     Strike,
 )
+from safety.policy.models import PolicyDecision, PolicyPack, PolicyTextKey
 from safety.sizes import CLAUSE_CHARS, REASON_CHARS, REF_CHARS
 from safety.states import (
     CaseKind,
@@ -49,6 +50,9 @@ __all__ = [
     "Golden",
     "Note",
     "Notice",
+    "PolicyDecision",
+    "PolicyPack",
+    "PolicyTextKey",
     "ProtectedVoice",
     "Report",
     "Restriction",

@@ -3,7 +3,8 @@
 ========================  ===========================================================================
 ``master.key``            32 bytes: wraps every key of the vault; ``master.next.key`` while it is being rotated
 ``mark.key``              32 bytes: the watermark's secret
-``gate|log|provenance``   Ed25519: ``<name>.key`` signs, ``<name>.pub`` (not secret) verifies
+``gate|log|provenance``   Ed25519: ``<name>.key`` signs, ``<name>.pub`` (not secret) verifies; so does ``policy``,
+                          with which the deployment signs its own policy packs
 ========================  ===========================================================================
 
 Every file holds 64 hexadecimal digits and a newline. A process that only verifies needs only the ``.pub`` files.
@@ -21,7 +22,7 @@ from django.conf import settings
 from foundation.errors import VouchError
 
 SECRETS: Final = ("master", "mark")
-SIGNING: Final = ("gate", "log", "provenance")
+SIGNING: Final = ("gate", "log", "provenance", "policy")
 SIZE: Final = 32
 """Bytes of every key, secret or public."""
 

@@ -172,6 +172,7 @@ CELERY_TASK_ROUTES = {
     "cloning.recover_jobs": "sweep",
     "cloning.end_outputs": "sweep",
     "consent.tidy": "sweep",
+    "safety.forget_decisions": "sweep",
     "retention.*": "sweep",
     "audit.*": "sweep",
     "vault.*": "sweep",
@@ -201,6 +202,9 @@ if PRODUCTION and VOUCH_PAYMENTS == "test":
     raise ImproperlyConfigured("VOUCH_PAYMENTS=test moves no money: it must not face the public.")
 VOUCH_STRIPE_KEY = env.secret("VOUCH_STRIPE_KEY") if VOUCH_PAYMENTS == "stripe" else ""
 VOUCH_STRIPE_WEBHOOK_SECRET = env.secret("VOUCH_STRIPE_WEBHOOK_SECRET") if VOUCH_PAYMENTS == "stripe" else ""
+VOUCH_POLICY_TEXT_DAYS = env.integer("VOUCH_POLICY_TEXT_DAYS", 90, low=0, high=365)
+#: A deployment's own judges of texts: "name=module:function", separated by commas (docs/policy.md).
+VOUCH_POLICY_CLASSIFIERS = os.environ.get("VOUCH_POLICY_CLASSIFIERS", "")
 VOUCH_OUTPUT_DAYS = env.integer("VOUCH_OUTPUT_DAYS", 365, low=1, high=36_500)
 # How long a moderator's decision can be undone before its effects begin.
 VOUCH_UNDO_SECONDS = env.integer("VOUCH_UNDO_SECONDS", 60, low=0, high=600)
@@ -226,6 +230,7 @@ CELERY_BEAT_SCHEDULE = {
     "tidy-consents": {"task": "consent.tidy", "schedule": VOUCH_SWEEP_SECONDS},
     "checkpoint-log": {"task": "audit.checkpoint", "schedule": VOUCH_CHECKPOINT_SECONDS},
     "end-outputs": {"task": "cloning.end_outputs", "schedule": 3600},
+    "forget-decisions": {"task": "safety.forget_decisions", "schedule": 3600},
     "recover-jobs": {"task": "cloning.recover_jobs", "schedule": VOUCH_RECOVER_SECONDS},
     "finish-destruction": {"task": "vault.finish_destruction", "schedule": VOUCH_SWEEP_SECONDS},
     "recover-payments": {"task": "marketplace.recover_payments", "schedule": 60},

@@ -24,6 +24,7 @@ from foundation.vault import services as vault
 from retention import custody
 from retention.models import CustodyItem, CustodyState
 from safety.models import AppealMessage, Case, Report
+from safety.policy import decisions
 from safety.states import CaseState
 from vouch import consents
 from vouch.api.models import IdempotentAnswer
@@ -102,12 +103,14 @@ def erase(*, actor: Actor) -> dict[str, Any]:
         consents.withdraw(actor=actor, consent_id=consent.id)
     standing = CustodyItem.objects.filter(subject=person, parent=None).exclude(state=CustodyState.DESTROYED)
     custody.destroy_all(items=list(standing), reason="erased", actor=actor)
+    texts = decisions.forget_person(person_id=person.id)
     outputs = list(Output.objects.filter(requester=person).select_related("sealed__key").order_by("id"))
     for output in outputs:
         vault.destroy_key(key=output.sealed.key, reason="erased", actor=actor)
     done = {
         "recordings": CustodyItem.objects.filter(subject=person).exclude(salt=b"").update(salt=b""),
         "outputs": len(outputs),
+        "policy_texts": texts,
         "cases": Case.objects.filter(requester=person, state=CaseState.DECIDED).update(text="", text_salt=""),
         "reports": Report.objects.filter(reporter=person).update(text="", text_salt=""),
         "appeals": AppealMessage.objects.filter(author=person).update(text=""),

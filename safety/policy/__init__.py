@@ -12,14 +12,13 @@ from safety.policy.deciding import (
     UNCOVERED_CLAUSE,
     UNCOVERED_RULE,
     UNCOVERED_SEVERITY,
-    Classifier,
     Outcome,
     PolicyVerdict,
     decide,
     facts_of,
 )
 from safety.policy.errors import RuleFailed
-from safety.policy.facts import Value
+from safety.policy.facts import Classifier, Value
 
 __all__ = [
     "CORE",

@@ -1,7 +1,7 @@
 """From a text to facts, and from facts to a verdict. Pure, and the same for the same pack and facts, always."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -9,7 +9,7 @@ from safety.detectors.normalise import Reading, Stream, read, share_of_other_scr
 from safety.detectors.spans import Hits
 from safety.policy.errors import RuleFailed
 from safety.policy.expressions import Node, World
-from safety.policy.facts import CLASSIFIER_PREFIX, Facts, Value, complete
+from safety.policy.facts import CLASSIFIER_PREFIX, Classifier, Facts, Value, complete
 from safety.policy.pack import Pack, Rule
 
 MAX_OTHER_SCRIPTS: Final = 0.2
@@ -22,8 +22,6 @@ FAILED_CLAUSE: Final = "policy.rule-failed"
 FAILED_SEVERITY: Final = 3
 
 Outcome = Literal["allow", "allow_with_label", "ask_owner", "hold", "refuse"]
-Classifier = Callable[[str, str], float]
-"""A deployment's own: the text and its language to 0..1."""
 
 _NUMBER: Final = re.compile(r"[0-9]+(?:[ -]?[0-9]+)*")
 _DIGIT_WORDS: Final = frozenset(

@@ -4,13 +4,15 @@ Rules see facts and nothing else. The pack's own *features* (``text.<name>``) ar
 So a decision that keeps its facts can be made again to the letter when the text is long gone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 Kind = Literal["bool", "int", "number", "text", "hits"]
 Value = bool | int | float | str
 Facts = dict[str, Value]
+Classifier = Callable[[str, str], float]
+"""A deployment's own judge of texts: the text and its language to 0..1."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from safety.detectors.lexicon import Lexicon, PhraseTooShort, Regex, RegexRefuse
 from safety.policy import signing
 from safety.policy.errors import ExpressionInvalid, PackInvalid, PatternInvalid
 from safety.policy.expressions import Node, Scope, compile_condition, compile_feature
-from safety.policy.facts import BUILT_IN, CLASSIFIER_PREFIX, Kind, Value
+from safety.policy.facts import BUILT_IN, CLASSIFIER_PREFIX, Classifier, Kind, Value
 
 MAX_FILE_BYTES: Final = 1_000_000
 """A file of a pack is written by people; a larger one is a mistake or an attack."""
@@ -179,7 +179,7 @@ class Pack:
         return f"{self.name}@{self.version}"
 
 
-def load(folder: Path, *, trusted: Mapping[str, bytes], classifiers: frozenset[str] = frozenset()) -> Pack:
+def load(folder: Path, *, trusted: Mapping[str, bytes], classifiers: Mapping[str, Classifier] | None = None) -> Pack:
     """The signed pack in ``folder``. ``trusted``: public keys (32 bytes) by name; ``classifiers``: those at hand.
 
     Raises PackUnsigned, PackInvalid (and by name what is wrong); never returns a part of a pack.
@@ -215,7 +215,7 @@ def parse(canonical: bytes) -> PackSource:
         raise PackInvalid(_said(error)) from error
 
 
-def compile_pack(source: PackSource, classifiers: frozenset[str] = frozenset()) -> Pack:
+def compile_pack(source: PackSource, classifiers: Mapping[str, Classifier] | None = None) -> Pack:
     """Types every expression and has every rule prove its own examples. Raises PackInvalid."""
     lists: dict[str, list[str]] = {}
     for part in source.terms.values():
@@ -227,8 +227,8 @@ def compile_pack(source: PackSource, classifiers: frozenset[str] = frozenset()) 
         raise PackInvalid(f"{source.head.name}: too short a phrase: {error}") from error
     patterns = _patterns(source)
     known = {name: fact.kind for name, fact in BUILT_IN.items()}
-    known |= {f"{CLASSIFIER_PREFIX}{name}": "number" for name in classifiers}
-    used: set[str] = set()
+    at_hand = classifiers or {}
+    known |= {f"{CLASSIFIER_PREFIX}{name}": "number" for name in at_hand}
     features = _features(source, known, lexicon, patterns)
     scope = Scope(known, source.head.thresholds)
     rules = []
@@ -239,7 +239,7 @@ def compile_pack(source: PackSource, classifiers: frozenset[str] = frozenset()) 
             raise type(error)(f"rule {rule.id}: {error}") from error
         rules.append(Rule(rule.id, rule.clause, rule.outcome, rule.severity, rule.label, condition, rule.examples))
     written = " ".join([*(feature.value for feature in source.features), *(rule.when for rule in source.rules)])
-    used = {name for name in classifiers if f"{CLASSIFIER_PREFIX}{name}" in written}
+    used = {name for name in at_hand if f"{CLASSIFIER_PREFIX}{name}" in written}
     rules.sort(key=lambda rule: (-OUTCOMES.index(rule.outcome), -rule.severity))
     canonical = source.canonical()
     pack = Pack(
@@ -256,7 +256,7 @@ def compile_pack(source: PackSource, classifiers: frozenset[str] = frozenset()) 
         rules=tuple(rules),
         source=canonical,
     )
-    _prove(pack)
+    _prove(pack, at_hand)
     return pack
 
 
@@ -306,7 +306,7 @@ def _reading(source: PackSource) -> str:
     return hashlib.sha256(json.dumps(data, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
 
 
-def _prove(pack: Pack) -> None:
+def _prove(pack: Pack, classifiers: Mapping[str, Classifier]) -> None:
     from safety.policy.deciding import facts_of, fires
 
     for rule in pack.rules:
@@ -319,7 +319,7 @@ def _prove(pack: Pack) -> None:
             given: dict[str, Value] = dict(known)
             for sentence in sentences:
                 try:
-                    facts = facts_of(sentence, pack, language="", known=given)
+                    facts = facts_of(sentence, pack, language="", known=given, classifiers=classifiers)
                 except ValueError as error:
                     raise PackInvalid(f"rule {rule.id}: {error}") from error
                 if fires(rule, facts) is not wanted:

@@ -10,6 +10,7 @@ from marketplace.sounds import KEPT as SEARCH_KEPT
 from retention import schedule
 from retention.purposes import LIMIT, Purpose
 from retention.sweeping import ABANDONED_AFTER
+from safety.policy.decisions import FACTS_KEPT
 
 
 def test_every_hour_of_the_schedule_is_the_codes() -> None:
@@ -20,17 +21,12 @@ def test_every_hour_of_the_schedule_is_the_codes() -> None:
     assert hours["upload"] == ABANDONED_AFTER
     assert hours["text"] == FAILED_TEXT_KEPT
     assert hours["output"] == timedelta(days=settings.VOUCH_OUTPUT_DAYS)
+    assert hours["policy_text"] == timedelta(days=settings.VOUCH_POLICY_TEXT_DAYS)
+    assert hours["policy_decision"] == FACTS_KEPT
     assert set(hours) == {
-        "recording",
-        "challenge",
-        "derived",
-        "document",
-        "trace",
-        "search",
-        "upload",
-        "text",
-        "output",
-    }
+        "recording", "challenge", "derived", "document", "trace", "search", "upload", "text", "output", "policy_text",
+        "policy_decision",
+    }  # fmt: skip
 
 
 def test_every_purpose_of_custody_is_in_the_schedule() -> None:

@@ -199,6 +199,10 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         "mark.reported": _event(NOTHING, verdict=WORD, as_of=WORD),
         # Safety
         "policy.decided": _event(NOTHING, **_BASIS, purpose=WORD, outcome=WORD),
+        "policy.promoted": _event(pack=WORD, pack_sha256=DIGEST, former=DIGEST),
+        "policy.rolled_back": _event(pack=WORD, pack_sha256=DIGEST, former=DIGEST),
+        "policy.shadowed": _event(pack=WORD, pack_sha256=DIGEST),
+        "policy.shadow_ended": _event(pack=WORD, pack_sha256=DIGEST),
         # A case of a text, of a resemblance, of reports, or of a consent by representative: each states its own.
         "case.opened": _event(
             NOTHING,
