@@ -17,6 +17,7 @@ def test_keys_are_made_once_and_never_replaced(files: KeyFiles) -> None:
     before = {path.name: path.read_bytes() for path in files.folder.iterdir()}
     assert set(before) == {
         "master.key", "mark.key", "gate.key", "log.key", "provenance.key", "gate.pub", "log.pub", "provenance.pub",
+        "policy.key", "policy.pub",
     }  # fmt: skip
     assert files.make_missing() == []
     assert {path.name: path.read_bytes() for path in files.folder.iterdir()} == before
