@@ -38,7 +38,7 @@ def claim_case(*, actor: Actor, case_id: UUID, interested: Collection[UUID] = ()
     """Gives the actor the case for ``CLAIM_LEASE``; claiming again renews. A lapsed claim may be taken over.
 
     ``interested``: people the caller knows to have a stake (the owner of the reported voice); they may not claim.
-    Raises NotAllowed, NotFound, OwnCase, CaseClaimed, CaseDecided.
+    Raises NotAllowed, NotFound, OwnCase, CaseClaimed, CaseDecided, OnBreak.
     """
     person_id = guards.moderator(actor)
     case = guards.locked_case(case_id)
@@ -47,6 +47,8 @@ def claim_case(*, actor: Actor, case_id: UUID, interested: Collection[UUID] = ()
         raise CaseDecided
     moment = now()
     live = case.state == CaseState.CLAIMED and case.claimed_until is not None and case.claimed_until > moment
+    if not live:
+        exposure.worst_allowed(person_id)  # a page left open must not take a case during a break
     if live and case.claimed_by_id != person_id:
         raise CaseClaimed(claimed_until=case.claimed_until.isoformat() if case.claimed_until else "")
     _take(case, person_id, moment, renewal=live, actor=actor)

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from foundation.clock import now
 from foundation.errors import NotFound
 from foundation.identity.actors import Actor
-from safety import guards
+from safety import guards, reasons
 from safety.models import Case, Ruling, Statement
 from safety.states import CaseKind, Decision, SubjectKind
 
@@ -143,7 +143,7 @@ def words(statement: Statement, *, language: str) -> list[str]:
     decision = facts["decision"]
     lines = [
         what.get(decision) or what[f"{decision}:{facts['subject_kind']}"],
-        said["facts"].format(facts=facts["facts"]),
+        said["facts"].format(facts=reasons.in_language(facts["facts"], language)),
         said["ground"].format(clause=facts["clause"], from_day=facts["from"][:10]),
         said[facts["source"]],
         said["detected" if facts["automated_detection"] else "decided"],

@@ -176,6 +176,8 @@ def test_a_break_frees_what_is_held_and_hands_out_nothing(person, desk_person):
     exposure.start_break(actor=actor)
     with pytest.raises(errors.OnBreak):
         services.pull(actor=actor)
+    with pytest.raises(errors.OnBreak):
+        services.claim_case(actor=actor, case_id=case.id)
     exposure.end_break(actor=actor)
     assert services.pull(actor=actor) == case
 

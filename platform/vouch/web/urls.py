@@ -4,7 +4,7 @@ from django.urls import path
 from django.views.decorators.cache import never_cache
 from django.views.i18n import JavaScriptCatalog, set_language
 
-from vouch.web import accounts, views
+from vouch.web import accounts, deskviews, views
 
 app_name = "web"
 urlpatterns = [
@@ -21,10 +21,19 @@ urlpatterns = [
     path("log", views.log, name="log"),
     path("retention", views.retention, name="retention"),
     path("custody", views.custody, name="custody"),
-    path("desk", views.desk, name="desk"),
+    path("desk", deskviews.desk_home, name="desk"),
     path("desk/traces/<uuid:trace_id>", views.traced, name="traced"),
-    path("desk/<uuid:case_id>", views.case, name="case"),
-    path("desk/checks/<uuid:check_id>", views.check, name="check"),
+    path("desk/<uuid:case_id>", deskviews.case, name="case"),
+    path("desk/checks/<uuid:check_id>", deskviews.check, name="check"),
+    path("desk/archive", deskviews.archive, name="archive"),
+    path("desk/figures", deskviews.figures, name="figures"),
+    path("desk/appeals", deskviews.appeal_queue, name="appeals"),
+    path("desk/appeals/<uuid:appeal_id>", deskviews.appeal, name="appeal"),
+    path("desk/notices", deskviews.notice_queue, name="notices"),
+    path("notice", deskviews.new_notice, name="notice"),
+    path("report", deskviews.report, name="report"),
+    path("reasons", deskviews.reasons_page, name="reasons"),
+    path("second-factor", deskviews.factor, name="second-factor"),
     path("market", views.shop, name="market"),
     path("strings.js", never_cache(JavaScriptCatalog.as_view(packages=["vouch.web"])), name="strings"),
     path("language", set_language, name="language"),

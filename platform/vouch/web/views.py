@@ -26,7 +26,6 @@ from consent.services import USES
 from foundation import keys
 from foundation.audit import checkpoints, notes
 from foundation.audit.selectors import AUDIT
-from foundation.clock import now
 from foundation.errors import NotFound
 from marketplace import selectors as market
 from marketplace.models import MAX_LICENCE_DAYS, MAX_ORDER_CHARACTERS, MAX_PRICE_MINOR, TITLE_CHARS
@@ -34,9 +33,6 @@ from marketplace.states import Currency
 from retention import schedule
 from retention import selectors as custodies
 from retention.purposes import LIMIT as RETENTION
-from safety import selectors as safety
-from safety.models import CLAUSE_CHARS, REASON_CHARS
-from safety.states import DECISIONS, CaseState
 from vouch.web import drawing, selectors
 from vouch.web.access import actor_of, needs
 
@@ -190,41 +186,6 @@ def custody(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@needs("moderate")
-def desk(request: HttpRequest) -> HttpResponse:
-    queue = safety.queue(actor=actor_of(request))
-    waiting = queue.exclude(state=CaseState.DECIDED)[:QUEUE]
-    asked = consent_selectors.review_queue(actor=actor_of(request))[:QUEUE]
-    decided = queue.filter(state=CaseState.DECIDED).order_by("-decided_at")[:10]
-    return render(request, "web/desk.html", {"waiting": waiting, "decided": decided, "reviews": asked, "now": now()})
-
-
-@require_safe
-@needs("moderate")
-def case(request: HttpRequest, case_id: UUID) -> HttpResponse:
-    found = safety.case(actor=actor_of(request), case_id=case_id)
-    claim_runs = found.claimed_until is not None and found.claimed_until > now()
-    return render(
-        request,
-        "web/case.html",
-        {
-            "case": found,
-            "reports": found.reports.order_by("created_at")[:QUEUE],
-            "decisions": [(one, _key_of(one)) for one in sorted(DECISIONS[found.kind])],
-            "mine": claim_runs and found.claimed_by_id == request.user.pk,
-            "reason_chars": REASON_CHARS,
-            "clause_chars": CLAUSE_CHARS,
-        },
-    )
-
-
-@require_safe
-@needs("moderate")
-def check(request: HttpRequest, check_id: UUID) -> HttpResponse:
-    raise NotFound
-
-
-@require_safe
 @needs("market:read")
 def shop(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
@@ -248,8 +209,3 @@ def shop(request: HttpRequest) -> HttpResponse:
 
 def _hours(span: timedelta) -> int:
     return int(span.total_seconds() // 3600)
-
-
-def _key_of(decision: str) -> str:
-    """The key that chooses a decision: its first letter, but x for refuse, as r is restrict's."""
-    return "x" if decision == "refuse" else decision[0]

@@ -20,6 +20,7 @@ from tests.retention.factories import held_by_law, received
 
 pytestmark = pytest.mark.django_db
 TEXT = "Grandma, I had an accident, please send the money today and do not tell anyone. <script>alert(1)</script>"
+DESK = ["/desk/figures", "/desk/archive"]
 PUBLIC = ["/", "/sign-in", "/sign-up", "/trace", "/log", "/retention"]
 MEMBERS = ["/consent", "/consents", "/reviews", "/market"]
 NOWHERE = "0e4f3c1a-5d0b-4c39-9d6f-6f2f5a1c7b10"
@@ -73,11 +74,13 @@ def all_pages(person, held_case, sign_in):
         yield path, Client().get(path)
     for path in ["/", *MEMBERS, f"/voices/{voice.id}", "/log"]:
         yield path, sign_in(owner).get(path)
-    for path in ["/", "/desk", f"/desk/{held_case.id}"]:
+    yield "/report", sign_in(owner).get("/report")
+    yield "/reasons", sign_in(owner).get("/reasons")
+    for path in ["/", "/desk", f"/desk/{held_case.id}", *DESK, "/desk/appeals", "/desk/notices", "/second-factor"]:
         yield path, sign_in(moderator).get(path)
-    for path in ["/", "/log", "/market", "/custody"]:
+    for path in ["/", "/log", "/market", "/custody", *DESK]:
         yield path, sign_in(auditor).get(path)
-    for path in ["/", "/custody"]:
+    for path in ["/", "/custody", *DESK]:
         yield path, sign_in(person("operator")).get(path)
 
 

@@ -39,6 +39,21 @@ WORDS: Final[dict[str, str]] = {
     "claimed": _("Claimed"),
     "decided": _("Decided"),
     "pending": _("Decided, can be undone"),
+    "licence_dispute": _("Licence dispute"),
+    "output_drift": _("Output that drifted"),
+    "notice": _("Notice"),
+    "destroy": _("Destroy the voice"),
+    "ban": _("Ban the person"),
+    "block": _("Blocked"),
+    "pause": _("Paused"),
+    "quarantine": _("Withdrawn"),
+    "forbid": _("Forbidden"),
+    "end": _("Ended"),
+    "upheld": _("The decision stands"),
+    "overturned": _("Reversed"),
+    "licence": _("Licence"),
+    "estate": _("Estate of the person"),
+    "rights_holder": _("Holder of the rights"),
     "policy_hold": _("Held text"),
     "report": _("Report"),
     "voice_match": _("Voice resembles another"),
@@ -118,3 +133,15 @@ def countdown(seconds: int) -> str:
     """``93784`` → ``26 h 03 min``: what the page shows before its module counts on."""
     hours, rest = divmod(max(0, int(seconds)), 3600)
     return f"{hours} h {rest // 60:02d} min"
+
+
+@register.filter
+def days(choices: str) -> list[int]:
+    """``"7 30"|days`` → ``[7, 30]``: the periods a page offers."""
+    return [int(one) for one in choices.split()]
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    """``0.25`` → ``25.0 %``; a dash where there is nothing to divide by."""
+    return "–" if share is None else f"{100 * share:.1f} %"
