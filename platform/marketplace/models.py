@@ -12,6 +12,7 @@ from foundation.clock import now
 from marketplace.hooks.models import Delivery, Endpoint
 from marketplace.ledger.models import Account, Entry, Leg
 from marketplace.payments.models import Payment, ProviderEvent
+from marketplace.payouts.models import Payout, PayoutAccount, PayoutBatch
 from marketplace.pricing import PER, Unit
 from marketplace.statements.models import RateTable, Statement
 from marketplace.states import Currency, ListingState, OrderState, ReviewState, SearchState
@@ -25,6 +26,9 @@ __all__ = [
     "Listing",
     "Order",
     "Payment",
+    "Payout",
+    "PayoutAccount",
+    "PayoutBatch",
     "ProtectedName",
     "ProviderEvent",
     "RateTable",

@@ -4,11 +4,11 @@ from marketplace.hooks import services as hooks
 from marketplace.models import Order
 
 
-def tell_order(order: Order, kind: str, key: str = "") -> None:
+def tell_order(order: Order, event: str, key: str = "") -> None:
     """Tells customer and seller, in the caller's transaction. ``key``: what makes a kind that may recur once."""
     hooks.tell(
         people=[order.customer_id, order.seller_id],
-        kind=kind,
+        event=event,
         key=f"{order.id}{key}",
         data={
             "order": str(order.id),

@@ -205,6 +205,10 @@ VOUCH_STRIPE_WEBHOOK_SECRET = env.secret("VOUCH_STRIPE_WEBHOOK_SECRET") if VOUCH
 VOUCH_POLICY_TEXT_DAYS = env.integer("VOUCH_POLICY_TEXT_DAYS", 90, low=0, high=365)
 #: A deployment's own judges of texts: "name=module:function", separated by commas (docs/policy.md).
 VOUCH_POLICY_CLASSIFIERS = os.environ.get("VOUCH_POLICY_CLASSIFIERS", "")
+# The bank account that owners are paid from, in the files for the bank.
+VOUCH_PAYER_NAME = os.environ.get("VOUCH_PAYER_NAME", "")
+VOUCH_PAYER_BIC = os.environ.get("VOUCH_PAYER_BIC", "")
+VOUCH_PAYER_IBAN = os.environ.get("VOUCH_PAYER_IBAN", "")
 VOUCH_OUTPUT_DAYS = env.integer("VOUCH_OUTPUT_DAYS", 365, low=1, high=36_500)
 # How long a moderator's decision can be undone before its effects begin.
 VOUCH_UNDO_SECONDS = env.integer("VOUCH_UNDO_SECONDS", 60, low=0, high=600)

@@ -272,6 +272,8 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         "statement.made": _event(
             period=WORD, account=DIGEST, final=FLAG, uses=COUNT, head=DIGEST, root=DIGEST, summary=DIGEST
         ),
+        "payout.account_set": _event(account=DIGEST, currency=str),
+        "payout.batch": _event(transfers=COUNT, entries=list),
     }
 )  # fmt: skip
 

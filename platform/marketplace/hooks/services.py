@@ -98,16 +98,16 @@ def end_endpoint(*, actor: Actor, endpoint_id: UUID) -> Endpoint:
     return found
 
 
-def tell(*, people: Sequence[UUID], kind: str, key: str, data: dict[str, Any]) -> None:
+def tell(*, people: Sequence[UUID], event: str, key: str, data: dict[str, Any]) -> None:
     """Writes an event for those of the people who want it, in the caller's transaction. The same key is told once.
 
     ``data``: ids, states and amounts; nothing that is somebody else's.
     """
-    wanting = Endpoint.objects.filter(owner_id__in=people, ended_at__isnull=True, kinds__contains=kind)
+    wanting = Endpoint.objects.filter(owner_id__in=people, ended_at__isnull=True, kinds__contains=event)
     for endpoint in wanting.order_by("id"):
-        body = json.dumps({"kind": kind, "at": now().isoformat(), "data": data}, separators=(",", ":"), sort_keys=True)
+        body = json.dumps({"kind": event, "at": now().isoformat(), "data": data}, separators=(",", ":"), sort_keys=True)
         made, new = Delivery.objects.get_or_create(
-            endpoint=endpoint, key=f"{kind}:{key}"[:120], defaults={"kind": kind, "body": body}
+            endpoint=endpoint, key=f"{event}:{key}"[:120], defaults={"kind": event, "body": body}
         )
         if new:
             after_commit("marketplace.deliver_webhook", str(made.id))

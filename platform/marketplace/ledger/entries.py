@@ -14,6 +14,7 @@ below. Nothing is ever changed: a mistake is mended by an entry the other way ro
     paid out         payout    payable(owner)     +p   clearing -p
     converted        exchange  payable(owner)     +x   exchange -x    and, an entry of its own in the other currency,
                                exchange           +y   payable(owner)   -y     y by a dated rate table
+    money changed    exchange  exchange +x  clearing -x    and    clearing +y  exchange -y    what the bank did
 """
 
 from collections.abc import Mapping
@@ -134,6 +135,16 @@ def sell(owner: str, currency: str, amount: int) -> dict[AccountRef, int]:
 def buy(owner: str, currency: str, amount: int) -> dict[AccountRef, int]:
     """The second half: it becomes payable in this one."""
     return {account: -leg for account, leg in sell(owner, currency, amount).items()}
+
+
+def send(currency: str, amount: int) -> dict[AccountRef, int]:
+    """Our own money goes to be changed."""
+    return {_of(AccountKind.EXCHANGE, "vouch", currency): amount, clearing(currency): -amount}
+
+
+def receive(currency: str, amount: int) -> dict[AccountRef, int]:
+    """What came of it."""
+    return {account: -leg for account, leg in send(currency, amount).items()}
 
 
 def clearing(currency: str) -> AccountRef:

@@ -222,7 +222,7 @@ def _keep(plan: _Plan, summary: dict[str, Any], adjustments: list[int], actor: A
 def _told(statement: Statement) -> Statement:
     hooks.tell(
         people=[statement.account.owner_id],
-        kind="statement.made",
+        event="statement.made",
         key=str(statement.id),
         data={"statement": str(statement.id), "period": statement.account.period, "final": statement.final},
     )

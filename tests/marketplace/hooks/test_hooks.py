@@ -152,7 +152,7 @@ def test_an_endpoint_that_keeps_failing_is_ended_and_told_nothing_more(customer,
     assert Server(500).attempt(delivery) == "failed"
     endpoint.refresh_from_db()
     assert (endpoint.ended_reason, endpoint.ended_at is not None) == ("failing", True)
-    hooks.tell(people=[customer.id], kind="order.placed", key="x", data={})
+    hooks.tell(people=[customer.id], event="order.placed", key="x", data={})
     assert Delivery.objects.count() == 1
 
 
@@ -166,10 +166,10 @@ def test_an_ended_endpoint_gets_nothing_that_still_waited(customer, endpoint, de
 
 
 def test_the_same_event_is_told_once_and_only_to_who_asked(customer, endpoint, delivery, person):
-    hooks.tell(people=[customer.id], kind="order.cancelled", key="1", data={})
-    hooks.tell(people=[customer.id], kind="order.cancelled", key="1", data={})
-    hooks.tell(people=[customer.id], kind="order.paid", key="1", data={})
-    hooks.tell(people=[person().id], kind="order.cancelled", key="1", data={})
+    hooks.tell(people=[customer.id], event="order.cancelled", key="1", data={})
+    hooks.tell(people=[customer.id], event="order.cancelled", key="1", data={})
+    hooks.tell(people=[customer.id], event="order.paid", key="1", data={})
+    hooks.tell(people=[person().id], event="order.cancelled", key="1", data={})
     assert Delivery.objects.count() == 2
 
 
