@@ -188,6 +188,8 @@ class Story:
             asked = f"statements?since={since}&until={time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(until))}"
             lines = self.speaker.get(asked)["lines"]
             step.observed = f"{sum(line['characters'] for line in lines if line['licence'])} characters"
+        with self.report.step("the owner's statement verifies offline", "whole, and a use left out is found") as step:
+            step.observed = self._statement_verified()
 
     def policy(self) -> None:
         with self.report.step("a text that policy forbids", "held for a moderator") as step:
@@ -358,10 +360,11 @@ class Story:
             raise AssertionError(f"download of {output}: {status}")
         return self._keep(name, data)
 
-    def _keep(self, name: str, data: bytes) -> Path:
+    def _keep(self, name: str, data: bytes, *, sound: bool = True) -> Path:
         path = self.report.path.parent / name
         path.write_bytes(data)
-        self.report.recordings.append(path)
+        if sound:
+            self.report.recordings.append(path)
         return path
 
     def _verify_receipt(self, receipt: dict[str, Any], name: str) -> str:
@@ -371,6 +374,22 @@ class Story:
         path.write_text(json.dumps(receipt))
         done = self._vouch("verify-receipt", str(path))
         return "receipt verifies offline" if done == 0 else f"vouch verify-receipt exited with {done}"
+
+    def _statement_verified(self) -> str:
+        """The month's statement as a file: whole it verifies with the log's key alone, without a line it does not."""
+        spoken_at = str(self.speaker.get(f"outputs/{self.output}")["created_at"])
+        made = self.speaker.post("statement-files", {"period": spoken_at[:7]})
+        status, data = self.speaker.download(f"statement-files/{made['id']}")
+        if status != 200:
+            raise AssertionError(f"download of the statement: {status}")
+        whole = self._keep("statement.jsonl", data, sound=False)
+        short = self.system.var / "statement-without-a-use.jsonl"
+        lines = data.splitlines(keepends=True)
+        short.write_bytes(b"".join(lines[:-1]))
+        if (found := self._vouch("verify-statement", str(whole))) != 0:
+            return f"vouch verify-statement exited with {found}"
+        missing = self._vouch("verify-statement", str(short)) == 1
+        return "whole, and a use left out is found" if missing else "a use left out was NOT found"
 
     def _vouch(self, *arguments: str) -> int:
         """The offline verifier, in a process that knows no database and no address: only the log's public key."""

@@ -4,7 +4,7 @@ from django.urls import path
 from django.views.decorators.cache import never_cache
 from django.views.i18n import JavaScriptCatalog, set_language
 
-from vouch.web import accounts, deskviews, views
+from vouch.web import accounts, deskviews, money, views
 
 app_name = "web"
 urlpatterns = [
@@ -35,6 +35,9 @@ urlpatterns = [
     path("reasons", deskviews.reasons_page, name="reasons"),
     path("second-factor", deskviews.factor, name="second-factor"),
     path("market", views.shop, name="market"),
+    path("earnings", money.earnings, name="earnings"),
+    path("orders", money.orders, name="orders"),
+    path("orders/<uuid:order_id>/invoice", money.invoice, name="invoice"),
     path("strings.js", never_cache(JavaScriptCatalog.as_view(packages=["vouch.web"])), name="strings"),
     path("language", set_language, name="language"),
 ]

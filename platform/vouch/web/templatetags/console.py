@@ -34,6 +34,12 @@ WORDS: Final[dict[str, str]] = {
     "minor": _("A child’s"),
     "deceased": _("A dead person’s"),
     "ended": _("Ended"),
+    # orders
+    "placed": _("Waiting for payment"),
+    "paid": _("Paid"),
+    "fulfilled": _("Licensed"),
+    "cancelled": _("Cancelled"),
+    "refunded": _("Refunded"),
     # cases
     "open": _("Open"),
     "claimed": _("Claimed"),
@@ -125,7 +131,10 @@ def words(codes: list[str]) -> list[str]:
 @register.filter
 def minor(amount: int, currency: str) -> str:
     """``1250|minor:"EUR"`` → ``12.50 EUR``. The yen has no smaller unit."""
-    return f"{amount} {currency}" if currency == "JPY" else f"{amount // 100}.{amount % 100:02d} {currency}"
+    if currency == "JPY":
+        return f"{amount} {currency}"
+    whole, part = divmod(abs(amount), 100)
+    return f"{'-' if amount < 0 else ''}{whole}.{part:02d} {currency}"
 
 
 @register.filter
