@@ -5,17 +5,18 @@ Nothing is changed. What is younger than `SETTLED` may be an act in progress and
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from django.conf import settings
 from django.db.models import F, ForeignObjectRel, Model, Q
 
 from foundation.clock import now
 from foundation.errors import VouchError
 from foundation.vault import envelope, erasing, keystore, storage
+from foundation.vault.errors import ObjectMissing
 from foundation.vault.models import KeyState, SealedObject, VaultKey
 from retention import moments, sweeping
 from retention.models import CustodyItem, CustodyState
@@ -81,14 +82,17 @@ def in_storage() -> Iterator[Finding]:
         if not storage.current().exists(location):
             yield Finding("file_lost", f"object:{object_id}", location)
     known = set(SealedObject.objects.filter(file_deleted_at=None).values_list("location", flat=True))
-    for name in storage.current().names():
-        path = None if settings.VOUCH_S3_BUCKET else settings.VOUCH_STORAGE / name
-        if path is not None and not _is_settled(path):
+    place = storage.current()
+    for found in place.listed():
+        if found.changed >= settled:
             continue
-        if name not in known:
-            yield Finding("stray_file", name)
-        elif path is not None and not _head(path).startswith(envelope.MAGIC):
-            yield Finding("not_sealed", name)
+        if found.name not in known:
+            yield Finding("stray_file", found.name)
+            continue
+        # One that is gone, or is only an upload that never ended, was told above.
+        with suppress(ObjectMissing):
+            if not place.head(found.name, len(envelope.MAGIC)).startswith(envelope.MAGIC):
+                yield Finding("not_sealed", found.name)
 
 
 def in_keystore() -> Iterator[Finding]:
@@ -97,9 +101,8 @@ def in_keystore() -> Iterator[Finding]:
         erasing.refuse_restored()
         for key_id in erasing.strays():
             yield Finding("stray_key", f"key:{key_id}", "it was erased")
-        for key_id in erasing.orphans():
-            if _is_settled(settings.VOUCH_KEYSTORE / key_id.hex[:2] / f"{key_id.hex}.key"):
-                yield Finding("orphan_key", f"key:{key_id}", "no record knows it")
+        for key_id in erasing.settled_orphans():
+            yield Finding("orphan_key", f"key:{key_id}", "no record knows it")
         store = keystore.current()
         for key in VaultKey.objects.filter(state=KeyState.ACTIVE).iterator():
             if not store.holds(key.id):
@@ -140,13 +143,6 @@ def _unnamed(model: type[Model], where: dict[str, Any]) -> list[Any]:
         named = relation.related_model._default_manager.filter(**{f"{column}__isnull": False})  # type: ignore[union-attr]
         found = found.exclude(pk__in=named.values(f"{column}_id"))
     return list(found)
-
-
-def _is_settled(path: Path) -> bool:
-    try:
-        return path.stat().st_mtime < (now() - SETTLED).timestamp()
-    except FileNotFoundError:
-        return False
 
 
 def _files(places: Iterable[Path]) -> Iterator[Path]:

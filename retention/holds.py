@@ -88,12 +88,25 @@ def approve_hold(*, actor: Actor, hold_id: UUID) -> LegalHold:
 
 @transaction.atomic
 def end_hold(*, actor: Actor, hold_id: UUID) -> LegalHold:
-    """Ends a hold before its time, or takes the request back: one person is enough to keep the promise again.
+    """Takes a request back, or ends a hold before its time, which takes two: one asks for it, another agrees.
 
-    Raises MissingScope, HoldUnknown, HoldNotOpen.
+    The first call on an active hold writes down who asked; the hold stands until another person's call. Raises
+    MissingScope, HoldUnknown, HoldNotOpen, HoldTakesTwo (the same person twice, or the one it concerns).
     """
     actor.require_scope(OPERATE)
-    return _end(_lock(hold_id), "released", actor)
+    hold = _lock(hold_id)
+    if hold.state == HoldState.REQUESTED:
+        return _end(hold, "released", actor)
+    if HoldState.ENDED not in HOLD_MOVES[HoldState(hold.state)] or hold.expires_at <= now():
+        raise HoldNotOpen
+    if actor.person_id is None or actor.person_id in (hold.ending_by_id, hold.item.subject_id):
+        raise HoldTakesTwo
+    if hold.ending_by_id is not None:
+        return _end(hold, "released", actor)
+    hold.ending_by_id, hold.ending_at = actor.person_id, now()
+    _record(hold, "hold.release_requested", actor)
+    hold.save(update_fields=["ending_by", "ending_at"])
+    return hold
 
 
 def expire_holds() -> int:
@@ -156,8 +169,9 @@ def _end(hold: LegalHold, reason: str, actor: Actor) -> LegalHold:
     if HoldState.ENDED not in HOLD_MOVES[HoldState(hold.state)]:
         raise HoldNotOpen
     hold.state, hold.ended_at, hold.ended_reason = HoldState.ENDED, now(), reason
+    hold.ended_by_id = actor.person_id
     _record(hold, "hold.ended", actor)
-    hold.save(update_fields=["state", "ended_at", "ended_reason"])
+    hold.save(update_fields=["state", "ended_by", "ended_at", "ended_reason"])
     return hold
 
 

@@ -113,6 +113,8 @@ REASON_CHARS = 500
 class LegalHold(models.Model):
     """Two people's order, with a reason and an end, that an item must not be destroyed. It opens nothing to anybody.
 
+    Ending it before its time takes two as well: ``ending_by`` asked for that, ``ended_by`` agreed.
+
     ``reason_digest`` is what the log shows of the reason, ``reason_salt`` opens it (`foundation.audit.commitments`).
     """
 
@@ -127,6 +129,9 @@ class LegalHold(models.Model):
     approved_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     approved_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField()
+    ending_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    ending_at = models.DateTimeField(null=True)
+    ended_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     ended_at = models.DateTimeField(null=True)
     ended_reason = models.CharField(max_length=20, blank=True)
     leaf_index = models.BigIntegerField(null=True)
@@ -145,6 +150,12 @@ class LegalHold(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(approved_by__isnull=True) | ~Q(approved_by=F("requested_by")), name="hold_takes_two"
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_by__isnull=True)
+                | Q(approved_by__isnull=True)
+                | Q(ending_by__isnull=False) & ~Q(ended_by=F("ending_by")),
+                name="hold_release_takes_two",
             ),
             models.CheckConstraint(
                 condition=Q(state="ended", ended_at__isnull=False) & ~Q(ended_reason="")

@@ -37,7 +37,8 @@ ACTED: Final = frozenset(
         "safety.appeal.second_by", "safety.appeal.decided_by", "safety.golden.made_by", "safety.check.first_by",
         "safety.check.reviewer", "safety.notice.triaged_by", "safety.notice.counter_by",
         "marketplace.listing.reviewed_by", "marketplace.protectedname.added_by",
-        "retention.legalhold.requested_by", "retention.legalhold.approved_by", "marketplace.order.seller",
+        "retention.legalhold.requested_by", "retention.legalhold.approved_by",
+        "retention.legalhold.ending_by", "retention.legalhold.ended_by", "marketplace.order.seller",
     }
 )  # fmt: skip
 """Keys of people who did something to what is somebody else's: of those rows only the number is told."""

@@ -11,11 +11,11 @@ from uuid import uuid4
 import pytest
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from demo import recordings
 from foundation.clock import move_forward, now
-from foundation.vault import keystore, storage
+from foundation.vault import erasing, keystore, storage
 from foundation.vault import services as vault
 from foundation.vault.models import SealedObject, VaultKey
 from retention import auditing, custody
@@ -99,6 +99,61 @@ def test_strays_lost_and_unsealed_files_are_found() -> None:
     known.unlink()
     assert kinds() == ["file_lost"]
     known.write_bytes(content)
+
+
+@pytest.fixture
+def bucket(settings: Any, monkeypatch: Any) -> Any:
+    """A bucket instead of the folder, and a client for it."""
+    from moto import mock_aws
+
+    from foundation.vault import lifecycle, s3
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        settings.VOUCH_S3_BUCKET, settings.VOUCH_S3_PREFIX = "audited", "vouch/"
+        client = s3.BucketStorage(bucket="audited", prefix="vouch/")._client
+        client.create_bucket(Bucket="audited")
+        client.put_bucket_lifecycle_configuration(
+            Bucket="audited", LifecycleConfiguration=lifecycle.recommended("vouch/")
+        )
+        s3.checked_bucket.cache_clear()
+        yield client
+        s3.checked_bucket.cache_clear()
+
+
+def test_strays_and_unsealed_objects_of_a_bucket_are_found_once_they_are_settled(bucket: Any) -> None:
+    item = received()
+    known = SealedObject.objects.get().location
+    stray = storage.location_of(uuid4())
+    bucket.put_object(Bucket="audited", Key=f"vouch/{stray}", Body=b"VSO1 of nobody")
+    assert kinds() == []  # an act in progress looks the same
+    move_forward(timedelta(hours=2))
+    bucket.create_multipart_upload(Bucket="audited", Key="vouch/never-ended")  # moto says: begun in 2010
+    found = {(one.kind, one.where) for one in auditing.audit()}
+    assert found == {("stray_file", stray), ("stray_file", "never-ended")}
+    for body in (b"RIFF plain sound", b""):
+        bucket.put_object(Bucket="audited", Key=f"vouch/{known}", Body=body)
+        assert ("not_sealed", known) in {(one.kind, one.where) for one in auditing.audit()}
+    custody.destroy(item=item, reason="test", actor=SYSTEM)
+
+
+def test_a_key_of_an_act_that_was_rolled_back_is_found_and_erased_on_demand() -> None:
+    kept = received()
+    with transaction.atomic():
+        undone = vault.create_key(kind="output", owner_ref="nobody", actor=SYSTEM)
+        transaction.set_rollback(True)
+    assert kinds() == []
+    assert erasing.erase_orphans(actor=SYSTEM) == 0  # it may be an act in progress
+    aged(settings.VOUCH_KEYSTORE / undone.id.hex[:2] / f"{undone.id.hex}.key")
+    assert kinds() == ["orphan_key"]
+    out = StringIO()
+    call_command("vault", "erase-orphans", stdout=out)
+    assert "1" in out.getvalue()
+    assert not keystore.current().holds(undone.id)
+    assert keystore.current().holds(kept.key_id)
+    assert kinds() == []
 
 
 def test_a_file_that_outlived_its_key_is_found() -> None:

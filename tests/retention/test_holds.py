@@ -66,11 +66,43 @@ def test_what_is_to_be_destroyed_under_a_hold_becomes_unreadable_and_ends_with_i
     assert custody.destroy_all(items=[item], reason="consent_withdrawn", actor=SYSTEM) == []
     assert key_of(item).state == "active"
     assert set(CustodyItem.objects.values_list("state", flat=True)) == {"held"}
-    holds.end_hold(actor=Actor.of(person("operator")), hold_id=hold.id)
+    for _ in range(2):
+        holds.end_hold(actor=Actor.of(person("operator")), hold_id=hold.id)
     with pytest.raises(PastDeadline):
         custody.read(item=item, actor=SYSTEM)
     assert custody.sweep() == 1
     assert key_of(item).state == "destroyed"
+
+
+def test_ending_a_hold_early_takes_two_as_well(person: Any) -> None:
+    owner = person("operator")
+    item = received(owner)
+    one, other = person("operator"), person("operator")
+    hold = held_by_law(item, one, other)
+    asked = holds.end_hold(actor=Actor.of(one), hold_id=hold.id)
+    assert (asked.state, asked.ending_by_id) == ("active", one.id)
+    move_forward(LIMIT)
+    assert custody.sweep() == 0
+    for same in (one, owner):
+        with pytest.raises(HoldTakesTwo):
+            holds.end_hold(actor=Actor.of(same), hold_id=hold.id)
+    ended = holds.end_hold(actor=Actor.of(other), hold_id=hold.id)
+    assert (ended.state, ended.ended_by_id, ended.ended_reason) == ("ended", other.id, "released")
+    assert custody.sweep() == 1
+    kinds = Leaf.objects.filter(kind__startswith="hold.").order_by("index").values_list("kind", flat=True)
+    assert list(kinds) == ["hold.requested", "hold.approved", "hold.release_requested", "hold.ended"]
+    with pytest.raises(HoldNotOpen):
+        holds.end_hold(actor=Actor.of(one), hold_id=hold.id)
+    with pytest.raises(IntegrityError, match="hold_release_takes_two"), transaction.atomic():
+        LegalHold.objects.filter(id=hold.id).update(ended_by=one)
+
+
+def test_a_request_is_taken_back_by_one(person: Any) -> None:
+    item = received(person())
+    until = now() + timedelta(days=1)
+    hold = holds.request_hold(actor=Actor.of(person("operator")), item_id=item.id, reason="x", expires_at=until)
+    assert holds.end_hold(actor=Actor.of(person("operator")), hold_id=hold.id).state == "ended"
+    assert custody.read(item=item, actor=SYSTEM) == SOUND
 
 
 def test_a_request_alone_holds_nothing(person: Any) -> None:

@@ -141,6 +141,7 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         "clock.set_back": _event(seconds=int),
         "hold.requested": _event(_HOLD_BEFORE, **_HOLD),
         "hold.approved": _event(_HOLD_BEFORE, **_HOLD),
+        "hold.release_requested": _event(**_HOLD),
         "hold.ended": _event({"hold": WORD, "ended": WORD}, **_HOLD),
         # Consent
         "challenge.opened": _event(NOTHING, words=COUNT, expires_at=TIME),

@@ -6,6 +6,7 @@ task ``vault.finish_destruction`` after a crash or a disk error.
 
 import uuid
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import Max
@@ -19,6 +20,8 @@ from foundation.vault.errors import KeyStoreRestored
 from foundation.vault.models import KeyState, SealedObject, VaultKey
 
 ACTOR = Actor.system("vault.erase")
+ACT = timedelta(hours=1)
+"""No act is under way for longer: a key that is older and has no record belongs to none."""
 
 
 def finish(*, key_id: uuid.UUID | None = None) -> tuple[int, int]:
@@ -69,6 +72,34 @@ def strays() -> list[uuid.UUID]:
 def orphans() -> list[uuid.UUID]:
     """Keys in the key store that no record knows: of an act under way or rolled back. They open nothing."""
     return sorted(set(keystore.current().ids()) - set(VaultKey.objects.values_list("id", flat=True)))
+
+
+def settled_orphans() -> list[uuid.UUID]:
+    """Those of them that are older than any act under way."""
+    store, latest = keystore.current(), now() - ACT
+    return [key_id for key_id in orphans() if (put := store.changed(key_id)) is not None and put < latest]
+
+
+def erase_orphans(*, actor: Actor) -> int:
+    """Erases what acts that were rolled back left in the key store. Returns how many.
+
+    An operator's act and never the system's: where an older database was put back, the keys of everything younger are
+    orphans too. Raises KeyStoreRestored, keys.KeyTrouble, StorageDown, StorageFull.
+    """
+    refuse_restored()
+    store, found = keystore.current(), settled_orphans()
+    before = store.epoch()
+    for key_id in found:
+        marks.raise_to("keystore-epoch", store.erase(key_id).after)
+    if found:
+        with transaction.atomic():
+            log.record(
+                kind="keystore.reconciled",
+                subject="keystore",
+                actor=actor,
+                data={"store_epoch": before, "known_epoch": before, "epoch": store.epoch(), "erased": len(found)},
+            )
+    return len(found)
 
 
 def reconcile(*, actor: Actor) -> int:

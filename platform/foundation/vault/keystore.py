@@ -21,7 +21,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -110,6 +110,13 @@ class FileKeyStore:
     def holds(self, key_id: UUID) -> bool:
         """Whether there is material of this key."""
         return any(self._path(key_id, suffix).exists() for suffix in ("key", "next"))
+
+    def changed(self, key_id: UUID) -> datetime | None:
+        """When this key's material was last put here; None when there is none."""
+        try:
+            return datetime.fromtimestamp(self._path(key_id, "key").stat().st_mtime, UTC)
+        except FileNotFoundError:
+            return None
 
     def ids(self) -> Iterator[UUID]:
         """The keys that have material here, in no order."""

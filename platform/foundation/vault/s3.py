@@ -7,6 +7,7 @@ as spooling and overwriting, is not used. Only ciphertext ever comes here.
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +18,7 @@ from storages.backends.s3 import S3Storage
 from foundation.errors import VouchError
 from foundation.vault.errors import ObjectMissing, StorageDown, StorageFull, StorageMisconfigured
 from foundation.vault.lifecycle import problems
-from foundation.vault.storage import READ_SIZE, Probe, Written, checked
+from foundation.vault.storage import READ_SIZE, Listed, Probe, Written, checked
 
 PART = 8 * 1024 * 1024
 """Bytes of ciphertext in one part of a multipart upload (S3 wants 5 MiB); what is shorter goes in one piece."""
@@ -102,14 +103,30 @@ class BucketStorage:
     def exists(self, location: str) -> bool:
         return self.probe(location).present
 
-    def names(self) -> Iterator[str]:
-        """Every name under the prefix that has a version or an unfinished upload. Raises StorageDown."""
-        seen: set[str] = set()
-        for page in self._pages("list_object_versions", Prefix=self.prefix):
-            seen.update(found["Key"] for found in page.get("Versions", []))
-        for page in self._pages("list_multipart_uploads", Prefix=self.prefix):
-            seen.update(found["Key"] for found in page.get("Uploads", []))
-        yield from sorted(key.removeprefix(self.prefix) for key in seen)
+    def listed(self) -> Iterator[Listed]:
+        """Every name under the prefix that has a version or an unfinished upload, with the latest of these.
+
+        Raises StorageDown.
+        """
+        seen: dict[str, datetime] = {}
+        for operation, kind, time in (
+            ("list_object_versions", "Versions", "LastModified"), ("list_multipart_uploads", "Uploads", "Initiated"),
+        ):  # fmt: skip
+            for page in self._pages(operation, Prefix=self.prefix):
+                for found in page.get(kind, []):
+                    seen[found["Key"]] = max(found[time], seen.get(found["Key"], found[time]))
+        for key, changed in sorted(seen.items()):
+            yield Listed(key.removeprefix(self.prefix), changed)
+
+    def head(self, name: str, size: int) -> bytes:
+        """The first ``size`` bytes of a listed object. Raises ObjectMissing, StorageDown."""
+        try:
+            found = self._ask("get_object", Key=f"{self.prefix}{name}", Range=f"bytes=0-{size - 1}")
+        except StorageMisconfigured as error:
+            if error.extra.get("answer") == "InvalidRange":  # an empty object has no first byte
+                return b""
+            raise
+        return b"".join(_pieces(found["Body"]))[:size]
 
     def check(self) -> None:
         """Whether the bucket is there and its rules fit (``lifecycle``). Raises StorageMisconfigured, StorageDown."""

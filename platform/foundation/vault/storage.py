@@ -5,7 +5,9 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
@@ -41,6 +43,14 @@ class Probe:
     versions: int
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file that lies in storage, by its name there; ``changed`` is when it last was."""
+
+    name: str
+    changed: datetime
+
+
 class Storage(Protocol):
     """What every place for sealed files can do, and raise: see ``FileStorage``."""
 
@@ -54,7 +64,9 @@ class Storage(Protocol):
 
     def exists(self, location: str) -> bool: ...
 
-    def names(self) -> Iterator[str]: ...
+    def listed(self) -> Iterator[Listed]: ...
+
+    def head(self, name: str, size: int) -> bytes: ...
 
     def check(self) -> None: ...
 
@@ -121,11 +133,25 @@ class FileStorage:
     def exists(self, location: str) -> bool:
         return self.probe(location).present
 
-    def names(self) -> Iterator[str]:
+    def listed(self) -> Iterator[Listed]:
         """Every file here, sealed or not, by its path below the folder."""
         for path in sorted(self.folder.rglob("*")):
             if not path.is_dir():
-                yield path.relative_to(self.folder).as_posix()
+                with suppress(FileNotFoundError):
+                    changed = datetime.fromtimestamp(path.lstat().st_mtime, UTC)
+                    yield Listed(path.relative_to(self.folder).as_posix(), changed)
+
+    def head(self, name: str, size: int) -> bytes:
+        """The first ``size`` bytes of a listed file. Raises ObjectMissing, StorageDown."""
+        with files.disk_errors():
+            try:
+                handle = os.open(self.folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except FileNotFoundError as error:
+                raise ObjectMissing from error
+            try:
+                return os.read(handle, size)
+            finally:
+                os.close(handle)
 
     def check(self) -> None:
         """Whether the folder is there (it is made where it is not) and may be written. Raises StorageDown."""

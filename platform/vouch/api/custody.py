@@ -56,6 +56,9 @@ class HoldView(serializers.Serializer[Any]):
     approved_by = serializers.UUIDField(source="approved_by_id", allow_null=True)
     approved_at = serializers.DateTimeField(allow_null=True)
     expires_at = serializers.DateTimeField()
+    ending_by = serializers.UUIDField(source="ending_by_id", allow_null=True, help_text="Who asked for its early end.")
+    ending_at = serializers.DateTimeField(allow_null=True)
+    ended_by = serializers.UUIDField(source="ended_by_id", allow_null=True)
     ended_at = serializers.DateTimeField(allow_null=True)
     ended_reason = serializers.CharField()
 
@@ -190,7 +193,11 @@ class HoldApproval(ApiView):
 class HoldEnd(ApiView):
     scopes: ClassVar = {"POST": "operate"}
 
-    @extend_schema(summary="End a legal hold now", request=None, responses=HoldView)
+    @extend_schema(
+        summary="End a legal hold early: one operator asks, another agrees; take back one not approved",
+        request=None,
+        responses=HoldView,
+    )
     def post(self, request: Request, hold_id: UUID) -> Response:
         return Response(HoldView(holds.end_hold(actor=self.actor, hold_id=hold_id)).data)
 

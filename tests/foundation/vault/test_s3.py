@@ -93,7 +93,8 @@ def test_an_object_comes_back(store: BucketStorage, pieces: list[bytes]) -> None
     assert b"".join(store.read(location)) == b"".join(pieces)
     assert written.size == sum(map(len, pieces))
     assert store.probe(location) == Probe(present=True, versions=1)
-    assert list(store.names()) == [location]
+    assert [(one.name, one.changed.tzinfo is not None) for one in store.listed()] == [(location, True)]
+    assert store.head(location, 3) == b"".join(pieces)[:3]
 
 
 @pytest.mark.parametrize("before", [[], BIG], ids=["at once", "after two parts"])

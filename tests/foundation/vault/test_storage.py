@@ -108,8 +108,8 @@ def test_a_disk_that_fails_in_the_end_keeps_nothing(store: FileStorage, monkeypa
 
 
 def test_names_tell_everything_that_lies_here(store: FileStorage) -> None:
-    assert list(store.names()) == []
+    assert list(store.listed()) == []
     location = location_of(uuid4(), brief=True)
     store.write(location, [b"x"])
     (store.folder / "stranger").write_bytes(b"x")
-    assert list(store.names()) == [location, "stranger"]
+    assert [one.name for one in store.listed()] == [location, "stranger"]

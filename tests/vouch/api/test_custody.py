@@ -85,7 +85,10 @@ def test_two_operators_hold_a_recording_and_its_subject_sees_why(person: Any, ap
     refused = api(owner).get(f"custody/{item.id}/content")
     assert (refused.status_code, refused.json()["code"]) == (409, "under_legal_hold")
     assert one.get("custody/overview").json()["holds"][0]["id"] == hold
-    assert one.post(f"custody/holds/{hold}/end").json()["ended_reason"] == "released"
+    asked = one.post(f"custody/holds/{hold}/end").json()
+    assert (asked["state"], asked["ended_reason"]) == ("active", "")
+    assert one.post(f"custody/holds/{hold}/end").status_code == 403
+    assert other.post(f"custody/holds/{hold}/end").json()["ended_reason"] == "released"
     assert b"".join(api(owner).get(f"custody/{item.id}/content").streaming_content) == SOUND
 
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from foundation.clock import move_forward, now
 from foundation.identity.actors import Actor
-from retention import custody
+from retention import custody, holds
 from retention.custody import sweep
 from retention.purposes import Purpose
 from safety import services as safety
@@ -264,3 +264,23 @@ def test_the_operators_page_shows_incidents_and_holds_and_the_owner_sees_why(per
     assert str(late.id) not in page.split('id="h-soon"')[0]
     assert str(late.id) in page.split('id="h-incidents"')[1]
     assert "Order 17/26 of a court" in sign_in(owner).get("/").content.decode()
+
+
+def test_an_operator_has_the_buttons_of_a_hold_and_an_auditor_has_none(person, sign_in):
+    one, other = person("operator"), person("operator")
+    item = received(person())
+    until = now() + timedelta(days=1)
+    hold = holds.request_hold(actor=Actor.of(one), item_id=item.id, reason="Order 3", expires_at=until)
+
+    def acts(who):
+        body = sign_in(who).get("/custody").content.decode()
+        assert ('id="order"' in body) is (who.role == "operator")
+        return re.findall(rf'data-hold="{hold.id}" data-act="(\w+)"', body)
+
+    assert acts(one) == ["end"]
+    assert acts(other) == ["approve", "end"]
+    holds.approve_hold(actor=Actor.of(other), hold_id=hold.id)
+    assert acts(one) == acts(other) == ["end"]
+    holds.end_hold(actor=Actor.of(one), hold_id=hold.id)
+    assert (acts(one), acts(other)) == ([], ["end"])
+    assert acts(person("auditor")) == []

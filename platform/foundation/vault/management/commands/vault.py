@@ -13,12 +13,15 @@ from foundation.vault import bench, erasing, keystore, lifecycle, start, timegua
 class Command(BaseCommand):
     """The operator's look at the vault, and the acts that need one."""
 
-    help = "check | reconcile | accept-clock | lifecycle | bench: see docs/vault.md."
+    help = "check | reconcile | erase-orphans | accept-clock | lifecycle | bench: see docs/vault.md."
 
     def add_arguments(self, parser: CommandParser) -> None:
         acts = parser.add_subparsers(dest="act", required=True)
         acts.add_parser("check", help="key ring, key store, storage, clock; exit 1 when something is wrong")
         acts.add_parser("reconcile", help="after a key store was put back: erase again what had been erased")
+        acts.add_parser(
+            "erase-orphans", help="keys of acts that were rolled back; not while an old database is in place"
+        )
         accept = acts.add_parser("accept-clock", help="the clock had been wrong and is right now")
         accept.add_argument("--reason", required=True)
         acts.add_parser("lifecycle", help="print rules for the bucket, as `aws s3api` takes them")
@@ -41,6 +44,10 @@ class Command(BaseCommand):
     def _reconcile(self, options: dict[str, Any]) -> None:
         count = erasing.reconcile(actor=Actor.system("vault reconcile"))
         self.stdout.write(f"{count} keys were erased again. Key-store epoch {keystore.epoch()}.")
+
+    def _erase_orphans(self, options: dict[str, Any]) -> None:
+        count = erasing.erase_orphans(actor=Actor.system("vault erase-orphans"))
+        self.stdout.write(f"{count} keys of nothing were erased. Key-store epoch {keystore.epoch()}.")
 
     @transaction.atomic
     def _accept_clock(self, options: dict[str, Any]) -> None:
