@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from foundation.audit import canonical
 from foundation.audit.rebuild import ExportedLeaf
 
 ENTRIES = "entries.jsonl"
@@ -28,16 +29,21 @@ class BadExport(ValueError):
 
 def read_leaves(folder: Path) -> Iterator[ExportedLeaf]:
     """The leaves in file order. Raises BadExport, naming the line."""
-    for number, line in _lines(folder / ENTRIES):
-        yield leaf_from(line, f"{ENTRIES} line {number}")
+    for number, line, found in _lines(folder / ENTRIES):
+        # One spelling only: else a bit could change (a hash in capitals, a body under another name) and mean the same.
+        if not line.endswith(b"\n") or not _is_canonical(line[:-1]):
+            raise BadExport(f"{ENTRIES} line {number}: not the spelling of an export")
+        if "body" not in found:
+            raise BadExport(f"{ENTRIES} line {number}: no body")
+        yield leaf_from(found, f"{ENTRIES} line {number}")
 
 
 def read_checkpoints(folder: Path) -> Iterator[str]:
     """Every signed note, oldest first, the newest also from its own file. Raises BadExport."""
-    for number, line in _lines(folder / CHECKPOINTS):
-        if not isinstance(line.get("note"), str):
+    for number, _, found in _lines(folder / CHECKPOINTS):
+        if not isinstance(found.get("note"), str):
             raise BadExport(f"{CHECKPOINTS} line {number}: no note")
-        yield line["note"]
+        yield found["note"]
     newest = folder / CHECKPOINT
     if newest.stat().st_size > MAX_LINE:
         raise BadExport(f"{CHECKPOINT} is too large")
@@ -49,13 +55,26 @@ def leaf_from(found: dict[str, Any], place: str) -> ExportedLeaf:
     index, body, hashed = found.get("index"), found.get("body"), found.get("hash")
     if type(index) is not int or index < 0 or not isinstance(hashed, str) or not isinstance(body, str | None):
         raise BadExport(f"{place}: not a leaf")
+    if not found.keys() <= {"index", "body", "hash"}:
+        raise BadExport(f"{place}: more than a leaf")
     try:
-        return ExportedLeaf(index, None if body is None else body.encode(), bytes.fromhex(hashed))
+        leaf = ExportedLeaf(index, None if body is None else body.encode(), bytes.fromhex(hashed))
     except ValueError as error:
         raise BadExport(f"{place}: {error}") from error
+    if leaf.leaf_hash.hex() != hashed:
+        raise BadExport(f"{place}: a hash has one spelling")
+    return leaf
 
 
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _is_canonical(line: bytes) -> bool:
+    try:
+        canonical.decode(line)
+    except canonical.NotCanonical:
+        return False
+    return True
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
     with path.open("rb") as file:
         number = 0
         while line := file.readline(MAX_LINE + 1):
@@ -68,4 +87,4 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise BadExport(f"{path.name} line {number}: not JSON") from error
             if not isinstance(found, dict):
                 raise BadExport(f"{path.name} line {number}: not an object")
-            yield number, found
+            yield number, line, found

@@ -14,6 +14,11 @@ class Published:
     def __init__(self, size: int) -> None:
         self.size = size
         self.bodies = [f"leaf {number}".encode() for number in range(size)]
+        self.publish()
+
+    def publish(self) -> None:
+        """Makes the files from the bodies."""
+        size = self.size
         self.nodes: dict[tuple[int, int], bytes] = {}
         for index, body in enumerate(self.bodies):
             value = self.nodes[0, index] = merkle.leaf_hash(body)
