@@ -149,6 +149,26 @@ class LanguageUnsupported(Refused):
     code = "unsupported_language"
 
 
+class VersionUnknown(Refused):
+    """There is no such version of the engine."""
+
+    code = "unknown_version"
+
+
+class VersionNotOffered(Refused):
+    """This deployment does not offer that version."""
+
+    code = "version_not_offered"
+    advice = "GET /api/v1/voices/versions lists those that can be chosen."
+
+
+class BaseIncomplete(Refused):
+    """The base model of that version is not mounted whole."""
+
+    code = "base_incomplete"
+    advice = "Choose another version, or tell whoever runs this deployment which file is missing."
+
+
 class ContainerUnknown(Refused):
     """This audio format cannot be made."""
 

@@ -13,6 +13,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
+from cloning.engine.versions import STARTER, VERSIONS
 from cloning.states import ApprovalState, JobState, OutputState, TraceState, VoiceState
 from foundation.clock import now
 
@@ -39,13 +40,17 @@ def _known(field: str, states: type[StrEnum], name: str) -> models.CheckConstrai
 
 
 class Voice(models.Model):
-    """One speaker's voice under one consent. Its weights lie in the vault and open only against a clearance."""
+    """One speaker's voice under one consent. Its weights lie in the vault and open only against a clearance.
+
+    ``version`` of the engine (`cloning.engine.versions`): what base it was trained on, and speaks on ever after.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="voices")
     consent = models.ForeignKey("consent.Consent", on_delete=models.PROTECT, related_name="voices")
     name = models.CharField(max_length=MAX_NAME)
     language = models.CharField(max_length=8)
+    version = models.CharField(max_length=10, default=STARTER)
     state = models.CharField(max_length=12, default=VoiceState.TRAINING.value)
     training_digest = models.CharField(max_length=64)
     key = models.ForeignKey("vault.VaultKey", on_delete=models.PROTECT, related_name="+")
@@ -58,6 +63,7 @@ class Voice(models.Model):
     class Meta:
         constraints: ClassVar = [
             _known("state", VoiceState, "voice_state_known"),
+            models.CheckConstraint(condition=Q(version__in=VERSIONS), name="voice_version_known"),
             models.CheckConstraint(
                 condition=~Q(state="ready") | Q(weights__isnull=False, ready_at__isnull=False),
                 name="voice_ready_has_weights",

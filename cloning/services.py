@@ -11,7 +11,8 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from cloning import approvals, errors, gate, jobs, texts, topics
+from cloning import approvals, bases, errors, gate, jobs, texts, topics
+from cloning.engine.versions import STARTER
 from cloning.models import MAX_NAME, MAX_SEED, Job, JobKind, Output, SpeechRequest, TrainingItem, Voice
 from cloning.selectors import digest_of, training_recordings
 from cloning.states import JOB, OPEN_JOB_STATES, OUTPUT, VOICE, JobState, OutputState, VoiceState, move
@@ -28,12 +29,14 @@ from safety.services import hold_text
 # -- voices -----------------------------------------------------------------------------------------------------------
 
 
-def request_voice(*, actor: Actor, consent_id: UUID, name: str, language: str) -> Voice:
+def request_voice(*, actor: Actor, consent_id: UUID, name: str, language: str, version: str = STARTER) -> Voice:
     """A voice from the recordings its consent names, and the queued job that trains it (``voice.jobs``).
 
-    Raises NotFound (unknown or foreign consent), GateRefused, NoRecordings, VoiceExists, LanguageUnsupported.
+    Raises NotFound (unknown or foreign consent), GateRefused, NoRecordings, VoiceExists, LanguageUnsupported,
+    VersionUnknown, VersionNotOffered, BaseIncomplete.
     """
     texts.check_language(language)
+    bases.check_version(version)
     name = name.strip()
     if not 1 <= len(name) <= MAX_NAME:
         raise Refused(f"A voice's name has 1 to {MAX_NAME} characters.", code="name_invalid")
@@ -44,11 +47,11 @@ def request_voice(*, actor: Actor, consent_id: UUID, name: str, language: str) -
         if judgement.refusal is not None:
             gate.log_refusal(actor, judgement, purpose="train")
         elif judgement.consent is not None:
-            return _make_voice(actor, judgement.consent, name, language)
+            return _make_voice(actor, judgement.consent, name, language, version)
     raise judgement.refusal or errors.NoConsent()
 
 
-def _make_voice(actor: Actor, consent: Consent, name: str, language: str) -> Voice:
+def _make_voice(actor: Actor, consent: Consent, name: str, language: str, version: str) -> Voice:
     recordings = training_recordings(consent, language=language)
     if not recordings:
         raise errors.NoRecordings()
@@ -61,6 +64,7 @@ def _make_voice(actor: Actor, consent: Consent, name: str, language: str) -> Voi
                 consent=consent,
                 name=name,
                 language=language,
+                version=version,
                 training_digest=digest_of(recordings),
                 key=vault.create_key(kind="voice", owner_ref=str(voice_id), actor=actor),
                 rehearsal=consent.rehearsal,
@@ -80,6 +84,7 @@ def _make_voice(actor: Actor, consent: Consent, name: str, language: str) -> Voi
             "job": str(job.id),
             "training_digest": voice.training_digest,
             "language": language,
+            "version": version,
         },
         rehearsal=voice.rehearsal,
     )

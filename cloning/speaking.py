@@ -15,7 +15,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from cloning import gate, jobs, metering
+from cloning import gate, jobs, metering, mounted
+from cloning.engine.versions import STARTER
 from cloning.errors import VoiceNotReady
 from cloning.models import Output, SpeechRequest, Usage
 from cloning.worker import Reporter, Run, RunLost
@@ -30,6 +31,7 @@ from watermark.services import issue_mark, record_sound
 
 if TYPE_CHECKING:
     from cloning.engine.synthesis import Speech
+    from cloning.engine.tts.synthesiser import Speech as MountedSpeech
     from foundation.vault.models import SealedObject
     from watermark.companion import Companion
     from watermark.models import IssuedMark
@@ -59,18 +61,27 @@ def speak(run: Run) -> None:
     _publish(run, request.id, output_id, mark, sealed, speech.seconds)
 
 
-def _synthesise(data: bytes, request: SpeechRequest, report: Reporter) -> Speech:
+def _synthesise(data: bytes, request: SpeechRequest, report: Reporter) -> Speech | MountedSpeech:
     import torch
 
     from cloning.engine import bases, synthesis, voicefile
+    from cloning.engine.tts.request import TtsRequest
 
     torch.set_num_threads(settings.VOUCH_TRAINING_THREADS)
+    version = request.voice.version
+    if version != STARTER:
+        asked = TtsRequest(
+            text=request.text, text_lang=request.language, seed=request.seed, sample_steps=settings.VOUCH_FLOW_STEPS
+        )
+        return mounted.deployed(version).speak(
+            version, data, asked, progress=lambda share: report("speaking", share * SYNTHESIS_SHARE)
+        )
     voice = voicefile.unpack(data, base=bases.shipped)
     wanted = synthesis.SpeechRequest(text=request.text, language=request.language, seed=request.seed)
     return synthesis.synthesise(voice, wanted, progress=lambda share: report("speaking", share * SYNTHESIS_SHARE))
 
 
-def _seal(speech: Speech, request: SpeechRequest, mark: IssuedMark, output_id: UUID) -> Sealed:
+def _seal(speech: Speech | MountedSpeech, request: SpeechRequest, mark: IssuedMark, output_id: UUID) -> Sealed:
     from watermark.labels.manifest import Credential
     from watermark.labels.profile import load_profile
     from watermark.seal import seal

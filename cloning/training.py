@@ -6,14 +6,17 @@ key and deadline, so a training cannot outlive the speech it learns from.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from django.db import transaction
 
-from cloning import gate, jobs
+from cloning import gate, jobs, mounted
 from cloning.engine.errors import EngineError
+from cloning.engine.versions import STARTER
 from cloning.models import Job, Voice
 from cloning.selectors import consent_stands, custody_of, digest_of, training_set
 from cloning.states import VOICE, VoiceState, move
@@ -28,7 +31,6 @@ from retention import custody
 from retention.models import CustodyItem, CustodyState
 
 if TYPE_CHECKING:
-    from cloning.engine.training.base import Base
     from cloning.engine.training.loop import Progress
     from cloning.engine.training.prepare import Recording as Speech
     from cloning.engine.training.recipe import TrainingRecipe
@@ -76,21 +78,17 @@ def train(run: Run, heart: Heart) -> None:
 
 
 def _run_engine(run: Run, heart: Heart, job: Job, voice: Voice, recordings: list[Recording]) -> bytes:
-    from cloning.engine.training.voice import train_voice
-
     report = Reporter(run)
     report("reading recordings", 0.0)
-    recipe, base = _recipe(settings.VOUCH_TRAINING_RECIPE, settings.VOUCH_TRAINING_THREADS)
 
     def progress(step: Progress) -> None:
         begin, end = STAGES.get(step.stage, (0.0, 1.0))
         report(step.stage, begin + (end - begin) * step.step / max(step.steps, 1), step.seconds_left)
 
-    return train_voice(
+    return _trainer(voice.version)(
         _read(recordings),
         language=voice.language,
-        recipe=recipe,
-        base=base,
+        recipe=_recipe(settings.VOUCH_TRAINING_RECIPE, settings.VOUCH_TRAINING_THREADS),
         seed=SEED,
         progress=progress,
         checkpoint=_Checkpoints(run, voice, recordings),
@@ -99,23 +97,34 @@ def _run_engine(run: Run, heart: Heart, job: Job, voice: Voice, recordings: list
     )
 
 
-def _recipe(name: str, threads: int) -> tuple[TrainingRecipe, Base]:
-    """The recipe of this name, and what it starts from. Raises UnknownRecipe.
+def _trainer(version: str) -> Callable[..., bytes]:
+    """What trains a voice of this version: on the shipped base, or beside a mounted one. Raises VersionNotOffered,
+    BaseIncomplete.
 
-    ``tiny`` is for tests: a few steps on the smallest network, from random weights, so it needs no shipped base.
+    ``tiny`` recipes are for tests: from random weights, so they need no shipped base.
     """
+    if version != STARTER:
+        return functools.partial(mounted.deployed(version).train, version)
     from cloning.engine.config import tiny
     from cloning.engine.training.base import random_base, starter_base
+    from cloning.engine.training.voice import train_voice
+
+    base = random_base(tiny(), SEED) if settings.VOUCH_TRAINING_RECIPE == "tiny" else starter_base()
+    return functools.partial(train_voice, base=base)
+
+
+def _recipe(name: str, threads: int) -> TrainingRecipe:
+    """The recipe of this name. Raises UnknownRecipe. ``tiny`` is for tests: a few steps on the smallest network."""
     from cloning.engine.training.recipe import TrainingRecipe
 
     if name == "tiny":
         recipe = TrainingRecipe.tiny()
         recipe = replace(recipe, acoustic=replace(recipe.acoustic, steps=TINY_STEPS, learning_rate=TINY_RATE))
-        return replace(recipe, threads=threads), random_base(tiny(), SEED)
+        return replace(recipe, threads=threads)
     presets = {"demo": TrainingRecipe.demo, "thorough": TrainingRecipe.thorough}
     if name not in presets:
         raise UnknownRecipe(f"VOUCH_TRAINING_RECIPE must be one of demo, thorough, tiny; it is '{name}'.")
-    return replace(presets[name](), threads=threads), starter_base()
+    return replace(presets[name](), threads=threads)
 
 
 def _read(recordings: list[Recording]) -> list[Speech]:
@@ -192,7 +201,13 @@ def _publish(run: Run, voice: Voice, token: str, digest: str, data: bytes) -> No
             kind="voice.ready",
             subject=f"voice:{voice.id}",
             actor=ACTOR,
-            data={"consent": str(voice.consent_id), "job": str(job.id), "training_digest": digest, "bytes": len(data)},
+            data={
+                "consent": str(voice.consent_id),
+                "job": str(job.id),
+                "training_digest": digest,
+                "bytes": len(data),
+                "version": voice.version,
+            },
             rehearsal=voice.rehearsal,
         )
         if checkpoint is not None:

@@ -12,50 +12,41 @@ and of no use without exactly that base.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-import re
-import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from operator import index
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor
 
 from cloning.engine import lowrank
 from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.config import EngineConfig
-from cloning.engine.errors import ConfigError, VoiceFileError
+from cloning.engine.container import (
+    ENTRIES,
+    MOST_REFERENCE,
+    check_rank,
+    check_tensors,
+    check_words,
+    configuration,
+    described,
+    packed_reference,
+    saved,
+    stored,
+)
+from cloning.engine.container import MOST_BYTES as MOST_BYTES
+from cloning.engine.errors import VoiceFileError
 from cloning.engine.features.content import ContentEncoder
 from cloning.engine.reference import Reference
 from cloning.engine.semantic.model import Text2Semantic
-from cloning.engine.weights import fill, first_difference, not_finite, outline
+from cloning.engine.weights import fill, outline
 
-#: What the description calls this format; the number grows when old readers could misread a new file.
-FORMAT = "vouch-voice"
-FORMAT_VERSION = 1
-#: The version of a voice that is adapters.
-ADAPTER_VERSION = 2
-#: Largest voice accepted. v2ProPlus with posterior and S1 is about 360 MB in half precision.
-MOST_BYTES = 600 * 2**20
-#: Largest safetensors header: about 2,000 tensors at 150 bytes, with the description, leaves ample room.
-MOST_HEADER_BYTES = 2 * 2**20
-#: Most entries of the free training summary.
-MOST_SUMMARY = 64
-#: Most numbers of a tensor that is kept of the reference.
-MOST_REFERENCE = 4096
-#: Beyond this a value is kept in single precision (half ends at 65504).
-HALF_LIMIT = 60000.0
-
-_LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})?")
-_DIGEST = re.compile(r"([0-9a-f]{64})?")
-_DTYPES = {"F16", "F32", "I64"}
-#: Entries of the description, by format version.
-_ENTRIES = {FORMAT_VERSION: {"format", "format_version", "config", "language", "base_digest", "training"}}
-_ENTRIES[ADAPTER_VERSION] = _ENTRIES[FORMAT_VERSION] | {"adapters"}
+#: Format versions: a whole voice, and one that is adapters. The numbers grow when old readers could misread a new file.
+FORMAT_VERSION, ADAPTER_VERSION = 1, 2
+_DTYPES = frozenset({"F16", "F32", "I64"})
+_ENTRIES = {FORMAT_VERSION: ENTRIES, ADAPTER_VERSION: ENTRIES | {"adapters"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,31 +167,10 @@ def pack(voice: Voice) -> bytes:
     tensors: dict[str, Tensor] = {}
     for prefix, part in (("semantic", voice.semantic), ("acoustic", voice.acoustic), ("content", voice.content or {})):
         for name, value in part.items():
-            tensors[f"{prefix}.{name}"] = _stored(value)
+            tensors[f"{prefix}.{name}"] = stored(value)
     if voice.reference is not None:
-        tensors |= _packed_reference(voice.reference)
-    return _saved(tensors, FORMAT_VERSION, voice)
-
-
-def _packed_reference(reference: Reference) -> dict[str, Tensor]:
-    return {
-        "reference.phones": reference.phones.long().cpu().contiguous(),
-        "reference.codes": reference.codes.long().cpu().contiguous(),
-        "reference.style": reference.style.detach().float().cpu().contiguous(),
-    }
-
-
-def _saved(tensors: dict[str, Tensor], version: int, voice: Voice | AdapterVoice, **more: Any) -> bytes:
-    description = {
-        "format": FORMAT,
-        "format_version": version,
-        "config": voice.config.to_dict(),
-        "language": voice.language,
-        "base_digest": voice.base_digest,
-        "training": dict(voice.training),
-        **more,
-    }
-    return save(tensors, {"voice": json.dumps(description, sort_keys=True, allow_nan=False)})
+        tensors |= packed_reference(voice.reference)
+    return saved(tensors, FORMAT_VERSION, voice)
 
 
 def unpack(data: bytes, *, base: BaseSource | None = None) -> Voice:
@@ -220,7 +190,7 @@ def read(data: bytes) -> Voice | AdapterVoice:
         return _adapter_voice(description, parts)
     kept = parts["reference"]
     voice = Voice(
-        config=_config(description),
+        config=configuration(description),
         language=description["language"],
         semantic=parts["semantic"],
         acoustic=parts["acoustic"],
@@ -236,12 +206,12 @@ def read(data: bytes) -> Voice | AdapterVoice:
 def pack_adapters(voice: AdapterVoice) -> bytes:
     """Adapters -> bytes, in half precision; the same voice always gives the same bytes. Raises VoiceFileError."""
     _validate_adapters(voice)
-    tensors = _packed_reference(voice.reference)
+    tensors = packed_reference(voice.reference)
     for prefix, part in (("semantic", voice.semantic), ("acoustic", voice.acoustic)):
         for name, value in part.items():
-            tensors[f"{prefix}.{name}"] = _stored(value)
+            tensors[f"{prefix}.{name}"] = stored(value)
     adapters = {"rank": voice.rank, "alpha": voice.alpha}
-    return _saved(tensors, ADAPTER_VERSION, voice, adapters=adapters)
+    return saved(tensors, ADAPTER_VERSION, voice, adapters=adapters)
 
 
 def unpack_adapters(data: bytes) -> AdapterVoice:
@@ -267,7 +237,7 @@ def _adapter_voice(description: dict[str, Any], parts: dict[str, dict[str, Tenso
     if parts["content"] or not parts["reference"]:
         raise VoiceFileError("wrong_weights", "a voice of adapters has a reference and no content encoder")
     voice = AdapterVoice(
-        config=_config(description),
+        config=configuration(description),
         language=description["language"],
         rank=adapters["rank"],
         alpha=adapters["alpha"],
@@ -281,16 +251,9 @@ def _adapter_voice(description: dict[str, Any], parts: dict[str, dict[str, Tenso
     return voice
 
 
-def _config(description: dict[str, Any]) -> EngineConfig:
-    try:
-        return EngineConfig.from_dict(description["config"])
-    except ConfigError as error:
-        raise VoiceFileError("bad_description", error.message) from error
-
-
 def _read(data: bytes) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
     """Description, and tensors by part and name. Names and shapes are checked before memory is taken for a tensor."""
-    description, shapes = _description(data)
+    description, shapes = described(data, _ENTRIES, _DTYPES)
     _check_outline(description, shapes)
     try:
         tensors = load(data)
@@ -308,41 +271,14 @@ def _read(data: bytes) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
     return description, parts
 
 
-def _description(data: bytes) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
-    """The JSON description and the tensors' shapes, with the outer shape of the file checked by hand before any
-    library reads it."""
-    if not 8 < len(data) <= MOST_BYTES:
-        raise VoiceFileError("wrong_size", f"a voice has at most {MOST_BYTES} bytes")
-    (length,) = struct.unpack("<Q", data[:8])
-    if length > min(MOST_HEADER_BYTES, len(data) - 8):
-        raise VoiceFileError("damaged", "the header is larger than the file or than any voice needs")
-    try:
-        header = json.loads(data[8 : 8 + length])
-        description = json.loads(header["__metadata__"]["voice"])
-        dtypes = {entry["dtype"] for name, entry in header.items() if name != "__metadata__"}
-        shapes = {name: tuple(map(index, entry["shape"])) for name, entry in header.items() if name != "__metadata__"}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise VoiceFileError("damaged", "the file has no voice description") from error
-    if not dtypes <= _DTYPES:
-        raise VoiceFileError("damaged", "the file holds numbers of a kind no voice has")
-    if not isinstance(description, dict):
-        raise VoiceFileError("bad_description", "the voice description is not an object")
-    version = description.get("format_version")
-    if description.get("format") != FORMAT or type(version) is not int or version not in _ENTRIES:
-        raise VoiceFileError("unsupported_version", "this voice was written in a format that is not known here")
-    if set(description) != _ENTRIES[version]:
-        raise VoiceFileError("bad_description", "the voice description has missing or unknown entries")
-    return description, shapes
-
-
 def _check_outline(description: dict[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Whether a file of adapters holds exactly the tensors that its configuration and rank ask for."""
     if description["format_version"] != ADAPTER_VERSION:
         return
-    adapters, config = description["adapters"], _config(description)
+    adapters, config = description["adapters"], configuration(description)
     if not isinstance(adapters, dict) or set(adapters) != {"rank", "alpha"}:
         raise VoiceFileError("bad_description", "the adapters are not described by rank and alpha")
-    _check_rank(adapters["rank"], adapters["alpha"])
+    check_rank(adapters["rank"], adapters["alpha"])
     found = {name: shape for name, shape in shapes.items() if not name.startswith("reference.")}
     expected = {
         f"{part}.{name}": shape
@@ -356,16 +292,9 @@ def _check_outline(description: dict[str, Any], shapes: Mapping[str, tuple[int, 
         raise VoiceFileError("wrong_reference", "the reference holds more than any voice keeps")
 
 
-def _check_rank(rank: object, alpha: object) -> None:
-    if type(rank) is not int or not 1 <= rank <= lowrank.MOST_RANK:
-        raise VoiceFileError("bad_description", f"the rank of adapters is 1..{lowrank.MOST_RANK}")
-    if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not 0 < alpha <= lowrank.MOST_ALPHA:
-        raise VoiceFileError("bad_description", f"the alpha of adapters is above 0 and at most {lowrank.MOST_ALPHA:g}")
-
-
 def _validate(voice: Voice) -> None:
     """One rule for both directions: whatever `pack` writes, `unpack` takes, and the other way round."""
-    _check_words(voice)
+    check_words(voice)
     config = voice.config
     posterior = _has_posterior(voice.acoustic)
     expected = [
@@ -381,55 +310,20 @@ def _validate(voice: Voice) -> None:
             raise VoiceFileError("wrong_weights", "only the built-in content encoder is carried inside a voice")
         expected.append(("content", voice.content, outline(lambda: ContentEncoder(config.content))))
     for part, tensors, names in expected:
-        _check_tensors(part, tensors, names)
+        check_tensors(part, tensors, names)
     if voice.reference is not None:
         voice.reference.check(config)
 
 
 def _validate_adapters(voice: AdapterVoice) -> None:
-    _check_words(voice)
+    check_words(voice)
     if not voice.base_digest or voice.config.semantic.phone_classes:
         raise VoiceFileError("bad_description", "a voice of adapters names its base and has no phone head")
-    _check_rank(voice.rank, voice.alpha)
+    check_rank(voice.rank, voice.alpha)
     for part, tensors in (("semantic", voice.semantic), ("acoustic", voice.acoustic)):
-        _check_tensors(part, tensors, lowrank.outline(voice.config, part, voice.rank))
+        check_tensors(part, tensors, lowrank.outline(voice.config, part, voice.rank))
     voice.reference.check(voice.config)
-
-
-def _check_words(voice: Voice | AdapterVoice) -> None:
-    if not isinstance(voice.language, str) or not _LANGUAGE.fullmatch(voice.language):
-        raise VoiceFileError("bad_description", "the language is not a language code")
-    if not isinstance(voice.base_digest, str) or not _DIGEST.fullmatch(voice.base_digest):
-        raise VoiceFileError("bad_description", "the base digest is not a SHA-256")
-    _check_summary(voice.training)
-
-
-def _check_tensors(part: str, tensors: Mapping[str, Tensor], names: Mapping[str, tuple[int, ...]]) -> None:
-    difference = first_difference(names, tensors)
-    if difference is not None:
-        raise VoiceFileError("wrong_weights", f"{part}: {difference}")
-    broken = not_finite(tensors)
-    if broken is not None:
-        raise VoiceFileError("not_finite", f"{part}: {broken} holds NaN or infinity")
-
-
-def _check_summary(training: object) -> None:
-    if not isinstance(training, Mapping) or len(training) > MOST_SUMMARY:
-        raise VoiceFileError("bad_description", "the training summary is not a short set of named values")
-    for name, value in training.items():
-        fine = isinstance(value, str) and len(value) <= 500
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            fine = math.isfinite(value)
-        if not isinstance(name, str) or len(name) > 100 or not fine:
-            raise VoiceFileError("bad_description", "the training summary holds something other than words and numbers")
 
 
 def _has_posterior(acoustic: Mapping[str, Tensor]) -> bool:
     return any(name.startswith("enc_q.") for name in acoustic)
-
-
-def _stored(value: Tensor) -> Tensor:
-    """A copy of its own (shared memory would be refused by safetensors), in half precision where that is safe."""
-    single = value.detach().float().cpu()
-    large = single.numel() > 0 and float(single.abs().max()) > HALF_LIMIT
-    return (single if large else single.half()).clone().contiguous()

@@ -45,6 +45,16 @@ def integer(name: str, default: int, *, low: int, high: int) -> int:
     return value
 
 
+def folder(name: str) -> Path | None:
+    """A folder that must be there, None when the variable is not set."""
+    raw = os.environ.get(name)
+    if not raw:
+        return None
+    if not Path(raw).is_dir():
+        raise ImproperlyConfigured(f"{name} must be a folder; there is none at {raw!r}.")
+    return Path(raw).resolve()
+
+
 def secret(name: str) -> str:
     path = os.environ.get(f"{name}_FILE")
     if path:

@@ -209,6 +209,10 @@ VOUCH_POLICY_CLASSIFIERS = os.environ.get("VOUCH_POLICY_CLASSIFIERS", "")
 VOUCH_PAYER_NAME = os.environ.get("VOUCH_PAYER_NAME", "")
 VOUCH_PAYER_BIC = os.environ.get("VOUCH_PAYER_BIC", "")
 VOUCH_PAYER_IBAN = os.environ.get("VOUCH_PAYER_IBAN", "")
+# Base models of further versions, a folder each (`cloning.engine.versions`), and how many steps the flow of v3 and v4
+# takes. Voices made on a base speak only while it is mounted.
+VOUCH_BASES = env.folder("VOUCH_BASES")
+VOUCH_FLOW_STEPS = env.integer("VOUCH_FLOW_STEPS", 32, low=1, high=128)
 VOUCH_OUTPUT_DAYS = env.integer("VOUCH_OUTPUT_DAYS", 365, low=1, high=36_500)
 # How long a moderator's decision can be undone before its effects begin.
 VOUCH_UNDO_SECONDS = env.integer("VOUCH_UNDO_SECONDS", 60, low=0, high=600)

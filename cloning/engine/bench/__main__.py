@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-PARTS = ("semantic", "acoustic", "vocoders", "diffusion", "features", "sentence", "voices", "training")
+PARTS = ("semantic", "acoustic", "vocoders", "diffusion", "features", "sentence", "voices", "training", "versions")
 #: Longest that one part may take.
 MOST_SECONDS = 1800
 

@@ -14,17 +14,9 @@ from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.errors import VoiceFileError
 from cloning.engine.semantic.adapters import SemanticAdapters
 from cloning.engine.tts.shared import Shared, memory
-from cloning.engine.tts.voice import LoadedVoice, Manner, Precision, elsewhere, identity, standing
+from cloning.engine.tts.voice import LoadedVoice, Manner, Precision, Resident, elsewhere, identity, standing
 from cloning.engine.voicefile import AdapterVoice, BaseSource, find_base
 from cloning.engine.weights import bare
-
-
-@dataclass(frozen=True, slots=True)
-class _Resident:
-    """A settled base and what it took of the shared memory."""
-
-    voice: LoadedVoice
-    keys: frozenset[str]
 
 
 @dataclass(slots=True, eq=False)
@@ -40,13 +32,7 @@ class AdaptedVoice(LoadedVoice):
         self.source = self.bases = None
         if source is None:
             raise ValueError("a voice is settled once")
-        key = f"base {self.precision.semantic} {self.precision.acoustic} {source.base_digest}"
-        resident = shared.part(
-            key,
-            lambda: _resident(source, bases, self.precision, shared),
-            lambda made: made.voice.unshared_bytes(),
-            lambda made: made.keys,
-        )
+        key, resident = resident_base(source.base_digest, bases, self.precision, shared)
         try:
             self._stand_on(resident.voice, source)
         except BaseException:
@@ -63,12 +49,20 @@ class AdaptedVoice(LoadedVoice):
         self._unshared = elsewhere([self.acoustic, self.adapters], memory(base))
 
 
-def _resident(source: AdapterVoice, bases: BaseSource | None, precision: Precision, shared: Shared) -> _Resident:
-    base = find_base(source.base_digest, bases)
-    source.check_base(base)
-    voice = standing(base)
-    voice.precision = precision
-    return _Resident(voice, voice.settle(shared))
+def resident_base(digest: str, bases: BaseSource | None, precision: Precision, shared: Shared) -> tuple[str, Resident]:
+    """The base of that digest as a part that voices share, and its key. Raises VoiceFileError `needs_base`,
+    `unknown_base` and `wrong_base`."""
+
+    def make() -> Resident:
+        base = find_base(digest, bases)
+        if base.digest() != digest:
+            raise VoiceFileError("wrong_base", "this voice was made on another base")
+        voice = standing(base)
+        voice.precision = precision
+        return Resident(voice, voice.settle(shared))
+
+    key = f"base {precision.semantic} {precision.acoustic} {digest}"
+    return key, shared.part(key, make, lambda made: made.voice.unshared_bytes(), lambda made: made.keys)
 
 
 def from_adapters(voice: AdapterVoice, bases: BaseSource | None) -> AdaptedVoice:

@@ -13,8 +13,8 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-#: What upstream's `/tts` offers, and the names of the formats on the wire.
-MEDIA_TYPES = {"wav": "audio/wav", "raw": "audio/pcm", "ogg": "audio/ogg", "aac": "audio/aac"}
+from cloning.engine.tts.media import MEDIA_TYPES as MEDIA_TYPES
+
 #: Bits a second of the lossy forms (upstream: 192 kbit/s AAC).
 AAC_BIT_RATE = 192_000
 OPUS_BIT_RATE = 96_000

@@ -109,6 +109,8 @@ def check_request(voice: LoadedVoice, request: TtsRequest, vocoders: Vocoders | 
         raise no_vocoder(voice.version)
     vocoders.of(voice.version)
     own = request.ref_audio_path is None and request.prompt_text is None
+    if own and voice.kept_mel is not None:
+        return
     text = voice.manner.prompt_text if own else request.prompt_text
     if not (text or "").strip():
         raise EngineError(
@@ -123,17 +125,20 @@ def prepared_flow(
     voice: LoadedVoice,
     request: TtsRequest,
     references: References,
-    recording: bytes,
+    recording: bytes | None,
     prompt: Prompt | None,
     style: Tensor,
     vocoders: Vocoders,
 ) -> Flow:
-    """Raises EngineError `needs_prompt`, `reference_too_short`, ReferenceRefused."""
+    """`recording` None: the voice continues the speech that it keeps. Raises EngineError `needs_prompt`,
+    `reference_too_short`, ReferenceRefused."""
     model = voice.flow
     if model is None or prompt is None:
         raise EngineError("needs_prompt", f"a {voice.version} voice continues its reference")
     compat = request.compat == "upstream"
-    mel = references.mel(voice, recording, compat=compat)
+    mel = voice.kept_mel if recording is None else references.mel(voice, recording, compat=compat)
+    if mel is None:
+        raise EngineError("needs_prompt", f"a {voice.version} voice continues its reference")
     told = mel_prompt(model, prompt.codes[None], prompt.sentence.phones[None], style, mel, compat=compat)
     sampling = FlowSampling(steps=request.sample_steps, integrator=request.integrator)
     return Flow(model, told, sampling, vocoders.of(voice.version))

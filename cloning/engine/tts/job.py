@@ -101,7 +101,7 @@ def prepare(
     notes = {note for sentence in read for note in sentence.notes}
     flow = None
     if voice.flow is not None and vocoders is not None:
-        recording = _recordings(voice, request)[0]
+        recording = next(iter(_recordings(voice, request)), None)
         flow = prepared_flow(voice, request, references, recording, prompt, style, vocoders)
     return Job(voice, request, sentences, prompt, style, tuple(sorted(notes)), flow)
 

@@ -15,7 +15,7 @@ from cloning.engine.acoustic.generator import LEAST_SPEED, MOST_SPEED
 from cloning.engine.errors import EngineError
 from cloning.engine.semantic.sampling import Sampling
 from cloning.engine.text import METHODS
-from cloning.engine.tts.encode import MEDIA_TYPES
+from cloning.engine.tts.media import MEDIA_TYPES
 
 #: A recording: its bytes, or where they lie.
 Recording = bytes | str | os.PathLike[str]

@@ -62,7 +62,8 @@ class LoadedVoice:
     everything that is computed from a reference with them; `semantic_identity`: that of S1's. `kept`: codes, phones and
     style that a voice file keeps of its reference. `runner`: S1 ready to decode, there after `settle`, when
     `semantic` has gone. `mute`: how much each code is like a pause (codes + 1 numbers), None for a starter voice.
-    `adapters`: what the voice adds to `runner`, None when that is the voice's own.
+    `adapters`: what the voice adds to `runner`, None when that is the voice's own. `kept_mel`: 1 x M x F of the speech
+    in `kept`, which a sealed v3 or v4 voice continues.
     """
 
     version: str
@@ -73,6 +74,7 @@ class LoadedVoice:
     acoustic: AcousticModel | DiffusionModel
     manner: Manner = Manner()
     kept: Reference | None = None
+    kept_mel: Tensor | None = None
     precision: Precision = Precision()
     runner: Runner | None = None
     mute: Tensor | None = None
@@ -146,6 +148,14 @@ class LoadedVoice:
     def unshared_bytes(self) -> int:
         """See `pool.Pooled`: tensors too small to be shared, and views."""
         return self._unshared
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """A settled base that voices stand on, and what it took of the shared memory."""
+
+    voice: LoadedVoice
+    keys: frozenset[str]
 
 
 def ready(model: DiffusionModel, precision: Precision) -> None:

@@ -176,12 +176,13 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         "voice.requested": _event(
             NOTHING,
             {"consent": ID, "job": ID},
-            consent=ID, job=ID, training_digest=maybe(DIGEST), language=maybe(WORD), retry=maybe(FLAG),
+            consent=ID, job=ID, training_digest=maybe(DIGEST), language=maybe(WORD), version=maybe(WORD),
+            retry=maybe(FLAG),
         ),
         "voice.ready": _event(
             NOTHING,
             {"consent": ID, "job": ID, "training_digest": WORD},
-            consent=ID, job=ID, training_digest=DIGEST, bytes=COUNT,
+            consent=ID, job=ID, training_digest=DIGEST, bytes=COUNT, version=maybe(WORD),
         ),
         "voice.failed": _event(NOTHING, voice=ID, code=WORD),
         "voice.destroyed": _event(NOTHING, consent=ID, outputs_revoked=COUNT),

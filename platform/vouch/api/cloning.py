@@ -12,7 +12,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cloning import selectors, services
+from cloning import bases, selectors, services
+from cloning.engine.versions import STARTER, VERSIONS
 from cloning.models import (
     CONTAINERS,
     LABEL_LANGUAGES,
@@ -40,6 +41,24 @@ class NewVoice(serializers.Serializer[Any]):
     consent = serializers.UUIDField()
     name = serializers.CharField(max_length=MAX_NAME)
     language = serializers.ChoiceField(choices=LANGUAGES)
+    version = serializers.ChoiceField(
+        choices=VERSIONS, default=STARTER, help_text="of the engine; GET voices/versions says which are offered"
+    )
+
+
+class CostView(serializers.Serializer[Any]):
+    voice_megabytes = serializers.FloatField(help_text="of one sealed voice")
+    memory_megabytes = serializers.IntegerField(help_text="base and vocoder in a worker that speaks")
+    training_seconds = serializers.IntegerField(help_text="a minute of speech by the demo recipe")
+    real_time_factor = serializers.FloatField(help_text="seconds of work for a second of sound")
+
+
+class VersionView(serializers.Serializer[Any]):
+    version = serializers.CharField()
+    offered = serializers.BooleanField()
+    missing = serializers.ListField(child=serializers.CharField(), help_text="what is not mounted for it")
+    cost = CostView()
+    measured_on = serializers.CharField(help_text="the machine that the times of the cost are of")
 
 
 class JobView(serializers.Serializer[Any]):
@@ -60,6 +79,8 @@ class VoiceView(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     name = serializers.CharField()
     language = serializers.CharField()
+    version = serializers.CharField(help_text="of the engine")
+    cost = serializers.SerializerMethodField()
     state = serializers.CharField()
     consent = serializers.UUIDField(source="consent_id")
     rehearsal = serializers.BooleanField()
@@ -67,6 +88,11 @@ class VoiceView(serializers.Serializer[Any]):
     ready_at = serializers.DateTimeField(allow_null=True)
     destroyed_at = serializers.DateTimeField(allow_null=True)
     job = serializers.SerializerMethodField()
+
+    @extend_schema_field(CostView)
+    def get_cost(self, voice: Any) -> Any:
+        """What a voice of its version costs."""
+        return CostView(bases.cost_of(voice.version)).data
 
     def get_job(self, voice: Any) -> UUID | None:
         """The voice's training."""
@@ -164,6 +190,14 @@ class Voices(ApiView):
         return Response(VoiceView(voice).data, status=202)
 
 
+class Versions(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"GET": "voice:read"}
+
+    @extend_schema(responses=VersionView(many=True), summary="Versions of the engine, and what a voice of each costs")
+    def get(self, request: Request) -> Response:
+        return Response(VersionView(bases.offers(), many=True).data)
+
+
 class VoiceItem(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "voice:read"}
 
@@ -248,6 +282,7 @@ class OutputReceipt(ApiView):
 
 urlpatterns = [
     path("voices", Voices.as_view()),
+    path("voices/versions", Versions.as_view()),
     path("voices/<uuid:voice_id>", VoiceItem.as_view()),
     path("jobs/<uuid:job_id>", JobItem.as_view()),
     path("jobs/<uuid:job_id>/retry", JobRetry.as_view()),

@@ -11,7 +11,7 @@ from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from cloning import trace_answers
+from cloning import bases, trace_answers
 from cloning.errors import TraceNotReady
 from cloning.models import CONTAINERS, LANGUAGES, MAX_NAME, MAX_SEED, MAX_TEXT
 from cloning.tracing import MAX_BYTES as MAX_TRACE_BYTES
@@ -77,6 +77,7 @@ def consent(request: HttpRequest) -> HttpResponse:
         "max_name": MAX_NAME,
         "languages": LANGUAGES,
         "other_uses": [use for use in USES if use != "own_use"],
+        "offers": [offer for offer in bases.offers() if offer.offered],
     }
     return render(request, "web/consent.html", limits)
 
@@ -128,7 +129,9 @@ def voice(request: HttpRequest, voice_id: UUID) -> HttpResponse:
     actor = actor_of(request)
     found = selectors.speakable_voice(actor, voice_id)
     limits = {"max_text": MAX_TEXT, "max_seed": MAX_SEED, "containers": CONTAINERS, "languages": LANGUAGES}
-    return render(request, "web/voice.html", {"voice": found, "own": found.owner_id == actor.person_id, **limits})
+    own = found.owner_id == actor.person_id
+    cost = bases.cost_of(found.version) if own else None
+    return render(request, "web/voice.html", {"voice": found, "own": own, "cost": cost, **limits})
 
 
 @require_safe

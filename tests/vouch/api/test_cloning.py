@@ -83,6 +83,31 @@ def test_a_voice_is_asked_for_shown_and_listed(owner, api) -> None:
     assert (job["kind"], job["state"], job["progress"]) == ("train", "queued", 0.0)
 
 
+def test_versions_show_their_cost_and_only_a_mounted_one_can_be_chosen(owner, api, settings, tmp_path) -> None:
+    under, client = make.consent(owner), api(owner)
+    offers = {offer["version"]: offer for offer in client.get("voices/versions").json()}
+    assert [version for version, offer in offers.items() if offer["offered"]] == ["starter"]
+    assert offers["v4"]["missing"]
+    assert offers["v4"]["cost"]["real_time_factor"] > offers["v2"]["cost"]["real_time_factor"] > 0
+    wanted = {"consent": str(under.id), "name": "Mine", "language": "en"}
+    assert code(client.post("voices", {**wanted, "version": "v4"})) == (422, "version_not_offered")
+    assert code(client.post("voices", {**wanted, "version": "v9"})) == (422, "invalid_fields")
+    (tmp_path / "v4").mkdir()
+    settings.VOUCH_BASES = tmp_path
+    refused = client.post("voices", {**wanted, "version": "v4"})
+    assert code(refused) == (422, "base_incomplete")
+    assert "v4/*.ckpt" in refused.json()["detail"]
+    assert Voice.objects.count() == 0
+    for name in ("v4/s1.ckpt", "v4/s2Gv4.pth", "models/chinese-hubert-base/config.json",
+                 "models/chinese-hubert-base/model.safetensors", "models/gsv-v4-pretrained/vocoder.pth"):  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    made = client.post("voices", {**wanted, "version": "v4"})
+    assert made.status_code == 202
+    assert (made.json()["version"], made.json()["cost"]) == ("v4", offers["v4"]["cost"])
+    assert client.post("voices", {**wanted, "name": "Other"}).json()["version"] == "starter"
+
+
 def test_a_repeated_request_with_the_same_key_makes_one_voice(owner, api) -> None:
     client, wanted = api(owner), {"consent": str(make.consent(owner).id), "name": "Mine", "language": "en"}
     first = client.post("voices", wanted, Idempotency_Key="a")
@@ -113,6 +138,7 @@ def test_nobody_trains_sees_or_retries_what_is_anothers(owner, person, api, voic
     [
         ("get", "voices", "voice:read"),
         ("post", "voices", "voice:write"),
+        ("get", "voices/versions", "voice:read"),
         ("post", "speech", "speak"),
         ("get", "outputs/{}", "speak"),
         ("get", "outputs/{}/audio", "speak"),
@@ -130,7 +156,7 @@ def test_a_key_without_the_scope_gets_nowhere(owner, api, voice, method, where, 
     assert (Leaf.objects.count(), SpeechRequest.objects.count()) == (before, 0)
 
 
-@pytest.mark.parametrize("where", ["voices", "speech/{}", "outputs/{}", "jobs/{}"])
+@pytest.mark.parametrize("where", ["voices", "voices/versions", "speech/{}", "outputs/{}", "jobs/{}"])
 def test_strangers_are_asked_to_sign_in(api, where) -> None:
     assert code(api(None).get(where.format(uuid.uuid4()))) == (401, "not_signed_in")
 

@@ -12,6 +12,7 @@ WORDS: Final[dict[str, str]] = {
     # voices
     "training": _("Training"),
     "ready": _("Ready"),
+    "starter": _("Starter"),
     "failed": _("Failed"),
     "destroyed": _("Destroyed"),
     # consents and licences
@@ -135,6 +136,14 @@ def minor(amount: int, currency: str) -> str:
         return f"{amount} {currency}"
     whole, part = divmod(abs(amount), 100)
     return f"{'-' if amount < 0 else ''}{whole}.{part:02d} {currency}"
+
+
+@register.filter
+def duration(seconds: int) -> str:
+    """``75`` → ``75 s``, ``1500`` → ``25 min``, ``9000`` → ``2.5 h``."""
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{round(seconds / 60)} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 @register.filter

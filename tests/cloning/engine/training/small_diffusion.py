@@ -29,12 +29,12 @@ def config(version: str) -> DiffusionConfig:
     return dataclasses.replace(whole, acoustic=acoustic, dit=DitConfig(width=64, depth=2, heads=1, text_layers=1))
 
 
-def write_flow_base(folder: Path, version: str = "v4") -> Path:
+def write_flow_base(folder: Path, version: str = "v4", seed: int = 9) -> Path:
     """The folder with S1 and S2."""
     folder.mkdir(parents=True, exist_ok=True)
     whole = config(version)
     (folder / f"s2G{version}.pth").write_bytes(
-        export_diffusion(whole, recipe_state(outline(lambda: DiffusionModel(whole)), 9))
+        export_diffusion(whole, recipe_state(outline(lambda: DiffusionModel(whole)), seed))
     )
     semantic = small_config("v2")
     shapes = {f"model.{name}": shape for name, shape in outline(lambda: Text2Semantic(semantic.semantic)).items()}

@@ -134,7 +134,8 @@ byId("train").addEventListener("submit", (event) => {
   event.preventDefault();
   const form = event.target;
   attempt(form.querySelector("button"), box, async () => {
-    const asked = { consent: form.dataset.consent, name: form.elements.name.value.trim(), language: form.dataset.language };
+    const { name, version } = form.elements;
+    const asked = { consent: form.dataset.consent, name: name.value.trim(), language: form.dataset.language, version: version.value };
     const voice = await call("POST", "voices", { json: asked, key: newKey() });
     form.hidden = true;
     byId("training-progress").hidden = false;
