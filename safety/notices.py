@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 
 from foundation.audit import canonical
 from foundation.audit.commitments import commit
+from foundation.audit.people import commit_for
 from foundation.clock import now
 from foundation.errors import NotFound
 from foundation.identity.actors import Actor
@@ -195,7 +196,8 @@ def counter(*, actor: Actor, statement_id: UUID, text: str, signature: str) -> l
         one.counter_by_id, one.counter_text, one.counter_signature = person_id, text, signature
         one.countered_at, one.restore_due_at = moment, moment + RESTORE_AFTER
         one.save()
-        guards.record("notice.countered", f"notice:{one.id}", actor, {"counter": commit(text + signature).digest})
+        counter = commit_for(text + signature, person_id=person_id)
+        guards.record("notice.countered", f"notice:{one.id}", actor, {"counter": counter})
     return found
 
 

@@ -14,7 +14,7 @@ from consent.acts import Act
 from consent.licences import Signatures, grant_licence
 from consent.models import Consent
 from foundation.audit import log
-from foundation.audit.commitments import commit
+from foundation.audit.people import commit_for
 from foundation.clock import now
 from foundation.errors import NotAllowed, NotFound
 from foundation.identity.actors import Actor
@@ -299,7 +299,7 @@ def _fulfil(order: Order, actor: Actor) -> None:
             "characters": order.characters,
             "amount_minor": order.amount_minor,
             "currency": order.currency,
-            "payment": commit(order.payment_ref).digest if order.payment_ref else None,
+            "payment": commit_for(order.payment_ref, person_id=order.customer_id) if order.payment_ref else None,
         },
         rehearsal=order.rehearsal,
     ).index

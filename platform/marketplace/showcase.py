@@ -16,6 +16,7 @@ from cloning.models import Output
 from cloning.states import OutputState
 from foundation.audit import canonical, log
 from foundation.audit.commitments import commit
+from foundation.audit.people import commit_for
 from foundation.clock import now
 from foundation.errors import NotAllowed, NotFound, Refused
 from foundation.identity.actors import Actor
@@ -149,12 +150,12 @@ def review(*, actor: Actor, listing_id: UUID, publish: bool, reason: str = "") -
     found.review = ReviewState.PUBLISHED if publish else ReviewState.TURNED_DOWN
     found.reviewed_at, found.reviewed_by_id, found.review_reason = now(), actor.person_id, "" if publish else reason
     found.save(update_fields=["review", "reviewed_at", "reviewed_by", "review_reason"])
-    sealed = commit(reason).digest
+    said = {"terms": terms_digest(found)} if publish else {"reason": commit_for(reason, person_id=found.owner_id)}
     log.record(
         kind="listing.published" if publish else "listing.turned_down",
         subject=f"listing:{found.id}",
         actor=actor,
-        data={"voice": str(found.voice_id), **({"terms": terms_digest(found)} if publish else {"reason": sealed})},
+        data={"voice": str(found.voice_id), **said},
         rehearsal=found.rehearsal,
     )
     if publish:

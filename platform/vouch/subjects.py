@@ -21,9 +21,12 @@ from foundation.errors import Conflict, NotSignedIn
 from foundation.identity.actors import Actor
 from foundation.identity.models import ApiKey, Person, SecondFactor
 from foundation.vault import services as vault
+from marketplace.hooks import services as hooks
+from marketplace.hooks.models import Endpoint
+from marketplace.payouts.models import PayoutAccount
 from retention import custody
 from retention.models import CustodyItem, CustodyState
-from safety.models import AppealMessage, Case, Report
+from safety.models import AppealMessage, Case, Notice, Report
 from safety.policy import decisions
 from safety.states import CaseState
 from vouch import consents
@@ -47,6 +50,8 @@ SECRET: Final = frozenset({"password", "sealed_secret", "digest", "address_hash"
 KEPT: Final = ("consents", "consent_reviews", "licences_and_orders", "outputs_without_sound", "log")
 """What an erasure leaves, as proof (GDPR Art. 17(3)(b) and (e)): see the retention schedule."""
 ERASED_DOMAIN: Final = "erased.invalid"
+NO_ADDRESS: Final = f"https://{ERASED_DOMAIN}/"
+"""Where an erased person's webhooks had led."""
 
 
 class WorkInProgress(Conflict):
@@ -105,6 +110,8 @@ def erase(*, actor: Actor) -> dict[str, Any]:
     standing = CustodyItem.objects.filter(subject=person, parent=None).exclude(state=CustodyState.DESTROYED)
     custody.destroy_all(items=list(standing), reason="erased", actor=actor)
     texts = decisions.forget_person(person_id=person.id)
+    for endpoint in Endpoint.objects.filter(owner=person, ended_at=None).order_by("id"):
+        hooks.end_endpoint(actor=Actor.of(person), endpoint_id=endpoint.id)
     outputs = list(Output.objects.filter(requester=person).select_related("sealed__key").order_by("id"))
     for output in outputs:
         vault.destroy_key(key=output.sealed.key, reason="erased", actor=actor)
@@ -115,6 +122,9 @@ def erase(*, actor: Actor) -> dict[str, Any]:
         "cases": Case.objects.filter(requester=person, state=CaseState.DECIDED).update(text="", text_salt=""),
         "reports": Report.objects.filter(reporter=person).update(text="", text_salt=""),
         "appeals": AppealMessage.objects.filter(author=person).update(text=""),
+        "counter_notices": Notice.objects.filter(counter_by=person).update(counter_text="", counter_signature=""),
+        "addresses": Endpoint.objects.filter(owner=person).update(url=NO_ADDRESS, salt=""),
+        "bank_accounts": PayoutAccount.objects.filter(person=person).delete()[0],
         "answers": IdempotentAnswer.objects.filter(person=person).delete()[0],
         "keys": ApiKey.objects.filter(person=person).delete()[0],
     }

@@ -34,7 +34,7 @@ def test_every_purpose_of_custody_is_in_the_schedule() -> None:
     assert len(ids) == len(schedule.rows())
     assert {"recording" if purpose == Purpose.TRAINING else purpose.value for purpose in Purpose} <= ids
     # What has a period of its own although it is no recording.
-    assert {"template", "voice", "output", "log"} <= ids
+    assert {"template", "voice", "output", "log", "server_log", "account", "consent", "market", "payout_account"} <= ids
 
 
 def test_every_row_is_whole_in_both_languages() -> None:

@@ -11,12 +11,15 @@ from cloning.models import Job
 from consent.models import Consent
 from foundation import keys
 from foundation.audit import export as exports
-from foundation.audit import rebuild
+from foundation.audit import people, rebuild
+from foundation.audit.models import Opening
 from foundation.clock import move_forward
 from foundation.identity.actors import Actor
 from foundation.identity.models import ApiKey, Person
 from foundation.vault.errors import PastDeadline
 from foundation.vault.models import VaultKey
+from marketplace.hooks.models import Endpoint
+from marketplace.payouts.models import PayoutAccount
 from retention import certificates, custody
 from retention.models import CustodyItem
 from safety.models import Report
@@ -148,6 +151,22 @@ def test_work_in_progress_and_staff_accounts_are_not_erased(person: Any) -> None
         subjects.erase(actor=Actor.of(person("moderator")))
     owner.refresh_from_db()
     assert owner.is_active
+
+
+def test_bank_account_and_addresses_of_webhooks_go_with_the_person(person: Any) -> None:
+    owner, _ = story(person)
+    PayoutAccount.objects.create(person=owner, name="Ada", iban="DE89370400440532013000", currency="EUR")
+    endpoint = Endpoint.objects.create(owner=owner, url="https://ada.example/hook", kinds=["order.paid"], salt="1" * 64)
+    digest = people.commit_for("https://ada.example/hook", person_id=owner.id)
+    tables = subjects.export(actor=Actor.of(owner))["tables"]
+    assert tables["marketplace.payoutaccount"][0]["iban"] == "DE89370400440532013000"
+    assert tables["audit.opening"][0]["id"] == digest
+    done = subjects.erase(actor=Actor.of(owner))["erased"]
+    assert (done["bank_accounts"], done["addresses"]) == (1, 1)
+    endpoint.refresh_from_db()
+    assert (endpoint.url, endpoint.salt, endpoint.ended_at is None) == (subjects.NO_ADDRESS, "", False)
+    assert not PayoutAccount.objects.exists()
+    assert not Opening.objects.exists()
 
 
 def test_what_they_wrote_is_emptied(person: Any) -> None:

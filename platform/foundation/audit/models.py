@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
@@ -64,6 +65,18 @@ class Cosignature(models.Model):
 
     def __str__(self) -> str:
         return f"{self.checkpoint_id} {self.witness}"
+
+
+class Opening(models.Model):
+    """The salt of a commitment in the log, kept for whom the value is about until they are erased."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    salt = models.CharField(max_length=64)
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(default=now)
+
+    def __str__(self) -> str:
+        return self.digest
 
 
 APPEND_ONLY: Any = (Leaf, Node, Checkpoint, Cosignature)

@@ -9,7 +9,8 @@ from uuid import UUID
 from django.db import connection
 
 from foundation.audit import canonical
-from foundation.audit.commitments import new_salt, person_tag
+from foundation.audit.commitments import commit, new_salt, person_tag
+from foundation.audit.models import Opening
 from foundation.identity.actors import Actor
 from foundation.identity.models import Person
 
@@ -44,11 +45,23 @@ def sight(actor: Actor) -> Callable[[dict[str, Any]], bool]:
     return sees
 
 
+def commit_for(value: str, *, person_id: UUID) -> str:
+    """The digest of a fresh commitment for a leaf; its salt is kept beside the person the value is about.
+
+    For values whose own row has no place for a salt. The person is handed it with their export.
+    """
+    made = commit(value)
+    Opening.objects.create(digest=made.digest, salt=made.salt, person_id=person_id)
+    return made.digest
+
+
 def erase_salt(*, person: Person) -> None:
     """Takes a person out of the log: from now on nobody can tell which leaves name them, or show it of one.
 
-    Not a byte of the log changes. It cannot be undone; a later leaf that names them gets a tag nobody can open.
+    Nor can anybody show what was committed to with ``commit_for``. Not a byte of the log changes. It cannot be undone;
+    a later leaf that names them gets a tag nobody can open.
     """
+    Opening.objects.filter(person=person).delete()
     Person.objects.filter(id=person.id).update(log_salt=None)
     person.log_salt = None
 

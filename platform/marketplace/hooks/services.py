@@ -22,7 +22,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from foundation.audit import log
-from foundation.audit.commitments import commit
+from foundation.audit.people import commit_for
 from foundation.clock import now
 from foundation.errors import NotAllowed, NotFound
 from foundation.identity.actors import Actor
@@ -74,7 +74,7 @@ def add_endpoint(*, actor: Actor, url: str, kinds: Sequence[str]) -> Endpoint:
         kind="webhook.added",
         subject=f"webhook:{made.id}",
         actor=actor,
-        data={"url": commit(url).digest, "kinds": made.kinds},
+        data={"url": commit_for(url, person_id=made.owner_id), "kinds": made.kinds},
     )
     return made
 

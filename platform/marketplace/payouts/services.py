@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.db.models import Max
 
 from foundation.audit import log
-from foundation.audit.commitments import commit
+from foundation.audit.people import commit_for
 from foundation.clock import now
 from foundation.errors import NotAllowed
 from foundation.identity.actors import Actor
@@ -54,7 +54,7 @@ def set_account(*, actor: Actor, name: str, account: str, bic: str, currency: st
         kind="payout.account_set",
         subject=f"person:{actor.person_id}",
         actor=actor,
-        data={"account": commit(found.iban).digest, "currency": currency},
+        data={"account": commit_for(found.iban, person_id=found.person_id), "currency": currency},
     )
     return found
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.audit import canonical, events, log, people, selectors
-from foundation.audit.commitments import person_tag
-from foundation.audit.models import Leaf
+from foundation.audit.commitments import Commitment, person_tag
+from foundation.audit.models import Leaf, Opening
 from foundation.identity import services
 from foundation.identity.actors import Actor
 from foundation.identity.models import Person
@@ -83,6 +83,17 @@ def test_with_the_salt_erased_nobody_can_tell_whom_a_leaf_names_and_no_byte_of_t
     assert str(one.id) not in canonical.encode(later).decode()
     assert later["subject"] != f"person:{person_tag(one.id, salt, kind=later['kind'], at=later['at'])}"
     assert not selectors.may_see(Actor.of(one), later)
+
+
+@pytest.mark.django_db
+def test_a_value_committed_to_for_a_person_can_be_shown_until_they_are_erased(person: Any) -> None:
+    one, other = person(), person()
+    mine, theirs = (people.commit_for("DE89 3704", person_id=who.id) for who in (one, other))
+    assert mine != theirs
+    kept = Opening.objects.get(digest=mine)
+    assert Commitment(kept.digest, kept.salt).matches("DE89 3704")
+    people.erase_salt(person=one)
+    assert list(Opening.objects.values_list("digest", flat=True)) == [theirs]
 
 
 @pytest.mark.django_db
