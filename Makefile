@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := 0.13.9
 
-.PHONY: help demo serve test test-all lint types schema bench starter clean
+.PHONY: help demo serve desk test test-all lint types schema bench starter clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
@@ -20,6 +20,9 @@ demo: $(VENV)/ready ## play the main job through the public API and print a repo
 
 serve: $(VENV)/ready ## the same system, left running; prints how to sign in
 	$(BIN)/python -m vouch.runtime.serve
+
+desk: $(VENV)/ready ## a moderator's day to walk through, with the demo's data (docs/desk.md)
+	$(BIN)/python -m demo.desk
 
 test: $(VENV)/ready ## the whole suite on real PostgreSQL, Redis, Celery and (where installed) Chromium
 	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadfile

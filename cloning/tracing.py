@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models.functions import Now
 
-from cloning import trace_rules
+from cloning import findings, trace_rules
 from cloning.jobs import deliver
 from cloning.models import TraceJob
 from cloning.states import TRACE, TraceState, move
@@ -159,5 +159,6 @@ def _finish(
             "anonymous": job.requester_id is None,
         },
     )
+    findings.of_trace(job)
     if job.recording is not None:
         custody.destroy(item=job.recording, reason="purpose_ended", actor=ACTOR)

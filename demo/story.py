@@ -65,8 +65,8 @@ class Story:
 
     def arrive(self) -> None:
         with self.report.step("two people register", "speaker and customer have keys") as step:
-            self.speaker = self._register("speaker", "Sam Speaker")
-            self.customer = self._register("customer", "Casey Customer")
+            self.speaker = self.register("speaker", "Sam Speaker")
+            self.customer = self.register("customer", "Casey Customer")
             step.observed = "speaker and customer have keys"
 
     def live_challenge(self) -> None:
@@ -140,7 +140,7 @@ class Story:
 
     def speak_and_trace(self) -> None:
         with self.report.step("speak in the voice", "succeeded, label before the sound") as step:
-            asked = self._speak(self.speaker, SPOKEN)
+            asked = self.speak(self.speaker, SPOKEN)
             done = self._spoken(self.speaker, asked)
             self.output = str(done["output"])
             about = self.speaker.get(f"outputs/{self.output}").body
@@ -162,7 +162,7 @@ class Story:
 
     def licence(self) -> None:
         with self.report.step("a second customer speaks without a licence", "403 no_licence") as step:
-            step.observed = _said(self._speak(self.customer, LICENSED))
+            step.observed = _said(self.speak(self.customer, LICENSED))
         offer: dict[str, Any] = {
             "voice": self.voice,
             "title": "Sam, friendly",
@@ -177,11 +177,11 @@ class Story:
             order = self.customer.post("orders", {"listing": listing, "characters": 200}, key=secrets.token_hex(8))
             step.observed = str(order["state"])
         with self.report.step("the customer speaks with the licence", "succeeded") as step:
-            done = self._spoken(self.customer, self._speak(self.customer, LICENSED))
+            done = self._spoken(self.customer, self.speak(self.customer, LICENSED))
             self._save(self.customer, str(done["output"]), "spoken-by-customer.wav")
             step.observed = str(done["state"])
         with self.report.step("the customer asks for more than the licence holds", "403 licence_cap") as step:
-            step.observed = _said(self._speak(self.customer, "Far too many words for what is left. " * 6))
+            step.observed = _said(self.speak(self.customer, "Far too many words for what is left. " * 6))
         with self.report.step("the owner's statement counts the use", f"{len(LICENSED)} characters") as step:
             until = time.time() + 3600
             since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until - 48 * 3600))
@@ -193,7 +193,7 @@ class Story:
 
     def policy(self) -> None:
         with self.report.step("a text that policy forbids", "held for a moderator") as step:
-            asked = self._speak(self.speaker, FORBIDDEN)
+            asked = self.speak(self.speaker, FORBIDDEN)
             self.held = str(asked["id"])
             step.observed = "held for a moderator" if asked["state"] == "held" else f"state {asked['state']}"
             case = str(asked["case"])
@@ -235,9 +235,9 @@ class Story:
             voice = self.speaker.get(f"voices/{self.voice}")["state"]
             step.observed = f"{state}, voice {voice}"
         with self.report.step("the same text after withdrawal", "403 consent_withdrawn") as step:
-            step.observed = _said(self._speak(self.speaker, SPOKEN))
+            step.observed = _said(self.speak(self.speaker, SPOKEN))
         with self.report.step("the licence after withdrawal", "403 consent_withdrawn") as step:
-            step.observed = _said(self._speak(self.customer, LICENSED))
+            step.observed = _said(self.speak(self.customer, LICENSED))
         with self.report.step("trace the file after withdrawal", "this output, consent withdrawn") as step:
             step.observed = self._traced(self.spoken_file.read_bytes())
 
@@ -252,7 +252,7 @@ class Story:
 
     # -- helpers -------------------------------------------------------------------------------------------------------
 
-    def _register(self, name: str, shown: str) -> Client:
+    def register(self, name: str, shown: str) -> Client:
         password = secrets.token_urlsafe(12)
         person = {"email": f"{name}-{uuid.uuid4().hex[:8]}@demo.example", "display_name": shown, "password": password}
         self.clients.append(Client(self.system.address, self.public.post("people", person)["key"]))
@@ -326,7 +326,7 @@ class Story:
 
         return who.wait(f"jobs/{job}", lambda body: body["state"] in TERMINAL, seconds=seconds, show=show)
 
-    def _speak(self, who: Client, text: str) -> Answer:
+    def speak(self, who: Client, text: str) -> Answer:
         return who.post("speech", {"voice": self.voice, "text": text, "language": "en", "seed": 7})
 
     def _spoken(self, who: Client, asked: Answer) -> dict[str, Any]:

@@ -22,8 +22,8 @@ LIMIT: Final = 6
 BLOCK: Final = timedelta(days=30)
 CLAUSE: Final = "policy.repeat-infringer"
 SYSTEM: Final = Actor.system("safety.strikes")
-NEVER: Final = frozenset({CaseKind.VOICE_MATCH})
-"""Kinds of case that say nothing bad about the person: to resemble somebody is no infringement."""
+NEVER: Final = frozenset({CaseKind.VOICE_MATCH, CaseKind.DRIFT})
+"""Kinds of case that say nothing bad about the person: to resemble somebody is no infringement, nor is a bad copy."""
 
 
 def standing(person_id: UUID) -> int:

@@ -29,6 +29,8 @@ from marketplace.pricing import BY_USE, Unit
 from marketplace.statements.sources import terms_of
 from marketplace.states import OrderState
 from marketplace.telling import tell_order
+from safety.services import open_case
+from safety.states import CaseKind, SubjectKind
 
 HOLDBACK: Final = timedelta(days=14)
 """How long earnings wait before they can be paid out: a customer who was charged wrongly has spoken up by then."""
@@ -146,6 +148,16 @@ def open_dispute(*, actor: Actor, order_id: UUID) -> Order:
     order.save(update_fields=["disputed_at"])
     _log(order, "order.disputed", actor)
     tell_order(order, "order.disputed", f":{order.disputed_at.timestamp():.0f}")
+    if order.licence_id is not None:
+        open_case(
+            actor=actor,
+            kind=CaseKind.LICENCE,
+            severity=1,
+            subject_kind=SubjectKind.LICENCE,
+            subject_ref=str(order.licence_id),
+            rule="order.disputed",
+            clause="licence.dispute",
+        )
     return order
 
 

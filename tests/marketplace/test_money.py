@@ -16,6 +16,7 @@ from marketplace.ledger.errors import NothingToPay
 from marketplace.ledger.models import Entry
 from marketplace.models import Order
 from marketplace.states import WrongState
+from safety.models import Case
 from tests.marketplace.factories import ready_voice
 
 pytestmark = pytest.mark.django_db
@@ -142,6 +143,8 @@ def test_a_disputed_order_neither_earns_nor_releases_and_goes_on_when_it_is_won(
     use(paid, 1_000)
     money.settle_due()
     money.open_dispute(actor=operator, order_id=paid.id)
+    case = Case.objects.get()
+    assert (case.kind, case.subject_ref) == ("licence_dispute", str(paid.licence_id))
     use(paid, 1_000)
     clock.move_forward(money.HOLDBACK)
     assert money.settle_due() == {"earn": 0, "release": 0}

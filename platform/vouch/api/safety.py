@@ -195,7 +195,10 @@ class ClaimCase(ApiView):
     @extend_schema(request=None, responses=CaseView, summary="Claim a case, or renew the claim")
     def post(self, request: Request, case_id: UUID) -> Response:
         found = selectors.case(actor=self.actor, case_id=case_id)
-        services.claim_case(actor=self.actor, case_id=case_id, interested=stakes_of(found))
+        held = found.claimed_by_id == self.actor.person_id and found.last_claimed_at
+        case = services.claim_case(actor=self.actor, case_id=case_id, interested=stakes_of(found))
+        if held and case.last_claimed_at == held:
+            return Response(CaseView(case).data)  # a sign of life shows nothing new: it is no view of its own
         return _shown(self.actor, case_id)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vouch.runtime import system as systems
 
-ROLES = ("member", "moderator", "auditor", "operator")
+ROLES = ("member", "moderator", "senior", "auditor", "operator")
 
 
 def main() -> int:

@@ -114,6 +114,14 @@ def test_every_view_of_a_case_is_a_leaf(person, api):
     assert may_see(Actor.of(moderator), body)
 
 
+def test_a_sign_of_life_is_no_view_of_its_own(person, api):
+    case = hold(person())
+    client = api(person(role="moderator"))
+    for _ in range(3):
+        assert client.post(f"cases/{case.id}/claim").json()["text"] == case.text
+    assert Leaf.objects.filter(kind="case.viewed").count() == 1
+
+
 # -- what cannot be taken back ----------------------------------------------------------------------------------------
 def test_destroying_a_voice_takes_two_people_and_their_second_factors(person, api, factor):
     voice = ready_voice(person(), rehearsal=True)

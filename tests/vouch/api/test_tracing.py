@@ -20,6 +20,8 @@ from foundation.audit.models import Leaf
 from foundation.clock import now
 from foundation.identity.actors import Actor
 from foundation.vault import services as vault
+from safety.models import Case
+from safety.services import restrict
 from tests.cloning import factories as make
 from watermark.labels.aigc import AigcLabel, write_label
 
@@ -109,6 +111,26 @@ def test_a_revoked_output_says_so_and_so_does_one_that_a_moderator_stopped(api, 
 def test_a_mark_of_nothing_delivered_is_shown_as_that(api) -> None:
     found = api(None).get(f"trace/{traced(uuid.uuid4()).id}").json()
     assert (found["verdict"], found["hits"][0]["output_state"]) == ("unknown_mark", "never_delivered")
+
+
+def test_a_withdrawn_recording_that_is_still_about_becomes_one_case(made, person) -> None:
+    traced(made.id)
+    assert not Case.objects.exists()
+    restrict(
+        actor=Actor.of(person("moderator")), subject_kind="output", subject_ref=str(made.id), effect="quarantine",
+        reason="x", clause="y",
+    )  # fmt: skip
+    traced(made.id)
+    traced(made.id, uuid.uuid4())
+    case = Case.objects.get()
+    assert (case.kind, case.rule, case.subject_ref) == ("trace", "trace.withdrawn-output", str(made.id))
+
+
+def test_a_transplanted_mark_becomes_a_case(made) -> None:
+    job = TraceJob.objects.create()
+    hit = {"output": str(made.id), "start_s": 0.0, "end_s": 2.0, "score": 9.0, "false_positive_bound": 1e-9}
+    tracing._finish(job.id, tracing.TraceState.DONE, hits=[{**hit, "sound": "other"}], facts={})
+    assert Case.objects.get().rule == "trace.transplanted-mark"
 
 
 def test_a_mark_laid_on_other_sound_points_at_nobody(api, made, person) -> None:
