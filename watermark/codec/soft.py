@@ -1,7 +1,7 @@
 """The soft detector: sound in, one value per moment and band out, knowing neither key nor payload.
 
 Positive means "a chip centred here was probably raised", negative "lowered", near zero "cannot tell". It is a small
-convolutional network (19 361 weights, trained by ``watermark.codec.train``), run here in numpy alone so that a
+convolutional network (50 945 weights, trained by ``watermark.codec.train``), run here in numpy alone so that a
 process that only asks questions never loads torch. Because it sees no key, the bound of ``watermark.codec.detect``
 holds whatever it answers.
 """
@@ -19,16 +19,16 @@ from scipy.ndimage import uniform_filter1d
 from watermark.codec.grid import BANDS, HOP, Wave, band_energies, require_sound, spectra
 
 #: The weights that ship with the package; the number rises with every training.
-WEIGHTS = Path(__file__).with_name("weights") / "soft-1.safetensors"
-#: Kernel in time and bands, and the dilation in time: the network sees 160 ms to either side and three bands.
-KERNEL = (21, 7)
+WEIGHTS = Path(__file__).with_name("weights") / "soft-2.safetensors"
+#: Kernel in time and bands, and the dilation in time: the network sees 208 ms to either side and four bands.
+KERNEL = (27, 9)
 DILATION = 2
 PLANES = 3
-CHANNELS = 40
+CHANNELS = 64
 #: Frames of the local mean that is taken off: 200 ms, about three chips.
 LOCAL_MEAN = 25
 #: Frames done at a time, to bound memory (about 40 MB).
-BLOCK = 512
+BLOCK = 320
 
 
 def log_energies(wave: Wave) -> NDArray[np.float32]:

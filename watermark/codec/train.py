@@ -1,10 +1,10 @@
 """Training the soft detector, offline: ``python -m watermark.codec.train --help``.
 
-Speech is marked with fresh keys, put through what befalls a recording (codecs, telephone, noise, music, rooms), and
-the network learns which chips were raised. Speech comes from the demo's Flite voices, from espeak-ng when it is on
-PATH, at many pitches and speeds, and from noise in the shape of speech, for the product's own voices are not always
-clean; no living person's recording is used. Two voices are held out and judge the result. Keys are drawn here and used
-nowhere else, as the bound requires. Only this module needs torch.
+Speech is marked with fresh keys, put through what befalls a recording (codecs, telephone, noise, music, rooms:
+``watermark.codec.training_data``), and the network learns which chips were raised. Only this module needs torch.
+
+The loss is the negative of what detection scores: the correlation of a piece's values with its code, over the length
+of both. A little of the logistic loss of every chip keeps the values' scale.
 """
 
 from __future__ import annotations
@@ -12,276 +12,106 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import wavfile
-from scipy.signal import fftconvolve
 
-from watermark.codec import grid, soft
-from watermark.codec.codeword import codewords
-from watermark.codec.embed import mark_signal
-from watermark.codec.grid import CHIPS, HOP, HOPS_PER_CHIP, RATE, Wave
-from watermark.codec.transcode import transcoded
+from watermark.codec import soft
+from watermark.codec.grid import BANDS, HOPS_PER_CHIP
+from watermark.codec.training_data import JUDGE_VOICES, PIECE_CHIPS, TRAIN_VOICES, Examples, examples
 
-#: Voices as "flite NAME" or "espeak NAME"; what the bench and the tests judge by (awb, f3) is never among them.
-TRAIN_VOICES = (
-    "flite slt", "flite rms", "flite kal16", "espeak en-us", "espeak en-us+f2", "espeak de+m3", "espeak fr+f1",
-    "espeak es+m4", "espeak cmn+f5",
-)  # fmt: skip
-HELD_OUT_VOICES = ("flite awb", "espeak en-gb+f3")
-#: Range of gain changes in dB: above what is used, so that the network has something to learn from.
-STRENGTHS = (1.3, 2.6)
-#: Versions of every marked clip, each with another degradation.
-VERSIONS = 4
-#: Hops of a training piece: 6.1 s.
-PIECE = 768
+if TYPE_CHECKING:
+    import torch
+
 #: Examples a step, and the learning rate at both ends of a linear fall.
 BATCH = 16
 LEARNING_RATE = (2e-3, 2e-5)
-
-WORDS = (
-    "river morning seven paper window gentle market orange bridge listen quiet doctor summer village "
-    "carry twenty music garden simple travel answer winter harbor yellow people evening story finger "
-    "change silver mountain voice letter kitchen forty measure little thousand purple shadow journey "
-    "breakfast island question several clever brother forest machine holiday weather picture nothing "
-    "always between against under where which those she sharp church joke usual "
-)
+#: Weight of the logistic loss beside the correlation.
+LOGISTIC = 0.1
 
 
-def speech(voice: str, count: int, rng: np.random.Generator) -> list[Wave]:
-    """``count`` clips of 2 to 7 s at 32 kHz by one voice, one in three turned to shaped or added noise."""
-    from demo.flite.speaker import speak
-
-    program, name = voice.split()
-    clips = []
-    for index in range(count):
-        text = " ".join(rng.choice(WORDS.split(), size=int(rng.integers(5, 17)))) + "."
-        pitch, stretch = float(rng.uniform(0.75, 1.4)), float(rng.uniform(0.8, 1.25))
-        if program == "flite":
-            wave, rate = speak(text, voice=name, f0_shift=pitch, stretch=stretch)
-        else:
-            wave, rate = espeak(text, voice=name, pitch=round(50 * pitch), words_a_minute=round(160 / stretch))
-        clip = grid.resampled(wave, rate, RATE)
-        clip = clip * np.float32(0.5 / np.abs(clip).max())
-        if index % 3 == 0:
-            clip = _noisy(clip, rng)
-        start = int(rng.integers(0, max(1, len(clip) - PIECE * HOP)))
-        clips.append(clip[start : start + PIECE * HOP])
-    return clips
-
-
-def espeak(text: str, *, voice: str, pitch: int = 50, words_a_minute: int = 160) -> tuple[Wave, int]:
-    """``text`` spoken by the espeak-ng program: float mono and its rate. Raises FileNotFoundError."""
-    program = shutil.which("espeak-ng")
-    if program is None:
-        raise FileNotFoundError("espeak-ng is not on PATH")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "said.wav"
-        options = ["-v", voice, "-p", str(pitch), "-s", str(words_a_minute), "-w", str(path)]
-        subprocess.run([program, *options, "--", text], check=True, capture_output=True, timeout=60)
-        rate, samples = wavfile.read(path)
-    return (samples / 32_768).astype(np.float32), int(rate)
-
-
-def _noisy(clip: Wave, rng: np.random.Generator) -> Wave:
-    """Speech whispered (noise in its spectral shape) or buried in white noise at 8 to 20 dB."""
-    if rng.random() < 0.5:
-        shape = np.abs(grid.spectra(clip, pad=grid.WINDOW))
-        noise = grid.spectra(rng.standard_normal(len(clip)).astype(np.float32), pad=grid.WINDOW)
-        out = grid.overlap_add((noise * shape).astype(np.complex64), pad=grid.WINDOW, length=len(clip))
-    else:
-        out = _mixed(clip, rng.standard_normal(len(clip)), rng.uniform(8, 20))
-    return np.asarray(out * (0.5 / np.abs(out).max()), np.float32)
-
-
-def _mixed(clip: Wave, other: NDArray[np.float64], decibels: float) -> Wave:
-    gain = np.sqrt(np.mean(clip**2) / np.mean(other**2)) * 10 ** (-decibels / 20)
-    return np.asarray(clip + gain * other, np.float32)
-
-
-def _opus(clip: Wave, rng: np.random.Generator) -> Wave:
-    voip, bits = bool(rng.random() < 0.5), int(rng.uniform(11, 34)) * 1_000
-    return transcoded(clip, codec="libopus", form="ogg", bit_rate=bits, rate=48_000, voip=voip)
-
-
-def _mp3(clip: Wave, rng: np.random.Generator) -> Wave:
-    rate = int(rng.choice([16_000, 22_050, 24_000]))
-    bits = int(rng.choice([16, 24, 32, 40] if rate == 16_000 else [32, 40, 48])) * 1_000
-    return transcoded(clip, codec="libmp3lame", form="mp3", bit_rate=bits, rate=rate)
-
-
-def _aac(clip: Wave, rng: np.random.Generator) -> Wave:
-    rate = int(rng.choice([16_000, 24_000, 32_000]))
-    bits = int(rng.uniform(14, 24) if rate == 16_000 else rng.uniform(20, 40)) * 1_000
-    return transcoded(clip, codec="aac", form="mp4", bit_rate=bits, rate=rate, late=1_024 * RATE // rate)
-
-
-def _telephone(clip: Wave, rng: np.random.Generator) -> Wave:
-    narrow = grid.resampled(clip, RATE, 8_000)
-    companded = np.sign(narrow) * np.log1p(255 * np.abs(narrow)) / np.log(256)
-    steps = np.round(companded * 127) / 127
-    back = np.sign(steps) * np.expm1(np.abs(steps) * np.log(256)) / 255
-    return grid.resampled(back.astype(np.float32), 8_000, RATE)
-
-
-def _cellular(clip: Wave, rng: np.random.Generator) -> Wave:
-    narrow = grid.resampled(clip, RATE, 8_000)
-    spectrum = np.fft.rfft(narrow)
-    hertz = np.fft.rfftfreq(len(narrow), 1 / 8_000)
-    spectrum[(hertz < rng.uniform(150, 350)) | (hertz > rng.uniform(3_200, 3_600))] = 0
-    band = np.fft.irfft(spectrum, n=len(narrow)).astype(np.float32)
-    bits = int(rng.choice([7_950, 10_200, 12_200]))
-    return transcoded(
-        grid.resampled(band, 8_000, RATE), codec="libopencore_amrnb", form="amr", bit_rate=bits, rate=8_000, late=42
-    )
-
-
-def _white(clip: Wave, rng: np.random.Generator) -> Wave:
-    return _mixed(clip, rng.standard_normal(len(clip)), rng.uniform(14, 32))
-
-
-def _chain(clip: Wave, rng: np.random.Generator) -> Wave:
-    first, second = rng.choice(3, size=2, replace=False)
-    codecs = (_opus, _mp3, _aac)
-    return codecs[second](codecs[first](clip, rng), rng)
-
-
-def _loudspeaker(clip: Wave, rng: np.random.Generator) -> Wave:
-    driven = np.tanh(1.5 * clip / np.abs(clip).max()).astype(np.float32) * np.float32(0.6)
-    return _pink(_room(driven, rng), rng)
-
-
-def _pink(clip: Wave, rng: np.random.Generator) -> Wave:
-    spectrum = np.fft.rfft(rng.standard_normal(len(clip)))
-    spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 1))
-    return _mixed(clip, np.fft.irfft(spectrum, n=len(clip)), rng.uniform(12, 25))
-
-
-def _music(clip: Wave, rng: np.random.Generator) -> Wave:
-    at = np.arange(len(clip)) / RATE
-    bed = np.zeros(len(clip))
-    for chord in range(int(at[-1] / 1.5) + 1):
-        since = at - 1.5 * chord
-        envelope = np.where(since >= 0, np.exp(-1.5 * np.maximum(since, 0)), 0)
-        for note in 220 * 2 ** (rng.choice(12, size=3, replace=False) / 12):
-            for harmonic in range(1, 8):
-                bed += envelope * harmonic**-1.2 * np.sin(2 * np.pi * note * harmonic * at + rng.uniform(0, 6.28))
-    return _mixed(clip, bed, rng.uniform(8, 18))
-
-
-def _room(clip: Wave, rng: np.random.Generator) -> Wave:
-    length = int(rng.uniform(0.2, 0.5) * RATE)
-    tail = rng.standard_normal(length) * 10 ** (-3 * np.arange(length) / length)
-    tail[: RATE // 500] = 0
-    tail *= 10 ** (-rng.uniform(1, 6) / 20) / np.sqrt((tail**2).sum())
-    tail[0] = 1
-    return np.asarray(fftconvolve(clip, tail)[: len(clip)], np.float32)
-
-
-Degradation = Callable[[Wave, np.random.Generator], Wave]
-
-DEGRADATIONS: dict[str, Degradation] = {
-    "none": lambda clip, rng: clip,
-    "opus": _opus,
-    "opus again": _opus,
-    "mp3": _mp3,
-    "aac": _aac,
-    "two codecs": _chain,
-    "cellular": _cellular,
-    "telephone": _telephone,
-    "white": _white,
-    "pink": _pink,
-    "music": _music,
-    "room": _room,
-    "loudspeaker": _loudspeaker,
-}
-
-#: Planes (PLANES, PIECE, BANDS), signs (PIECE, BANDS) at each hop, and weight (PIECE,): 1 where a chip is centred.
-Example = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
-
-
-def examples(clips: list[Wave], rng: np.random.Generator) -> list[Example]:
-    """Marked and degraded pieces with what should be read from them."""
-    made = []
-    for clip in clips:
-        code = codewords(rng.bytes(32), [int(rng.integers(1, 1 << 48))])[0]
-        marked = clip + mark_signal(clip, code, float(rng.uniform(*STRENGTHS)))
-        for name in rng.choice(list(DEGRADATIONS), size=VERSIONS, replace=False):
-            worse = DEGRADATIONS[name](marked, rng) * np.float32(10 ** (rng.uniform(-12, 3) / 20))
-            shift = int(rng.integers(0, HOP * HOPS_PER_CHIP))
-            worse = np.clip(worse, -1, 1)[shift : len(marked)]
-            # The delay of every codec above has been taken off, so signs and sound stay aligned.
-            made.append(_example(worse, code, shift))
-    return made
-
-
-def _example(wave: Wave, code: NDArray[np.float32], shift: int) -> Example:
-    seen = soft.planes(soft.log_energies(wave))
-    size = HOP * HOPS_PER_CHIP
-    chips = np.arange(1, (len(wave) + shift) // size)
-    hops = np.round((chips * size + size / 2 - shift) / HOP).astype(int)
-    inside = (hops >= 0) & (hops < min(seen.shape[1], PIECE))
-    wanted, weight = np.zeros((PIECE, grid.BANDS), np.float32), np.zeros(PIECE, np.float32)
-    wanted[hops[inside]] = code[chips[inside] % CHIPS]
-    weight[hops[inside]] = 1
-    out = np.zeros((soft.PLANES, PIECE, grid.BANDS), np.float32)
-    length = min(seen.shape[1], PIECE)
-    out[:, :length] = seen[:, :length]
-    return out, wanted, weight
-
-
-def train(made: list[Example], judge: list[Example], *, minutes: float, seed: int) -> dict[str, NDArray[np.float32]]:
-    """Fit for ``minutes`` and return the tensors. Writes a line an epoch to stderr."""
+def untrained() -> torch.nn.Sequential:
+    """The network as ``soft.Network`` runs it, at chip centres only."""
     import torch
-    from torch.nn import functional
 
-    torch.set_num_threads(1)
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    side = ((soft.KERNEL[0] - 1) // 2 * soft.DILATION, soft.KERNEL[1] // 2)
     model = torch.nn.Sequential()
     model.add_module(
-        "conv1", torch.nn.Conv2d(soft.PLANES, soft.CHANNELS, soft.KERNEL, dilation=(soft.DILATION, 1), padding=side)
-    )
+        "conv1",
+        torch.nn.Conv2d(
+            soft.PLANES, soft.CHANNELS, soft.KERNEL,
+            dilation=(soft.DILATION, 1), stride=(HOPS_PER_CHIP, 1), padding=(0, soft.KERNEL[1] // 2),
+        ),
+    )  # fmt: skip
     model.add_module("relu1", torch.nn.ReLU())
     model.add_module("conv2", torch.nn.Conv2d(soft.CHANNELS, soft.CHANNELS, 1))
     model.add_module("relu2", torch.nn.ReLU())
     model.add_module("conv3", torch.nn.Conv2d(soft.CHANNELS, 1, 1))
+    return model
+
+
+def losses(model: torch.nn.Sequential, part: Examples) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean correlation (0 for noise, 1 at most) and mean logistic loss (0.6931 for noise) of some examples."""
+    import torch
+    from torch.nn import functional
+
+    signs = torch.from_numpy(part.signs).float()
+    inside = torch.arange(PIECE_CHIPS)[None, :, None] < torch.from_numpy(part.lengths)[:, None, None]
+    values = model(torch.from_numpy(part.seen).float())[:, 0] * inside
+    norm = values.flatten(1).norm(dim=1) * (torch.from_numpy(part.lengths) * float(BANDS)).sqrt()
+    correlation = ((values * signs).flatten(1).sum(1) / norm.clamp(min=1e-6)).mean()
+    logistic = (functional.softplus(-values * signs) * inside).sum() / (inside.sum() * BANDS)
+    return correlation, logistic
+
+
+def train(made: Examples, judge: Examples, *, minutes: float, seed: int) -> dict[str, NDArray[np.float32]]:
+    """Fit for ``minutes`` and return the tensors of the epoch that the judging voices liked best. Writes a line an
+    epoch to stderr."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    model = untrained()
     optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE[0])
-
-    def loss_of(batch: list[Example]) -> torch.Tensor:
-        seen, wanted, weight = (torch.from_numpy(np.stack(part)) for part in zip(*batch, strict=True))
-        out = model(seen)[:, 0]
-        loss = functional.softplus(-out * wanted).mean(dim=2)
-        return (loss * weight).sum() / weight.sum()
-
-    began, epoch = time.monotonic(), 0
-    share = 0.0
+    began, epoch, share, best = time.monotonic(), 0, 0.0, -1.0
+    kept: dict[str, NDArray[np.float32]] = {}
     while share < 1:
-        order, total = rng.permutation(len(made)), 0.0
-        steps = range(0, len(order) - BATCH + 1, BATCH)
-        for start in steps:
+        order, scores = rng.permutation(len(made)), []
+        for start in range(0, len(order) - BATCH + 1, BATCH):
             share = min(1.0, (time.monotonic() - began) / (60 * minutes))
             for group in optimiser.param_groups:
                 group["lr"] = LEARNING_RATE[0] + (LEARNING_RATE[1] - LEARNING_RATE[0]) * share
             optimiser.zero_grad()
-            loss = loss_of([made[index] for index in order[start : start + BATCH]])
-            loss.backward()
+            correlation, logistic = losses(model, _part(made, order[start : start + BATCH]))
+            (LOGISTIC * logistic - correlation).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-            total += float(loss.detach())
-        with torch.no_grad():
-            judged = float(np.mean([float(loss_of(judge[i : i + BATCH])) for i in range(0, len(judge), BATCH)]))
+            scores.append(float(correlation.detach()))
+            if share == 1:
+                break
+        judged = _judged(model, judge)
         epoch += 1
-        sys.stderr.write(f"epoch {epoch}: loss {total / len(steps):.4f}, held-out voices {judged:.4f}\n")
-    return {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+        if judged > best:
+            best, kept = judged, {name: tensor.numpy().copy() for name, tensor in model.state_dict().items()}
+        sys.stderr.write(f"epoch {epoch}: correlation {np.mean(scores):.4f}, judging voices {judged:.4f}\n")
+        sys.stderr.flush()
+    return kept
+
+
+def _part(made: Examples, rows: NDArray[np.int64]) -> Examples:
+    return Examples(made.seen[rows], made.signs[rows], made.lengths[rows])
+
+
+def _judged(model: torch.nn.Sequential, judge: Examples) -> float:
+    import torch
+
+    rows = np.arange(len(judge))
+    with torch.no_grad():
+        return float(np.mean([float(losses(model, _part(judge, rows[i : i + 1]))[0]) for i in rows]))
 
 
 def main() -> None:
@@ -291,19 +121,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the soft detector of the watermark.")
     parser.add_argument("--out", type=Path, default=soft.WEIGHTS)
     parser.add_argument("--clips", type=int, default=40, help="clips a training voice")
-    parser.add_argument("--minutes", type=float, default=3.0, help="time for fitting")
+    parser.add_argument("--minutes", type=float, default=10.0, help="time for fitting")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--examples", type=Path, help="keep the examples in this .npz file, or take them from it")
     arguments = parser.parse_args()
-    rng = np.random.default_rng(arguments.seed)
-    made = examples([clip for voice in TRAIN_VOICES for clip in speech(voice, arguments.clips, rng)], rng)
-    judge = examples(
-        [clip for voice in HELD_OUT_VOICES for clip in speech(voice, max(4, arguments.clips // 4), rng)], rng
-    )
-    sys.stderr.write(f"{len(made)} examples, {len(judge)} of held-out voices\n")
+    made, judge = _made(arguments.examples, arguments.clips, arguments.seed)
+    sys.stderr.write(f"{len(made)} examples, {len(judge)} of judging voices\n")
     tensors = train(made, judge, minutes=arguments.minutes, seed=arguments.seed)
     note = {"clips": arguments.clips, "minutes": arguments.minutes, "seed": arguments.seed, "voices": TRAIN_VOICES}
     save_file(tensors, arguments.out, metadata={"made": json.dumps(note)})
     sys.stderr.write(f"{arguments.out}: sha256 {hashlib.sha256(arguments.out.read_bytes()).hexdigest()}\n")
+
+
+def _made(path: Path | None, clips: int, seed: int) -> tuple[Examples, Examples]:
+    if path is not None and path.exists():
+        with np.load(path, allow_pickle=False) as kept:
+            first, second = ([kept[f"{name}{number}"] for number in range(3)] for name in ("made", "judge"))
+        return Examples(*first), Examples(*second)
+    rng = np.random.default_rng(seed)
+    made = examples(TRAIN_VOICES, clips, rng)
+    judge = examples(JUDGE_VOICES, max(4, clips // 4), rng)
+    if path is not None:
+        parts = {
+            f"{name}{i}": part
+            for name, kept in (("made", made), ("judge", judge))
+            for i, part in enumerate(astuple(kept))
+        }
+        np.savez(path, **parts)
+    return made, judge
 
 
 if __name__ == "__main__":

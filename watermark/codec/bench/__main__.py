@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from watermark.codec import fingerprint
+from watermark.codec import fingerprint, measured
 from watermark.codec.bench import audiowmark, measure
 from watermark.codec.bench.measure import Clip, Outcome, Unmarked
 from watermark.codec.detect import FALSE_POSITIVE, Detector
@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--attacks", choices=("core", "all"), default="core")
     parser.add_argument("--against", choices=("audiowmark",))
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--table", type=Path, help="write what detection reports say of the miss rate (measured.json)")
     parser.add_argument("--limit", type=int, help="clips a length at most")
     parser.add_argument("--strength", type=float, default=DEFAULT_STRENGTH, help="dB to begin with")
     parser.add_argument("--scales", action="store_true", help="search all scales wherever nothing is found")
@@ -77,6 +78,10 @@ def main() -> None:
     speed = timed() if arguments.speed else {}
     for name, value in speed.items():
         _say(f"{name}: {value:.2f}")
+    if arguments.table:
+        ran = [(float(one.seconds), one.group, one.found, one.wrong) for one in outcomes if not one.not_run]
+        command = f"python -m watermark.codec.bench CLIPS --attacks {arguments.attacks} --table FILE"
+        arguments.table.write_text(json.dumps(measured.table_of(ran, command), indent=1) + "\n")
     if arguments.json:
         parts: dict[str, list[Any]] = {"clips": clips, "outcomes": outcomes, "unmarked": plain, "rival": rivals}
         data = {name: [asdict(item) for item in items] for name, items in parts.items()}

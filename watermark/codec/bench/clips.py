@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from watermark.codec.grid import RATE, Wave, resampled
-from watermark.codec.train import espeak
+from watermark.codec.training_data import espeak
 
 #: Neither these voices nor these words are in training.
 VOICES = ("flite awb", "espeak en-gb+f3", "espeak it+m2", "espeak pl+f4", "espeak en-gb-scotland+m7")
