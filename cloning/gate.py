@@ -21,7 +21,7 @@ from django.db import transaction
 
 from cloning import approvals, errors, policy_facts, texts, topics
 from cloning.entitlement import Asked, covered
-from cloning.models import SpeechRequest, Voice
+from cloning.models import Output, SpeechRequest, Voice
 from cloning.states import VoiceState
 from consent.models import Consent, Licence
 from consent.selectors import knows_consent, knows_licence, usable_licences
@@ -40,6 +40,8 @@ RULES: Final = "gate@2"
 OWN_USE: Final = "own_use"
 LICENCE_TO_OTHERS: Final = "licence_to_others"
 """The two uses of a consent that this gate reads; `consent` defines them."""
+MAX_MADE_BEFORE: Final = 200
+"""Outputs of one text in one voice that are asked about; nobody needs more of them."""
 ALLOWED: Final = "allow"
 """The one moderator's decision that lets a held text through; every other keeps it shut."""
 
@@ -150,6 +152,7 @@ def judge_speech(
     refusal = (
         _rehearsal(voice.rehearsal)
         or _restriction(subjects)
+        or _staydown(voice, text_digest)
         or _standing(consent)
         or _speakable(voice)
         or _covered(consent, language)
@@ -256,6 +259,12 @@ def _restriction(subjects: list[tuple[str, str]]) -> errors.GateRefused | None:
     if not found:
         return None
     return errors.Restricted(subject=found[0].subject_kind, clause=found[0].clause)
+
+
+def _staydown(voice: Voice, text_digest: str) -> errors.GateRefused | None:
+    """What was removed is not made again: the same text in the same voice, while its output is held back."""
+    outputs = Output.objects.filter(voice=voice, request__text_digest=text_digest).values_list("id", flat=True)
+    return _restriction([("output", str(one)) for one in outputs.order_by("-created_at")[:MAX_MADE_BEFORE]])
 
 
 def _standing(consent: Consent) -> errors.GateRefused | None:

@@ -15,7 +15,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from cloning import gate, jobs, metering, mounted
+from cloning import drift, gate, jobs, metering, mounted
 from cloning.engine.versions import STARTER
 from cloning.errors import VoiceNotReady
 from cloning.models import Output, SpeechRequest, Usage
@@ -26,6 +26,7 @@ from foundation.audit import log
 from foundation.clock import now
 from foundation.identity.actors import Actor
 from foundation.vault import services as vault
+from safety.policy import decisions
 from watermark import status
 from watermark.services import issue_mark, record_sound
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from cloning.engine.synthesis import Speech
     from cloning.engine.tts.synthesiser import Speech as MountedSpeech
     from foundation.vault.models import SealedObject
+    from safety.policy.facts import Value
     from watermark.companion import Companion
     from watermark.models import IssuedMark
     from watermark.seal import Sealed
@@ -55,10 +57,11 @@ def speak(run: Run) -> None:
     speech = _synthesise(data, request, report)
     del data
     report("marking and labelling", SYNTHESIS_SHARE)
+    heard = drift.listen(speech.pcm, speech.rate, owner_id=request.voice.owner_id)
     output_id = uuid.uuid4()
     mark = issue_mark(output_ref=str(output_id), rehearsal=request.voice.rehearsal)
     sealed = _seal(speech, request, mark, output_id)
-    _publish(run, request.id, output_id, mark, sealed, speech.seconds)
+    _publish(run, request.id, output_id, mark, sealed, speech.seconds, heard)
 
 
 def _synthesise(data: bytes, request: SpeechRequest, report: Reporter) -> Speech | MountedSpeech:
@@ -133,6 +136,11 @@ def _claims(request: SpeechRequest, mark: IssuedMark) -> dict[str, Any]:
     }
     if request.licence_id is not None:
         claims["licence_sha256"] = hashlib.sha256(str(request.licence_id).encode()).hexdigest()
+    note = decisions.label_of(
+        text_digest=request.text_digest, voice_ref=str(request.voice_id), requester_id=request.requester_id
+    )
+    if note:
+        claims["content_note"] = note
     return claims
 
 
@@ -161,7 +169,13 @@ def _verify(signature: bytes, message: bytes) -> bool:
 
 
 def _publish(
-    run: Run, request_id: UUID, output_id: UUID, mark: IssuedMark, sealed: Sealed, speech_seconds: float
+    run: Run,
+    request_id: UUID,
+    output_id: UUID,
+    mark: IssuedMark,
+    sealed: Sealed,
+    speech_seconds: float,
+    heard: dict[str, Value] | None = None,
 ) -> None:
     """Stores the output, then makes output, use, licence and leaf true in one transaction. Raises RunLost.
 
@@ -173,7 +187,7 @@ def _publish(
         stored = vault.store(
             key=key, kind="output", owner_ref=str(output_id), data=sealed.data, not_after=None, actor=ACTOR
         )
-        _make_true(run, request_id, output_id, mark, sealed, stored, speech_seconds)
+        _make_true(run, request_id, output_id, mark, sealed, stored, speech_seconds, heard)
     except Exception:
         vault.destroy_key(key=key, reason="not_published", actor=ACTOR)
         raise
@@ -187,6 +201,7 @@ def _make_true(
     sealed: Sealed,
     stored: SealedObject,
     speech_seconds: float,
+    heard: dict[str, Value] | None = None,
 ) -> None:
     """Under the consent's lock: a withdrawal that came first has taken the run away, a later one revokes the output."""
     consent_id = SpeechRequest.objects.values_list("voice__consent_id", flat=True).get(id=request_id)
@@ -195,7 +210,7 @@ def _make_true(
         request, job = jobs.lock_request(request_id)
         if job.run != run.token:
             raise RunLost(str(run.job_id))
-        rehearsal = request.voice.rehearsal
+        rehearsal, text = request.voice.rehearsal, request.text
         jobs.settle(request, seconds=speech_seconds)
         jobs.forget_text(request)
         jobs.succeed(job)
@@ -256,3 +271,4 @@ def _make_true(
             created_at=metered.at,
         )
         metering.write(metered, usage=usage, leaf_index=leaf.index)
+        drift.judge(output=output, request=request, text=text, heard=heard)

@@ -84,6 +84,26 @@ class ChallengeUsed(Conflict):
     advice = "Open a new challenge for another consent."
 
 
+class OwnVoiceForbidden(Conflict):
+    """You forbade the cloning of your voice."""
+
+    code = "own_voice_forbidden"
+    advice = "Lift the protection first, then open a new challenge."
+
+
+class AlreadyProtected(Conflict):
+    """This voice is under protection already."""
+
+    code = "already_protected"
+
+
+class ConsentInForce(Conflict):
+    """A consent of yours is in force; it and a protection exclude each other."""
+
+    code = "consent_in_force"
+    advice = "Withdraw the consent first."
+
+
 class TooManyRecordings(TooMany):
     """There are as many recordings under this challenge as it may have."""
 

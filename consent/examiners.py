@@ -21,6 +21,9 @@ from retention import custody
 from retention.models import CustodyItem
 from safety import matches, protected
 from safety.errors import BadEmbedding
+from safety.selectors import restricted_refs
+from safety.states import SubjectKind
+from watermark.selectors import fingerprints_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,6 +50,10 @@ HEARD_ADVICE: Final = {
         "en": "This recording, or a part of it, was sent before and counts already. Read other sentences.",
         "zh": "该录音或其一部分此前已发送并已计入。请朗读其他句子。",
     },
+}
+REMOVED_ADVICE: Final = {
+    "en": "This recording cannot be used: it is, or cannot be told from, one that was removed. Speak yourself.",
+    "zh": "该录音无法使用：它是已被移除的录音，或无法与之区分。请由本人重新录制。",
 }
 
 
@@ -133,6 +140,7 @@ def examine_recording(found: Examination, recording: Recording) -> Findings:
         steps: dict[str, Step] = {
             "quality": lambda: quality.examine(wave, rate, purpose="training"),
             "own_mark": lambda: _own_mark(wave, rate),
+            "staydown": lambda: _removed_before(wave, rate),
             "spoof": lambda: spoof.score(wave, rate, own_mark_found=False),
             "speaker_windows": lambda: speaker.verify_windows([live], wave, rate),
             "heard_before": lambda: _heard_before(print_, fingerprints.beside(recording), "sent_before"),
@@ -248,6 +256,41 @@ def _own_mark(wave: "np.ndarray", rate: int) -> "Evidence":
         advice=advice,
         model="watermark-1",
         details={"bounds": [hit.false_positive_bound for hit in hits[:10]]},
+    )
+
+
+def _removed_before(wave: "np.ndarray", rate: int) -> "Evidence":
+    """Is this the sound of an output a moderator removed? Its mark may have been taken out; its sound is known."""
+    import numpy as np
+    import soxr
+
+    from consent.biometrics.evidence import Evidence, Verdict
+    from watermark.codec import fingerprint, grid
+    from watermark.codec.errors import UnmarkableAudio
+
+    kept = fingerprints_of(restricted_refs(subject_kind=SubjectKind.OUTPUT))
+    best, verdict, reason = 0.0, Verdict.PASS, "ok"
+    if kept:
+        if rate not in grid.ACCEPTED_RATES:
+            wave, rate = np.asarray(soxr.resample(wave, rate, grid.RATE), dtype=np.float32), grid.RATE
+        try:
+            heard = fingerprint.fingerprint(wave, rate)
+        except UnmarkableAudio:
+            verdict, reason = Verdict.INCONCLUSIVE, "mark_unsearchable"
+        else:
+            found = [fingerprint.agreement(heard, one) for one in kept.values()]
+            best = max(one.value for one in found)
+            if any(one.verdict == "same" for one in found):
+                verdict, reason = Verdict.REFUSE, "removed_before"
+    return Evidence(
+        kind="staydown",
+        value=round(best, 4),
+        threshold=fingerprint.SAME_SOUND,
+        verdict=verdict,
+        reason=reason,
+        advice={} if reason == "ok" else dict(REMOVED_ADVICE),
+        model=f"fingerprint-{fingerprint.VERSION}",
+        details={"compared": float(len(kept))},
     )
 
 

@@ -15,6 +15,7 @@ from consent.errors import (
     ChallengeUsed,
     ConsentEnded,
     ConsentInvalid,
+    OwnVoiceForbidden,
     PersonRestricted,
     RecordingNotPassed,
     ReleaseMissing,
@@ -209,9 +210,13 @@ def expire_consents() -> int:
 
 
 def unused_challenge(*, actor: Actor, challenge_id: UUID) -> Challenge:
-    """The actor's own passed challenge, locked, that carries no consent yet. Raises NotFound, ChallengeNotPassed,
-    ChallengeUsed."""
+    """The actor's own passed challenge, locked, that carries no consent and no protection yet. Raises NotFound,
+    ChallengeNotPassed, ChallengeUsed, OwnVoiceForbidden (while the actor forbids the cloning of their voice)."""
     challenge = passed_challenge(actor=actor, challenge_id=challenge_id)
+    if protected.of_person(challenge.person_id) is not None:
+        raise OwnVoiceForbidden
+    if protected.rests_on(f"challenge:{challenge.id}"):
+        raise ChallengeUsed
     if Consent.objects.filter(challenge=challenge).exists():
         raise ChallengeUsed
     return challenge

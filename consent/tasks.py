@@ -1,6 +1,7 @@
 """Celery tasks of this room. They take ids, are safe to run twice, and keep the heavy imports inside."""
 
 import threading
+from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
 
@@ -43,6 +44,16 @@ def examine_challenge(examination_id: str) -> None:
 def examine_recording(examination_id: str) -> None:
     """Listens to a training recording and writes the verdict down."""
     _examine(UUID(examination_id))
+
+
+@shared_task(name="consent.protect_represented", acks_late=True)
+def protect_represented(review_id: str, recording_id: str) -> None:
+    """Listens to what a representative offered and puts the voice under protection."""
+    from consent import protection
+    from consent.errors import RecordingNotPassed, ReviewNotApproved
+
+    with suppress(RecordingNotPassed, ReviewNotApproved, PastDeadline, KeyDestroyed):
+        protection.listen_and_forbid(review_id=UUID(review_id), recording_id=UUID(recording_id))
 
 
 @shared_task(name="consent.tidy", acks_late=True)

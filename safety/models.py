@@ -31,6 +31,7 @@ from safety.states import (
     CaseState,
     Decision,
     Effect,
+    ProtectionSource,
     ProtectionState,
     RestrictionState,
     SearchKeyState,
@@ -43,6 +44,7 @@ __all__ = [
     "REF_CHARS",
     "Appeal",
     "AppealMessage",
+    "BankOrigin",
     "Case",
     "Check",
     "EnrolledVoice",
@@ -282,9 +284,28 @@ class SearchKey(models.Model):
         return f"search key {self.id}"
 
 
+class BankOrigin(models.Model):
+    """Another platform whose bank of protected voices is imported here.
+
+    ``public_key`` (Ed25519, hex) is pinned by the first import; ``exported_at``: of the latest file taken, for an older
+    one may not bring back what was removed since.
+    """
+
+    name = models.CharField(max_length=120, primary_key=True)
+    public_key = models.CharField(max_length=64)
+    exported_at = models.DateTimeField()
+    imported_at = models.DateTimeField(default=now)
+
+    def __str__(self) -> str:
+        return f"bank of {self.name}"
+
+
 class ProtectedVoice(models.Model):
     """A voice nobody may clone. Its projected embedding lies sealed in the vault; only ``label`` is readable here.
 
+    ``person``: whose own voice it is, or who represents them; ``basis_ref``: the live challenge or the review that
+    shows it. ``public_name``: of a public figure whose name texts may use. ``bank`` and ``bank_ref``: where it was
+    imported from (see `safety.exchange`), and its id there.
     Without a ``search_key`` it was sealed before templates were projected; ``manage.py rekey_protected`` projects it.
     """
 
@@ -294,6 +315,13 @@ class ProtectedVoice(models.Model):
     template = models.OneToOneField(SealedObject, on_delete=models.PROTECT, related_name="+")
     search_key = models.ForeignKey(SearchKey, null=True, on_delete=models.PROTECT, related_name="+")
     state = models.CharField(max_length=16, choices=ProtectionState.choices, default=ProtectionState.ACTIVE)
+    source = models.CharField(max_length=16, choices=ProtectionSource.choices, default=ProtectionSource.MODERATOR)
+    person = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="protected_voices")
+    basis_ref = models.CharField(max_length=REF_CHARS, blank=True)
+    public_name = models.CharField(max_length=120, blank=True)
+    bank = models.ForeignKey("BankOrigin", null=True, on_delete=models.PROTECT, related_name="voices")
+    bank_ref = models.CharField(max_length=REF_CHARS, blank=True)
+    removed_at = models.DateTimeField(null=True)
     added_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=now)
     leaf_index = models.BigIntegerField(null=True)
@@ -301,6 +329,25 @@ class ProtectedVoice(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(state__in=ProtectionState.values), name="protected_state_known"),
+            models.CheckConstraint(condition=Q(source__in=ProtectionSource.values), name="protected_source_known"),
+            models.CheckConstraint(
+                condition=Q(source=ProtectionSource.BANK, bank__isnull=False, person__isnull=True)
+                | ~Q(source=ProtectionSource.BANK) & Q(bank__isnull=True),
+                name="protected_bank_has_origin",
+            ),
+            models.CheckConstraint(
+                condition=~Q(source__in=["own", "representative"]) | Q(person__isnull=False) & ~Q(basis_ref=""),
+                name="protected_of_a_person_has_basis",
+            ),
+            models.UniqueConstraint(
+                fields=["person"], condition=Q(source="own", state="active"), name="protected_own_once"
+            ),
+            models.UniqueConstraint(fields=["basis_ref"], condition=~Q(basis_ref=""), name="protected_once_per_basis"),
+            models.UniqueConstraint(
+                fields=["bank", "bank_ref"],
+                condition=Q(bank__isnull=False, state="active"),
+                name="protected_once_per_bank_entry",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -24,9 +24,9 @@ from foundation.identity.actors import Actor
 from foundation.vault import services as vault
 from foundation.vault.models import SealedObject
 from safety.errors import BadEmbedding, NoReason
-from safety.models import EnrolledVoice, ProtectedVoice, SearchKey
+from safety.models import BankOrigin, EnrolledVoice, ProtectedVoice, SearchKey
 from safety.projection import MAX_DIMENSIONS, SECRET_BYTES, rotation
-from safety.states import ProtectionState, SearchKeyState
+from safety.states import ProtectionSource, ProtectionState, SearchKeyState
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,6 +94,25 @@ def _matches(unit: "np.ndarray", besides: UUID | None) -> Iterator[Match]:
             yield Match("enrolled", str(other.id), "", other.person_id, similarity, SAME_ENROLLED)
 
 
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """The highest cosine (-1..1; -1 where there is nobody) to a protected voice and to an enrolled one."""
+
+    protected: float
+    enrolled: float
+
+
+def nearest(*, embedding: Sequence[float], besides: UUID) -> Nearest:
+    """How near a voice comes to anybody but ``besides``. Raises as `search`."""
+    turned = _Turned(_unit(embedding))
+    best = {"protected": -1.0, "enrolled": -1.0}
+    for one in _protected().exclude(source=ProtectionSource.OWN, person_id=besides):
+        best["protected"] = max(best["protected"], turned.cosine(one.template, one.search_key, one.dimensions))
+    for other in _enrolled().exclude(person_id=besides).iterator():
+        best["enrolled"] = max(best["enrolled"], turned.cosine(other.template, other.search_key, other.dimensions))
+    return Nearest(**best)
+
+
 class _Turned:
     """The voice asked about, projected by each search key it is compared under: nearly always one."""
 
@@ -121,21 +140,7 @@ def protect(*, actor: Actor, embedding: Sequence[float], label: str) -> Protecte
     label = label.strip()[:MAX_LABEL]
     if not label:
         raise NoReason("A protected voice needs a label.")
-    unit = _unit(embedding)
-    protected = ProtectedVoice(label=label, dimensions=unit.size, added_by_id=actor.person_id)
-    protected.search_key = _present_key(actor)
-    turned = rotation(_secret(protected.search_key), unit.size) @ unit
-    protected.template = _seal(turned, f"protected:{protected.id}", None, actor)
-    leaf = log.append(
-        kind="protected.added",
-        subject=f"protected:{protected.id}",
-        actor=actor,
-        data={"dimensions": unit.size, "threshold": SAME_VOICE},
-        rehearsal=settings.REHEARSAL,
-    )
-    protected.leaf_index = leaf.index
-    protected.save()
-    return protected
+    return add(embedding=embedding, source=ProtectionSource.MODERATOR, label=label, actor=actor)
 
 
 @transaction.atomic
@@ -241,6 +246,98 @@ def _secret(key: SearchKey) -> bytes:
 
 
 # -- templates --------------------------------------------------------------------------------------------------------
+
+
+def add(
+    *,
+    embedding: Sequence[float],
+    source: str,
+    label: str,
+    actor: Actor,
+    person_id: UUID | None = None,
+    basis_ref: str = "",
+    public_name: str = "",
+    bank: BankOrigin | None = None,
+    bank_ref: str = "",
+) -> ProtectedVoice:
+    """The voice under protection, whoever asked for it: the callers have settled by what right. In a transaction.
+
+    Raises BadEmbedding.
+    """
+    unit = _unit(embedding)
+    voice = ProtectedVoice(
+        label=label,
+        dimensions=unit.size,
+        source=source,
+        person_id=person_id,
+        basis_ref=basis_ref,
+        public_name=public_name,
+        bank=bank,
+        bank_ref=bank_ref,
+        added_by_id=actor.person_id if source == ProtectionSource.MODERATOR else None,
+    )
+    voice.search_key = _present_key(actor)
+    turned = rotation(_secret(voice.search_key), unit.size) @ unit
+    voice.template = _seal(turned, f"protected:{voice.id}", None, actor)
+    leaf = log.append(
+        kind="protected.added",
+        subject=f"protected:{voice.id}",
+        actor=actor,
+        data={"dimensions": unit.size, "threshold": SAME_VOICE, "source": source},
+        rehearsal=settings.REHEARSAL,
+    )
+    voice.leaf_index = leaf.index
+    voice.save(force_insert=True)
+    return voice
+
+
+@transaction.atomic
+def remove(*, voice: ProtectedVoice, reason: str, actor: Actor) -> bool:
+    """Ends a protection: its template's key is destroyed. Whether it was in force. The caller settled by what right."""
+    found = ProtectedVoice.objects.select_for_update(of=("self",)).select_related("template__key").get(id=voice.id)
+    if found.state == ProtectionState.REMOVED:
+        return False
+    found.state, found.removed_at = ProtectionState.REMOVED, now()
+    found.save(update_fields=["state", "removed_at"])
+    vault.destroy_key(key=found.template.key, reason=reason, actor=actor)
+    log.record(
+        kind="protected.removed",
+        subject=f"protected:{found.id}",
+        actor=actor,
+        data={"source": found.source, "reason": reason},
+        rehearsal=settings.REHEARSAL,
+    )
+    return True
+
+
+def of_person(person_id: UUID) -> ProtectedVoice | None:
+    """The protection in force of a person's own voice, asked for by themselves."""
+    own = ProtectedVoice.objects.filter(person_id=person_id, source=ProtectionSource.OWN)
+    return own.filter(state=ProtectionState.ACTIVE).first()
+
+
+def rests_on(basis_ref: str) -> bool:
+    """Whether a protection, in force or ended, was made on this challenge or review."""
+    return ProtectedVoice.objects.filter(basis_ref=basis_ref).exists()
+
+
+def public_names() -> list[str]:
+    """Names of the protected public figures, for the policy."""
+    named = ProtectedVoice.objects.filter(state=ProtectionState.ACTIVE).exclude(public_name="")
+    return sorted(named.values_list("public_name", flat=True).distinct())
+
+
+def embeddings() -> Iterator[tuple[ProtectedVoice, "np.ndarray"]]:
+    """Every protected voice in force that is no other platform's, taken back to its unit embedding."""
+    matrices: dict[tuple[UUID, int], np.ndarray] = {}
+    for voice in _protected().exclude(source=ProtectionSource.BANK):
+        unit = _open(voice.template)
+        if voice.search_key is not None:
+            at = (voice.search_key.id, unit.size)
+            if at not in matrices:
+                matrices[at] = rotation(_secret(voice.search_key), unit.size)
+            unit = matrices[at].T @ unit
+        yield voice, unit
 
 
 def _protected() -> QuerySet[ProtectedVoice]:

@@ -27,7 +27,7 @@ from safety.errors import (
 )
 from safety.models import Case, Ruling
 from safety.sizes import CLAUSE_CHARS, REASON_CHARS
-from safety.states import AGAINST, IRREVERSIBLE, CaseState, Decision, RulingState
+from safety.states import AGAINST, IRREVERSIBLE, CaseKind, CaseState, Decision, RulingState
 
 MAX_BULK = 100
 """Cases decided in one act: more than fits on a page is nothing anybody has looked at."""
@@ -252,6 +252,9 @@ def _decide(
     case.decided_by_id, case.decided_at = by, now()
     case.save()
     made = restrictions.for_decision(case, actor=actor)
+    if case.kind == CaseKind.DRIFT and decision == Decision.DISMISS:
+        # The output was held back while somebody looked.
+        restrictions.lift_of_case(case=case, actor=actor, reason=reason)
     data = {
         "kind": case.kind,
         "decision": decision,

@@ -88,6 +88,13 @@ class ProtectionState(models.TextChoices):
     REMOVED = "removed", "Removed"
 
 
+class ProtectionSource(models.TextChoices):
+    MODERATOR = "moderator", "Put there by a moderator"
+    OWN = "own", "The speaker, by a live challenge"
+    REPRESENTATIVE = "representative", "A representative, with documents and two approvals"
+    BANK = "bank", "Another platform's bank"
+
+
 class SearchKeyState(models.TextChoices):
     ACTIVE = "active", "Active"
     RETIRED = "retired", "Retired"

@@ -44,6 +44,12 @@ def fingerprints_for(payloads: Iterable[int]) -> dict[int, bytes]:
     return {payload: bytes(data) for payload, data in rows.values_list("mark__payload", "fingerprint")}
 
 
+def fingerprints_of(output_refs: Iterable[str]) -> dict[str, bytes]:
+    """Fingerprints by output; those without a record of this version are left out."""
+    rows = MarkRecord.objects.filter(mark__output_ref__in=list(output_refs), fingerprint_version=VERSION)
+    return {ref: bytes(data) for ref, data in rows.values_list("mark__output_ref", "fingerprint")}
+
+
 def all_fingerprints(*, epoch: int = CURRENT_EPOCH) -> dict[int, bytes]:
     """Every fingerprint of an epoch by payload, or none when there are more than LISTABLE."""
     rows = MarkRecord.objects.filter(mark__epoch=epoch, fingerprint_version=VERSION)

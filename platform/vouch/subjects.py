@@ -26,9 +26,10 @@ from marketplace.hooks.models import Endpoint
 from marketplace.payouts.models import PayoutAccount
 from retention import custody
 from retention.models import CustodyItem, CustodyState
-from safety.models import AppealMessage, Case, Notice, Report
+from safety import protected
+from safety.models import AppealMessage, Case, Notice, ProtectedVoice, Report
 from safety.policy import decisions
-from safety.states import CaseState
+from safety.states import CaseState, ProtectionState
 from vouch import consents
 from vouch.api.models import IdempotentAnswer
 
@@ -112,6 +113,8 @@ def erase(*, actor: Actor) -> dict[str, Any]:
     texts = decisions.forget_person(person_id=person.id)
     for endpoint in Endpoint.objects.filter(owner=person, ended_at=None).order_by("id"):
         hooks.end_endpoint(actor=Actor.of(person), endpoint_id=endpoint.id)
+    for voice in ProtectedVoice.objects.filter(person=person, state=ProtectionState.ACTIVE).order_by("id"):
+        protected.remove(voice=voice, reason="erased", actor=actor)
     outputs = list(Output.objects.filter(requester=person).select_related("sealed__key").order_by("id"))
     for output in outputs:
         vault.destroy_key(key=output.sealed.key, reason="erased", actor=actor)

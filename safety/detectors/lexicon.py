@@ -109,10 +109,13 @@ class Lexicon:
         found: dict[str, Hits] = {}
         letters, edges = stream.letters, stream.edges
         shelves = (self._letters, self._sounds) if sound else (self._letters,)
-        for at in range(len(letters)):
+        firsts = [frozenset(key[0] for key in shelf) for shelf in shelves]
+        for at, letter in enumerate(letters):
             if not edges[at]:
                 continue
-            for shelf in shelves:
+            for shelf, first in zip(shelves, firsts, strict=True):
+                if letter not in first:
+                    continue
                 for length in range(1, KEY + 1):
                     for entry in shelf.get(letters[at : at + length], ()) if at + length <= len(letters) else ():
                         if len(entry.letters) < KEY and len(entry.letters) != length:

@@ -6,7 +6,9 @@ change of what reads texts cannot be tried on the past.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -18,6 +20,9 @@ from foundation.identity.actors import Actor
 from foundation.vault import services as vault
 from foundation.vault.errors import KeyDestroyed, PastDeadline
 from foundation.vault.models import VaultKey
+from safety import protected
+from safety.detectors.lexicon import Lexicon, Phrase, PhraseTooShort
+from safety.detectors.normalise import read
 from safety.policy import evaluate, library
 from safety.policy.deciding import PolicyVerdict, decide
 from safety.policy.facts import CONTEXT, Value
@@ -31,7 +36,39 @@ _ACTOR: Final = Actor.system("safety.policy")
 def judge(text: str, *, language: str, known: Mapping[str, Value]) -> PolicyVerdict:
     """The verdict of the pack in force. Raises PackInvalid, TextTooLong: without an answer nothing is spoken."""
     used = library.in_use()
-    return evaluate(text, language=language, known=known, pack=used.live, classifiers=library.classifiers())
+    names = protected_names(text)
+    return evaluate(
+        text,
+        language=language,
+        known={**known, "text.protected_names": names},
+        pack=used.live,
+        classifiers=library.classifiers(),
+    )
+
+
+def protected_names(text: str) -> int:
+    """How many protected public figures a text names."""
+    names = tuple(protected.public_names())
+    if not names or not text:
+        return 0
+    lexicon, reading = _lexicon(names), read(text)
+    found: set[str] = set()
+    for stream in reading.streams:
+        found |= lexicon.find(stream, sound=reading.sound is None).keys()
+    if reading.sound is not None:
+        found |= lexicon.find(reading.sound, sound=True).keys()
+    return len(found)
+
+
+@lru_cache(maxsize=4)
+def _lexicon(names: tuple[str, ...]) -> Lexicon:
+    """The names as lists of one phrase each; one of which nothing is left cannot be looked for."""
+    lists = {}
+    for name in names:
+        with suppress(PhraseTooShort):
+            Phrase.of(name)
+            lists[name] = [name]
+    return Lexicon(lists)
 
 
 @transaction.atomic
@@ -61,7 +98,9 @@ def record(
         label=verdict.label,
     )
     if used.shadow is not None:
-        known = {name: value for name, value in verdict.facts.items() if name in CONTEXT}
+        known = {
+            name: value for name, value in verdict.facts.items() if name in CONTEXT or name == "text.protected_names"
+        }
         beside = evaluate(text, language=language, known=known, pack=used.shadow, classifiers=library.classifiers())
         made.shadow_pack = library.row_of(used.shadow)
         made.shadow_outcome, made.shadow_rule = beside.outcome, beside.rule

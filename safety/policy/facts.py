@@ -46,8 +46,12 @@ CONTEXT: Final[dict[str, Fact]] = {
     "history.refused_30d": Fact("int", 0, "the requester's texts refused in 30 days"),
     "output.spoken": Fact("bool", False, "whether the output exists: the question after synthesis"),
     "output.similarity_to_others": Fact(
-        "number", 0.0, "cosine (-1..1) of the output's voice to the nearest protected or enrolled person but its owner"
+        "number", 0.0, "cosine (-1..1) of the output's voice to the nearest enrolled person but its owner"
     ),
+    "output.similarity_to_protected": Fact(
+        "number", 0.0, "cosine (-1..1) of the output's voice to the nearest protected voice but its owner's"
+    ),
+    "output.compared": Fact("bool", False, "whether the output was long enough to be compared at all"),
 }
 BUILT_IN: Final[dict[str, Fact]] = TEXT | CONTEXT
 CLASSIFIER_PREFIX: Final = "classifier."

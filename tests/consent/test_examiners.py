@@ -17,10 +17,12 @@ from foundation.identity.actors import Actor
 from retention import custody
 from safety.models import Case
 from safety.protected import enrol, protect
+from safety.restrictions import restrict
 from tests.consent.readers import RATE, SENTENCES, answer, honest, offer, read_well, said, script, wav
 from tests.safety import desk
 from watermark.codec.embed import embed
-from watermark.services import issue_mark
+from watermark.codec.fingerprint import fingerprint
+from watermark.services import issue_mark, record_sound
 
 pytestmark = pytest.mark.django_db
 SYSTEM = Actor.system("test")
@@ -69,6 +71,24 @@ def test_a_recording_with_our_own_mark_is_refused_also_in_a_rehearsal(person: An
     recording = offer(passed, wav(marked))
     assert recording.state == "refused"
     assert recording.examination.reason == "own_mark"
+
+
+def test_the_sound_of_a_removed_output_is_no_training_speech_even_without_its_mark(
+    person: Any, passed: Challenge
+) -> None:
+    mark = issue_mark(output_ref=str(uuid.uuid4()), rehearsal=True)
+    record_sound(
+        mark=mark, print_of_sound=fingerprint(script(), RATE), strength_db=-30.0, score=9.0, voice_note_score=9.0
+    )
+    restrict(
+        actor=Actor.of(person("moderator")), subject_kind="output", subject_ref=mark.output_ref, effect="quarantine",
+        reason="A fraud.", clause="fraud.bank",
+    )  # fmt: skip
+    recording = offer(passed, wav(script()))
+    assert (recording.state, recording.examination.reason) == ("refused", "removed_before")
+    assert "en" in recording.examination.advice
+    other = offer(passed, wav(said("Another text altogether, about gardens and rivers, and a long walk home.")))
+    assert other.examination.reason != "removed_before"
 
 
 def test_training_speech_of_the_same_person_passes_and_of_another_is_refused(passed: Challenge) -> None:

@@ -247,7 +247,10 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         ),
         "restriction.lifted": _event(NOTHING, restriction=ID, effect=WORD, reason=DIGEST),
         "report.made": _event(NOTHING, report=ID, text=DIGEST, subject_kind=WORD, subject_ref=WORD),
-        "protected.added": _event(NOTHING, dimensions=COUNT, threshold=NUMBER),
+        "protected.added": _event(NOTHING, dimensions=COUNT, threshold=NUMBER, source=maybe(WORD)),
+        "protected.removed": _event(source=WORD, reason=WORD),
+        "protected.exported": _event(entries=COUNT),
+        "protected.imported": _event(origin=WORD, added=COUNT, removed=COUNT),
         "search.rekeyed": _event({"templates": WHOLE}, templates=COUNT, former=or_null(ID)),
         # Market
         "listing.made": _event(NOTHING, voice=ID, price_minor=COUNT, currency=WORD, scope=MAP),
