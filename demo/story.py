@@ -169,19 +169,44 @@ class Story:
             "currency": "EUR",
             "languages": ["en"],
             "licence_days": 30,
+            "text": "VL-COMMERCIAL-1",
+            "terms": {"channels": ["online"], "notice_days": 30, "survival": "take_down"},
+            "preview": self.output,
         }
         with self.report.step("sell a rehearsal voice", "422 rehearsal_not_for_sale") as step:
             step.observed = _said(self.speaker.post("listings", {**offer, "price_minor": 500}))
-        with self.report.step("order a free rehearsal licence", "fulfilled") as step:
-            listing = self.speaker.post("listings", {**offer, "price_minor": 0})["id"]
-            order = self.customer.post("orders", {"listing": listing, "characters": 200}, key=secrets.token_hex(8))
-            step.observed = str(order["state"])
-        with self.report.step("the customer speaks with the licence", "succeeded") as step:
-            done = self._spoken(self.customer, self.speak(self.customer, LICENSED))
+        with self.report.step("call it by a name that claims", "422 name_refused") as step:
+            claim = {**offer, "price_minor": 0, "title": "The official Sam"}
+            step.observed = _said(self.speaker.post("listings", claim))
+        with self.report.step("offer free rehearsal licences", "waiting, not in the shop") as step:
+            made = self.speaker.post("listings", {**offer, "price_minor": 0})
+            listing = str(made["id"])
+            step.observed = f"{made['review']}, {self._in_shop(listing)}"
+        with self.report.step("a moderator hears the preview; search for 'friendly'", "published, in the shop") as step:
+            heard = self.moderator.post(f"listings/{listing}/review", {"decision": "publish"})
+            step.observed = f"{heard['review']}, {self._in_shop(listing)}"
+        with self.report.step("order exactly one sentence", "fulfilled, signed by both") as step:
+            ordered = {"listing": listing, "characters": len(LICENSED)}
+            order = self.customer.post("orders", ordered, key=secrets.token_hex(8))
+            self.licence_id = str(order["licence"])
+            receipt = self.customer.get(f"licences/{self.licence_id}/receipt").body
+            signed = all(receipt["statement"]["signatures"].values())
+            step.observed = f"{order['state']}, {'signed by both' if signed else 'NOT signed by both'}"
+        with self.report.step("the licence's receipt", "receipt verifies offline") as step:
+            step.observed = self._verify_receipt(receipt, "licence-receipt")
+        with self.report.step("speak without saying where it will be heard", "403 licence_scope (channels)") as step:
+            refused = self.speak(self.customer, LICENSED)
+            step.observed = f"{_said(refused)} ({refused.body.get('clause')})"
+        with self.report.step("the customer speaks within the licence", "succeeded") as step:
+            done = self._spoken(self.customer, self.speak(self.customer, LICENSED, channel="online"))
             self._save(self.customer, str(done["output"]), "spoken-by-customer.wav")
             step.observed = str(done["state"])
-        with self.report.step("the customer asks for more than the licence holds", "403 licence_cap") as step:
-            step.observed = _said(self.speak(self.customer, "Far too many words for what is left. " * 6))
+        full = f"cap: {len(LICENSED)} of {len(LICENSED)} characters used"
+        with self.report.step("one character more", f"403 licence_cap, {full}") as step:
+            refused = self.speak(self.customer, "a", channel="online")
+            step.observed = f"{_said(refused)}, {refused.body.get('detail')}"
+        with self.report.step("audit every output against its licence", "No breach") as step:
+            step.observed = self.system.manage("licence_audit").partition(":")[0]
         with self.report.step("the owner's statement counts the use", f"{len(LICENSED)} characters") as step:
             until = time.time() + 3600
             since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until - 48 * 3600))
@@ -326,8 +351,12 @@ class Story:
 
         return who.wait(f"jobs/{job}", lambda body: body["state"] in TERMINAL, seconds=seconds, show=show)
 
-    def speak(self, who: Client, text: str) -> Answer:
-        return who.post("speech", {"voice": self.voice, "text": text, "language": "en", "seed": 7})
+    def speak(self, who: Client, text: str, **declared: str) -> Answer:
+        return who.post("speech", {"voice": self.voice, "text": text, "language": "en", "seed": 7, **declared})
+
+    def _in_shop(self, listing: str) -> str:
+        shown = [one["id"] for one in self.customer.get("listings?q=friendly").body]
+        return "in the shop" if listing in shown else "not in the shop"
 
     def _spoken(self, who: Client, asked: Answer) -> dict[str, Any]:
         job = self._job(who, str(asked["job"]), seconds=300)

@@ -4,7 +4,7 @@ from django.urls import path
 from django.views.decorators.cache import never_cache
 from django.views.i18n import JavaScriptCatalog, set_language
 
-from vouch.web import accounts, deskviews, money, views
+from vouch.web import accounts, deskviews, licensing, money, views
 
 app_name = "web"
 urlpatterns = [
@@ -34,10 +34,12 @@ urlpatterns = [
     path("report", deskviews.report, name="report"),
     path("reasons", deskviews.reasons_page, name="reasons"),
     path("second-factor", deskviews.factor, name="second-factor"),
-    path("market", views.shop, name="market"),
     path("earnings", money.earnings, name="earnings"),
     path("orders", money.orders, name="orders"),
     path("orders/<uuid:order_id>/invoice", money.invoice, name="invoice"),
+    path("market", licensing.shop, name="market"),
+    path("market/offers", licensing.my_offers, name="offers"),
+    path("licences/<uuid:licence_id>", licensing.licence, name="licence"),
     path("strings.js", never_cache(JavaScriptCatalog.as_view(packages=["vouch.web"])), name="strings"),
     path("language", set_language, name="language"),
 ]

@@ -22,14 +22,12 @@ from consent.models import MAX_TERM_DAYS
 from consent.recordings import MAX_BYTES as MAX_RECORDING_BYTES
 from consent.review_models import NAME_CHARS, STATEMENT_CHARS, Standing
 from consent.reviews import MAX_DOCUMENT_BYTES, SPEAKERS
+from consent.scopes import CHANNELS, SPECIAL_USES
 from consent.services import USES
 from foundation import keys
 from foundation.audit import checkpoints, notes
 from foundation.audit.selectors import AUDIT
 from foundation.errors import NotFound
-from marketplace import selectors as market
-from marketplace.models import MAX_LICENCE_DAYS, MAX_ORDER_CHARACTERS, MAX_PRICE_MINOR, TITLE_CHARS
-from marketplace.states import Currency
 from retention import schedule
 from retention import selectors as custodies
 from retention.purposes import LIMIT as RETENTION
@@ -38,8 +36,6 @@ from vouch.web.access import actor_of, needs
 
 QUEUE = 100
 """Cases on the desk's page."""
-SHOP = 100
-"""Listings on the market's page."""
 
 
 @require_safe
@@ -129,6 +125,7 @@ def voice(request: HttpRequest, voice_id: UUID) -> HttpResponse:
     actor = actor_of(request)
     found = selectors.speakable_voice(actor, voice_id)
     limits = {"max_text": MAX_TEXT, "max_seed": MAX_SEED, "containers": CONTAINERS, "languages": LANGUAGES}
+    limits |= {"channels": CHANNELS, "uses": sorted(SPECIAL_USES - {"cross_lingual"})}
     own = found.owner_id == actor.person_id
     cost = bases.cost_of(found.version) if own else None
     return render(request, "web/voice.html", {"voice": found, "own": own, "cost": cost, **limits})
@@ -186,28 +183,6 @@ def retention(request: HttpRequest) -> HttpResponse:
 @needs("audit:read")
 def custody(request: HttpRequest) -> HttpResponse:
     return render(request, "web/custody.html", {"custody": custodies.overview(actor=actor_of(request))})
-
-
-@require_safe
-@needs("market:read")
-def shop(request: HttpRequest) -> HttpResponse:
-    actor = actor_of(request)
-    return render(
-        request,
-        "web/market.html",
-        {
-            "listings": [(one, one.owner_id == actor.person_id) for one in market.shop()[:SHOP]],
-            "licences": selectors.licence_rows(actor),
-            "offerable": selectors.offerable(actor),
-            "mine": selectors.my_listings(actor),
-            "currencies": Currency.values,
-            "languages": LANGUAGES,
-            "title_chars": TITLE_CHARS,
-            "max_price": MAX_PRICE_MINOR,
-            "max_days": MAX_LICENCE_DAYS,
-            "max_characters": MAX_ORDER_CHARACTERS,
-        },
-    )
 
 
 def _hours(span: timedelta) -> int:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 TEXT = "Grandma, I had an accident, please send the money today and do not tell anyone. <script>alert(1)</script>"
 DESK = ["/desk/figures", "/desk/archive"]
 PUBLIC = ["/", "/sign-in", "/sign-up", "/trace", "/log", "/retention"]
-MEMBERS = ["/consent", "/consents", "/reviews", "/market"]
+MEMBERS = ["/consent", "/consents", "/reviews", "/market", "/market/offers"]
 NOWHERE = "0e4f3c1a-5d0b-4c39-9d6f-6f2f5a1c7b10"
 """An id that nothing has."""
 
@@ -72,8 +72,11 @@ def all_pages(person, held_case, sign_in):
     voice = ready_voice(owner, rehearsal=True)
     for path in PUBLIC:
         yield path, Client().get(path)
-    for path in ["/", *MEMBERS, f"/voices/{voice.id}", "/log"]:
+    licence = licence_for(voice, person())
+    for path in ["/", *MEMBERS, f"/voices/{voice.id}", f"/licences/{licence.id}", "/log"]:
         yield path, sign_in(owner).get(path)
+    for path in ["/market", f"/voices/{voice.id}", f"/licences/{licence.id}"]:
+        yield path, sign_in(licence.licensee).get(path)
     yield "/report", sign_in(owner).get("/report")
     yield "/reasons", sign_in(owner).get("/reasons")
     for path in ["/", "/desk", f"/desk/{held_case.id}", *DESK, "/desk/appeals", "/desk/notices", "/second-factor"]:
@@ -239,7 +242,7 @@ def test_an_owner_can_offer_only_a_voice_whose_consent_allows_it(person, sign_in
     owner = person()
     yes = ready_voice(owner, rehearsal=True)
     no = ready_voice(owner, rehearsal=True, uses={"own_use": True})
-    body = sign_in(owner).get("/market").content.decode()
+    body = sign_in(owner).get("/market/offers").content.decode()
     assert f'<option value="{yes.id}">' in body
     assert f'<option value="{no.id}">' not in body
 

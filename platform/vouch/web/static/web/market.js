@@ -1,10 +1,16 @@
-// The market: order characters, offer a voice, take an offer back.
-import { call, newKey } from "./api.js";
-import { attempt, byId } from "./dom.js";
+// The market: search by sound, order characters, ask for other terms, report and review offers.
+import { call, newKey, poll } from "./api.js";
+import { attempt, byId, el } from "./dom.js";
 import { fill, gettext } from "./i18n.js";
 
 const box = byId("problem");
 const done = byId("done");
+
+function say(text) {
+  done.textContent = text;
+  done.hidden = false;
+  done.scrollIntoView({ block: "nearest" });
+}
 
 for (const form of document.querySelectorAll("[data-order]")) {
   let key = newKey();
@@ -16,36 +22,64 @@ for (const form of document.querySelectorAll("[data-order]")) {
       const order = await call("POST", "orders", { json, key });
       key = newKey();
       if (order.state === "fulfilled") location.reload();
-      else {
-        done.textContent = fill(gettext("Ordered (%(id)s). The licence begins when the payment has arrived."), { id: order.id });
-        done.hidden = false;
-      }
+      else say(fill(gettext("Ordered (%(id)s). The licence begins when the payment has arrived."), { id: order.id }));
     });
   });
 }
 
-byId("offer")?.addEventListener("submit", (event) => {
+for (const form of document.querySelectorAll("[data-ask]")) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const json = {
+      consent: form.dataset.ask,
+      text: form.elements.text.value,
+      characters: Number(form.elements.characters.value),
+      days: Number(form.elements.days.value),
+    };
+    attempt(form.querySelector("button"), box, async () => {
+      await call("POST", "offers", { json, key: newKey() });
+      say(gettext("The owner has your terms, signed by you. You find the answer under “My offers and requests”."));
+    });
+  });
+}
+
+for (const form of document.querySelectorAll("[data-report]")) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    attempt(form.querySelector("button"), box, async () => {
+      await call("POST", `listings/${form.dataset.report}/report`, { json: { text: form.elements.text.value } });
+      say(gettext("Reported: a moderator will look at this voice."));
+      form.reset();
+    });
+  });
+}
+
+for (const form of document.querySelectorAll("[data-review]")) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const json = { decision: event.submitter.value, reason: form.elements.reason.value };
+    attempt(event.submitter, box, async () => {
+      await call("POST", `listings/${form.dataset.review}/review`, { json });
+      location.reload();
+    });
+  });
+}
+
+const GRADES = { very_close: gettext("very close"), close: gettext("close") };
+
+byId("by-sound").addEventListener("submit", (event) => {
   event.preventDefault();
   const form = event.target;
-  const json = {
-    voice: form.elements.voice.value,
-    title: form.elements.title.value.trim(),
-    price_minor: Number(form.elements.price_minor.value),
-    currency: form.elements.currency.value,
-    licence_days: Number(form.elements.licence_days.value),
-    languages: [...form.querySelectorAll('[name="language"]:checked')].map((one) => one.value),
-  };
+  const list = byId("alike");
   attempt(form.querySelector("button"), box, async () => {
-    await call("POST", "listings", { json, key: newKey() });
-    location.reload();
+    const asked = await call("POST", "sound-searches", { body: form.elements.clip.files[0] });
+    const found = await poll(`sound-searches/${asked.id}`, (one) => one.state !== "queued");
+    const lines = found.found.map((one) =>
+      el("li", {}, el("a", { href: `#offer-${one.listing.id}` }, one.listing.title), ` · ${GRADES[one.grade] ?? one.grade}`),
+    );
+    if (found.state === "failed") lines.push(el("li", {}, found.error_detail, " ", el("code", {}, found.error_code)));
+    else if (!lines.length) lines.push(el("li", {}, gettext("No voice on offer sounds like it.")));
+    list.replaceChildren(...lines);
+    list.hidden = false;
   });
 });
-
-for (const button of document.querySelectorAll("[data-take-back]")) {
-  button.addEventListener("click", () =>
-    attempt(button, box, async () => {
-      await call("POST", `listings/${button.dataset.takeBack}/withdraw`, { json: {} });
-      location.reload();
-    }),
-  );
-}

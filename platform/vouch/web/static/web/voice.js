@@ -21,6 +21,10 @@ form.addEventListener("submit", (event) => {
     language: form.elements.language.value,
     container: form.elements.container.value,
   };
+  if (form.elements.channel?.value) asked.channel = form.elements.channel.value;
+  if (form.elements.territory?.value) asked.territory = form.elements.territory.value.toUpperCase();
+  const uses = [...form.querySelectorAll('[name="use"]:checked')].map((one) => one.value);
+  if (uses.length) asked.uses = uses;
   if (form.elements.seed.value !== "") asked.seed = Number(form.elements.seed.value);
   attempt(form.querySelector("button"), box, async () => {
     try {
@@ -44,6 +48,15 @@ async function settle(request, text) {
   if (request.state === "succeeded") {
     const output = await call("GET", `outputs/${request.output}`);
     add(player(output, text));
+  } else if (request.state === "held" && request.approval) {
+    add(
+      note(
+        "note",
+        gettext("The owner of the voice reads it first"),
+        gettext("It is spoken only if the owner approves exactly this text; you need not stay here."),
+        "held_for_owner",
+      ),
+    );
   } else if (request.state === "held") {
     add(
       note(
