@@ -229,7 +229,7 @@ def test_a_dozen_at_once_against_the_last_units_of_a_cap_never_pass_it(person):
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_hundred_at_once_against_the_last_units_of_a_cap_never_pass_it(person):
-    _race(person, 90)
+    _race(person, 100)
 
 
 def test_the_audited_moment_is_the_worker_s(customer, voice):

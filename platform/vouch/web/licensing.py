@@ -124,7 +124,8 @@ def licence(request: HttpRequest, licence_id: UUID) -> HttpResponse:
         "web/licence.html",
         {
             "licence": found,
-            "held_by_me": found.licensee_id == actor.person_id,
+            "held_by_me": found.consent.person_id != actor.person_id,
+            "holder": found.licensee_id == actor.person_id,
             "mine": found.consent.person_id == actor.person_id,
             "voice": Voice.objects.filter(consent_id=found.consent_id, state="ready").first(),
             "caps": _caps(found),

@@ -143,7 +143,7 @@ def _counted(found: list[Consequence]) -> list[tuple[dict[str, str], int]]:
 
 
 def licence_rows(actor: Actor) -> list[LicenceRow]:
-    """Licences the actor holds, and those under the actor's own consents, newest first."""
+    """Licences the actor holds or has a seat in, and those under the actor's own consents, newest first."""
     found = list(consents.licences_of(actor=actor)[:ROWS])
     ready = Voice.objects.filter(consent__in=[one.consent_id for one in found], state="ready").order_by("created_at")
     by_consent = {voice.consent_id: voice for voice in ready}
@@ -151,7 +151,7 @@ def licence_rows(actor: Actor) -> list[LicenceRow]:
         LicenceRow(
             one,
             by_consent.get(one.consent_id),
-            one.licensee_id == actor.person_id,
+            one.consent.person_id != actor.person_id,
             one.characters_cap - one.characters_used - one.characters_reserved,
         )
         for one in found
@@ -172,17 +172,16 @@ def destroyed(actor: Actor) -> list[CustodyItem]:
 
 
 def speakable_voice(actor: Actor, voice_id: UUID) -> Voice:
-    """The actor's own voice, or one the actor holds a licence for. Raises NotFound.
+    """The actor's own voice, or one the actor holds a licence or a seat for. Raises NotFound.
 
     Only whether the page opens is decided here; whether the voice may speak is the gate's answer, every time.
     """
     found = Voice.objects.filter(id=voice_id).first()
     if found is None or actor.person_id is None:
         raise NotFound
-    if found.owner_id != actor.person_id:
-        held_licence = Licence.objects.filter(licensee_id=actor.person_id, consent_id=found.consent_id)
-        if not held_licence.exists():
-            raise NotFound
+    own = found.owner_id == actor.person_id
+    if not own and not consents.knows_consent(person_id=actor.person_id, consent_id=found.consent_id):
+        raise NotFound
     return found
 
 

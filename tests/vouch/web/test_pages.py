@@ -167,6 +167,28 @@ def test_who_holds_a_licence_may_open_the_voice(person, sign_in):
     assert "Under your licence" in answer.content.decode()
 
 
+def test_a_licence_s_page_is_for_its_sides_and_a_seat_opens_the_voice(person, sign_in):
+    from consent import seats
+    from consent.licences import grant_licence
+
+    owner, holder, guest = person(), person(), person()
+    voice = ready_voice(owner, rehearsal=True)
+    licence = grant_licence(
+        actor=Actor.of(owner), consent=voice.consent, licensee=holder, scope={"caps": {"seats": 2}}, characters_cap=500
+    )
+    path, speak = f"/licences/{licence.id}", f"/voices/{voice.id}"
+    assert [sign_in(guest).get(one).status_code for one in (path, speak)] == [404, 404]
+    _, code = seats.invite(actor=Actor.of(holder), licence_id=licence.id)
+    seats.join(actor=Actor.of(guest), code=code)
+    assert [sign_in(guest).get(one).status_code for one in (path, speak)] == [200, 200]
+    pages = {who: sign_in(who).get(path).content.decode() for who in (owner, holder, guest)}
+    assert "Stop now" in pages[owner]
+    assert "Stop now" not in pages[holder] + pages[guest]
+    assert "0 of 500 used, 500 left" in pages[guest]
+    assert "Give it up" in pages[holder]
+    assert "Give it up" not in pages[guest] + pages[owner]
+
+
 def test_the_dashboard_shows_ones_own_things_and_nobody_elses(person, sign_in):
     owner, other = person(), person()
     voice, foreign = ready_voice(owner, rehearsal=True), ready_voice(other, rehearsal=True)
