@@ -117,9 +117,9 @@ WITH exclusive AS MATERIALIZED (
             AND (s.returned_at IS NULL OR s.returned_at > judged.at)) THEN 'not_licensee' END,
         CASE WHEN licence_id IS NOT NULL AND (at < granted_at OR at >= over) THEN 'term' END,
         CASE WHEN usage_id IS NOT NULL AND (created_at < given_at OR at >= consent_over) THEN 'consent' END,
-        CASE WHEN licence_id IS NOT NULL AND NOT EXISTS (
+        CASE WHEN licence_consent <> consent_id AND NOT EXISTS (
             SELECT 1 FROM cloning_voice w WHERE w.id = judged.voice_id AND w.consent_id = licence_consent)
-            AND licence_consent <> consent_id THEN 'other_consent' END,
+            THEN 'other_consent' END,
         CASE WHEN NOT spoken ? language OR (scope ? 'languages' AND NOT scope -> 'languages' ? language)
              THEN 'languages' END,
         CASE WHEN scope ? 'channels' AND NOT scope -> 'channels' ? channel THEN 'channels' END,
@@ -137,7 +137,7 @@ WITH exclusive AS MATERIALIZED (
                 OR allowed -> 'licence_to_others' IS DISTINCT FROM 'true'::jsonb) THEN 'uses' END,
         CASE WHEN (scope ->> 'moderation' = 'every' AND approval_id IS NULL)
              OR approval_state <> 'approved' THEN 'approval' END,
-        CASE WHEN licence_id IS NOT NULL AND EXISTS (
+        CASE WHEN licence_id IS NOT NULL AND (SELECT count(*) FROM exclusive) > 0 AND EXISTS (
             SELECT 1 FROM exclusive e WHERE e.consent_id = judged.licence_consent AND e.id <> judged.licence_id
             AND judged.at >= e.granted_at AND judged.at < e.over) THEN 'exclusive' END,
         CASE WHEN leaf_kind IS DISTINCT FROM 'output.sealed'
@@ -149,7 +149,7 @@ WITH exclusive AS MATERIALIZED (
                  OR (entry #>> '{data,characters}')::bigint IS DISTINCT FROM characters)) THEN 'log' END
     ], NULL) AS kinds FROM judged
 )
-SELECT id, licence_id, created_at, leaf_index, licence_leaf, kinds, count(*) OVER () FROM found WHERE kinds <> '{}'
+SELECT id, licence_id, created_at, leaf_index, licence_leaf, kinds FROM found WHERE kinds <> '{}'
 ORDER BY created_at, id
 """
 _CAPS: Final = """
@@ -214,7 +214,7 @@ def audit(*, since: datetime, until: datetime) -> Audit:
         cursor.execute("SET LOCAL work_mem = '256MB'")
         cursor.execute(_COUNT, bounds)
         done.outputs, done.licences = cursor.fetchone()
-        for output, licence, at, leaf, licence_leaf, kinds, _ in _rows(cursor, _OUTPUTS, bounds):
+        for output, licence, at, leaf, licence_leaf, kinds in _rows(cursor, _OUTPUTS, bounds):
             for kind in kinds:
                 done.add(Finding(kind, f"output:{output}", _text(licence), at, _leaves(leaf, licence_leaf)))
         for row in _rows(cursor, _CAPS, bounds):
