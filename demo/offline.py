@@ -21,7 +21,8 @@ def lay_out(system: System, owner: Client, output: str, file: Path) -> Path:
     (folder / "log.pub").write_text(str(published["log"]))
     (folder / "provenance.pub").write_text(str(published["provenance"]))
     (folder / "c2pa-root.pem").write_text(str(published["c2pa_roots"]))
-    shutil.copy(system.var / "keys" / "mark.key", folder)
+    keys = system.env.get("VOUCH_KEYS") or Path(system.env.get("VOUCH_VAR") or system.var) / "keys"
+    shutil.copy(Path(keys) / "mark.key", folder)
     (folder / "marks").write_text(system.manage("export_marks"))
     return folder
 

@@ -38,9 +38,9 @@ SELECT md5('c' || n)::uuid, md5('p' || n)::uuid, 1, 'self', '{"own_use": true, "
     now() - interval '1 year', md5('h' || n)::uuid, md5('s' || n)::uuid, md5('k' || n)::uuid
 FROM generate_series(0, %(voices)s) n;
 INSERT INTO cloning_voice (id, owner_id, consent_id, name, language, state, training_digest, key_id, weights_id,
-    rehearsal, created_at, ready_at)
+    rehearsal, created_at, ready_at, version)
 SELECT md5('v' || n)::uuid, md5('p' || n)::uuid, md5('c' || n)::uuid, 'v', 'en', 'ready', '', md5('k' || n)::uuid,
-    md5('s' || n)::uuid, false, now() - interval '1 year', now() - interval '1 year'
+    md5('s' || n)::uuid, false, now() - interval '1 year', now() - interval '1 year', 'v2Pro'
 FROM generate_series(0, %(voices)s) n;
 INSERT INTO consent_licence (id, consent_id, licensee_id, scope, characters_cap, characters_used, characters_reserved,
     milliseconds_cap, milliseconds_used, milliseconds_reserved, outputs_cap, outputs_used, outputs_reserved, statement,
