@@ -7,7 +7,7 @@ Mels here are in the unit range (`features.spectrogram.to_unit`). Shapes as in `
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -75,10 +75,10 @@ class FlowMatching(nn.Module):
         given[..., :width] = prompt[..., :width].to(text)
         given = given * (1 - free)
         x = noise.to(text) * temperature * free
-        network = _Velocity(self.estimator, text, lengths, given, guidance, adapters)
+        network = _Velocity(self.estimator, text, lengths, given, guidance, adapters, skip=int(held.min()))
         # Halves of a step and slopes at a point have no length; only Euler steps may tell the network of theirs.
         size = torch.full((batch,), 1 / steps if integrator == "euler" else 0.0).to(text)
-        network.start(size)
+        network.start(size, instants(steps, integrator))
         return integrate(network, x, free, steps, integrator)
 
     def velocity(
@@ -143,30 +143,55 @@ class _Velocity:
     """The network with everything bound that stays the same over one sampling."""
 
     def __init__(
-        self, dit: Dit, text: Tensor, lengths: Tensor, prompt: Tensor, guidance: float, adapters: DitAdapters
+        self,
+        dit: Dit,
+        text: Tensor,
+        lengths: Tensor,
+        prompt: Tensor,
+        guidance: float,
+        adapters: DitAdapters,
+        skip: int,
     ) -> None:
         self.dit, self.text, self.lengths, self.prompt = dit, text, lengths, prompt
-        self.guidance, self.adapters = guidance, adapters
+        self.guidance, self.adapters, self.skip = guidance, adapters, skip
         self.condition: Condition | None = None
         self.without: Condition | None = None
 
-    def start(self, size: Tensor) -> None:
-        self.condition = self.dit.condition(self.text, self.lengths, size, isolated=True)
+    def start(self, size: Tensor, times: Sequence[float]) -> None:
+        self.condition = self.dit.condition(self.text, self.lengths, size, isolated=True, times=times)
         if self.guidance > 0:
             silent = torch.zeros_like(self.text)
-            self.without = self.dit.condition(silent, self.lengths, size, isolated=True)
+            self.without = self.dit.condition(silent, self.lengths, size, isolated=True, times=times)
 
     def __call__(self, x: Tensor, time: float) -> Tensor:
         assert self.condition is not None
-        moments = torch.full((x.shape[0],), time).to(x)
+        # In double precision: the moments made ahead are found by their very times.
+        moments = torch.full((x.shape[0],), time, dtype=torch.float64)
         towards: Tensor = self._ask(x, self.prompt, moments, self.condition)
         if self.without is None:
             return towards
         return towards + (towards - self._ask(x, torch.zeros_like(x), moments, self.without)) * self.guidance
 
     def _ask(self, x: Tensor, prompt: Tensor, moments: Tensor, condition: Condition) -> Tensor:
-        out: Tensor = self.dit(x, prompt, self.lengths, moments, condition, adapters=self.adapters, isolated=True)
+        out: Tensor = self.dit(
+            x,
+            prompt,
+            self.lengths,
+            moments.to(x.device),
+            condition,
+            adapters=self.adapters,
+            isolated=True,
+            skip=self.skip,
+        )
         return out
+
+
+def instants(steps: int, integrator: Integrator) -> list[float]:
+    """The times at which `integrate` asks, each once."""
+    size = 1 / steps
+    starts = [index * size for index in range(steps)]
+    beyond = {"euler": 0.0, "midpoint": size / 2, "heun": size}[integrator]
+    return list(dict.fromkeys(time for start in starts for time in (start, start + beyond)))
 
 
 def integrate(

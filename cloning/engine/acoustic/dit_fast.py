@@ -4,7 +4,7 @@ bfloat16.
 Nearly all its work is matrix products and attention. Their matrices are laid out once the way the processor's products
 want them (oneDNN), query, key and value are one product, GELU is part of the one before it; attention goes a few heads
 at a time, so that the scores stay in the cache (torch's own takes half as long again). Norms, gates and everything
-around the blocks stay as they are.
+around the blocks stay as they are; in bfloat16 `dit_blocks` runs all blocks as one function.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cloning.engine.acoustic.dit import Dit, DitBlock, normed, turned
+from cloning.engine.acoustic.dit_blocks import Blocks, fits
 from cloning.engine.errors import EngineError
 from cloning.engine.lowrank import Pair
 
@@ -127,4 +128,10 @@ def prepare(dit: Dit, precision: Precision) -> Dit:
         return dit
     blocks = [FastBlock(block, dtype) if isinstance(block, DitBlock) else block for block in dit.transformer_blocks]
     dit.transformer_blocks = nn.ModuleList(blocks)
-    return dit.to(dtype).eval().requires_grad_(False)
+    dit.to(dtype).eval().requires_grad_(False)
+    on_cpu = dit.proj_out.weight.device.type == "cpu"
+    if on_cpu and precision == "bfloat16" and fits(dit.config.width, dit.config.head_width):
+        dit.run = Blocks(
+            [block for block in blocks if isinstance(block, FastBlock)], dit.config.width, dit.config.head_width
+        )
+    return dit

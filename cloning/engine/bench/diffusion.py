@@ -1,5 +1,6 @@
 """v3 and v4: speed and error of the fast transformer at full size beside the plain one, and what integrators give for
-the same number of evaluations.
+the same number of evaluations. A step's time is that of a whole integration over its steps, because the fast path makes
+some of the work once for all of them; the plain path keeps text and step size between steps, as upstream does.
 
 Weights of the first part are by the recipe, so its differences are those of random weights. The second part trains a
 reduced transformer for some seconds on vowels made here, because integrators can only be told apart on a flow that was
@@ -28,6 +29,8 @@ from cloning.engine.weights import fill, outline
 
 #: Mel frames of one call: a full prompt and two seconds behind it; and of the wave that is compared.
 FRAMES, QUICK_FRAMES = 700, 120
+PROMPT_SHARE = 5 / 7
+STEPS, QUICK_STEPS = 8, 2
 WAVE_FRAMES, WAVE_PROMPT, WAVE_STEPS = 160, 60, 4
 ROUNDS, QUICK_ROUNDS = 2, 1
 #: Of the flow that is trained here.
@@ -46,9 +49,9 @@ def run(threads: int = 1, quick: bool = False) -> list[dict[str, Any]]:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        frames, rounds = (QUICK_FRAMES, QUICK_ROUNDS) if quick else (FRAMES, ROUNDS)
+        frames, rounds, steps = (QUICK_FRAMES, QUICK_ROUNDS, QUICK_STEPS) if quick else (FRAMES, ROUNDS, STEPS)
         return [
-            *measure(DitConfig(), V4_INITIAL, frames, rounds),
+            *measure(DitConfig(), V4_INITIAL, frames, rounds, steps),
             *integrators(QUICK_LEARNING_STEPS if quick else LEARNING_STEPS),
         ]
     finally:
@@ -67,8 +70,11 @@ def by_recipe(config: DitConfig) -> FlowMatching:
 
 
 @torch.inference_mode()
-def measure(config: DitConfig, vocoder_width: int, frames: int, rounds: int) -> list[dict[str, Any]]:
-    """One evaluation of the transformer over `frames` frames: plain in float32 and bfloat16, the engine's in both; with
+def measure(
+    config: DitConfig, vocoder_width: int, frames: int, rounds: int, steps: int = STEPS
+) -> list[dict[str, Any]]:
+    """A step of an integration of `steps` steps over `frames` frames, PROMPT_SHARE of them prompt: plain in float32 and
+    bfloat16, the engine's in both. `ratio` to plain float32, `ratio_same` to the plain path in the same precision; with
     the difference of the mel and of the wave that WAVE_STEPS steps make."""
     plain = by_recipe(config)
     half, fast, exact = (copy.deepcopy(plain) for _ in range(3))
@@ -83,14 +89,14 @@ def measure(config: DitConfig, vocoder_width: int, frames: int, rounds: int) -> 
     }
     draw = torch.Generator().manual_seed(SEED)
     text = torch.randn(1, config.text, frames, generator=draw)
-    mel = torch.randn(1, config.mel, frames, generator=draw)
+    prompt = torch.randn(1, config.mel, round(frames * PROMPT_SHARE), generator=draw) * 0.3
+    noise = torch.randn(1, config.mel, frames, generator=draw)
     lengths = torch.tensor([frames])
 
-    def step(flow: FlowMatching) -> Callable[[], Tensor]:
-        condition = flow.estimator.condition(text, lengths, torch.full((1,), 1 / 32))
-        return lambda: flow.estimator(mel, mel, lengths, torch.full((1,), 0.5), condition)
+    def integration(flow: FlowMatching) -> Callable[[], Tensor]:
+        return lambda: flow.sample(text, lengths, prompt, steps, noise=noise)
 
-    times = interleaved({" ".join(key): step(flow) for key, flow in flows.items()}, rounds=rounds)
+    times = interleaved({" ".join(key): integration(flow) for key, flow in flows.items()}, rounds=rounds)
     mels = {key: _mel(flow, config) for key, flow in flows.items()}
     vocoder = v4(vocoder_width)
     waves = {key: vocoder(from_unit(made.clamp(-1, 1))) for key, made in mels.items()}
@@ -101,9 +107,11 @@ def measure(config: DitConfig, vocoder_width: int, frames: int, rounds: int) -> 
             "part": "dit step",
             "variant": key[0],
             "precision": key[1],
-            "seconds": times[" ".join(key)].cpu,
+            "seconds": times[" ".join(key)].cpu / steps,
             "frames": frames,
+            "steps": steps,
             "ratio": times[" ".join(first)].cpu / times[" ".join(key)].cpu,
+            "ratio_same": times[f"reference {key[1]}"].cpu / times[" ".join(key)].cpu,
         }
         if key != first:
             row |= {"mel_snr_db": snr_db(mels[first], mels[key]), "wave_snr_db": snr_db(waves[first], waves[key])}

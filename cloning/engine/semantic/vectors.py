@@ -57,6 +57,21 @@ class Vectors:
     def largest(self, a: ir.Value, b: ir.Value) -> ir.Value:
         return self.intrinsic("llvm.maxnum.v16f32", VECTOR, (a, b))
 
+    def exponential(self, x: ir.Value) -> ir.Value:
+        """e to the x for x <= 0, error about 1e-7: a power of two times a polynomial (Cephes expf, Moshier)."""
+        b = self.b
+        x = self.largest(x, self.constant(-87.0))
+        whole = self.intrinsic("llvm.rint.v16f32", VECTOR, (b.fmul(x, self.constant(1.4426950408889634)),))
+        x = self.fma(whole, self.constant(-0.693359375), x)
+        x = self.fma(whole, self.constant(2.12194440e-4), x)
+        y = self.constant(1.9875691500e-4)
+        for c in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1):
+            y = self.fma(y, x, self.constant(c))
+        y = b.fadd(self.fma(y, b.fmul(x, x), x), self.constant(1.0))
+        wide = WIDE
+        power = b.shl(b.add(b.fptosi(whole, wide), ir.Constant(wide, [127] * LANES)), ir.Constant(wide, [23] * LANES))
+        return b.fmul(y, b.bitcast(power, VECTOR))
+
     def total(self, vector: ir.Value) -> ir.Value:
         """Sum of the lanes."""
         zero = ir.Constant(F32, 0.0)
