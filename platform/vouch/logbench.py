@@ -218,7 +218,8 @@ def _data(number: int) -> dict[str, Any]:
     """What a request for speech states: an event of the usual size, about half a kilobyte in all."""
     return {
         "voice": VOICE, "consent": VOICE, "licence": None, "policy": "core@1.0", "rule": None, "approval": None,
-        "job": VOICE, "characters": number % 500, "language": "en", "case": None,
+        "job": VOICE, "characters": number % 500, "language": "en", "channel": "web",
+        "territory": "", "uses": ["audiobook"], "owner_asked": None, "case": None,
     }  # fmt: skip
 
 
