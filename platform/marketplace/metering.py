@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from marketplace import pricing
+
 PER_CHARACTERS: Final = 1_000
 """Prices are for this many characters: a cent per character would be too coarse."""
 
@@ -29,10 +31,14 @@ class UsageRow:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """``price_minor`` for ``PER_CHARACTERS`` characters; 0 with an empty currency where no money is asked."""
+    """``price_minor`` for ``PER_CHARACTERS`` characters; 0 with an empty currency where no money is asked.
+
+    ``rule``: an order's own terms, by whatever unit it has; without them the price is for characters.
+    """
 
     price_minor: int
     currency: str
+    rule: pricing.Terms | None = None
 
 
 FREE: Final = Terms(0, "")
@@ -63,6 +69,8 @@ class Statement:
 @dataclass(slots=True)
 class _Meter:
     before: int = 0
+    before_ms: int = 0
+    before_uses: int = 0
     characters: int = 0
     milliseconds: int = 0
     uses: int = 0
@@ -96,7 +104,10 @@ def price(
         if row.licence not in terms:
             raise UnknownTerms(f"no terms for licence {row.licence}")
         if row.at < since:
-            meters[row.licence].before += row.characters
+            early = meters[row.licence]
+            early.before += row.characters
+            early.before_ms += row.milliseconds
+            early.before_uses += 1
             continue
         meter = meters[row.licence]
         meter.characters += row.characters
@@ -115,6 +126,18 @@ def price(
 
 
 def _line(licence: str | None, meter: _Meter, terms: Terms) -> Line:
-    whole = earned(meter.before + meter.characters, terms.price_minor)
-    amount = whole - earned(meter.before, terms.price_minor)
+    if terms.rule is None:
+        amount = earned(meter.before + meter.characters, terms.price_minor) - earned(meter.before, terms.price_minor)
+    else:
+        before, used = _counted(terms.rule.unit, meter)
+        amount = terms.rule.gross(before + used) - terms.rule.gross(before)
     return Line(licence, terms.currency, terms.price_minor, meter.uses, meter.characters, meter.milliseconds, amount)
+
+
+def _counted(unit: pricing.Unit, meter: _Meter) -> tuple[int, int]:
+    """Before the period and in it, in what the unit counts."""
+    if unit == pricing.Unit.SECOND:
+        return meter.before_ms, meter.milliseconds
+    if unit == pricing.Unit.OUTPUT:
+        return meter.before_uses, meter.uses
+    return meter.before, meter.characters

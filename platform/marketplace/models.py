@@ -13,7 +13,7 @@ from marketplace.hooks.models import Delivery, Endpoint
 from marketplace.ledger.models import Account, Entry, Leg
 from marketplace.payments.models import Payment, ProviderEvent
 from marketplace.payouts.models import Payout, PayoutAccount, PayoutBatch
-from marketplace.pricing import PER, Unit
+from marketplace.pricing import BY_USE, PER, Unit
 from marketplace.statements.models import RateTable, Statement
 from marketplace.states import Currency, ListingState, OrderState, ReviewState, SearchState
 
@@ -48,6 +48,8 @@ MAX_LICENCE_DAYS = 3_650
 """Ten years, the longest term a licence may have."""
 
 
+MAX_FREE_UNITS = 100_000
+"""Characters, seconds or outputs an owner gives each customer for nothing: a chapter, not a book."""
 MAX_QUANTITY = 10**9
 """Of any unit: eleven days of sound in milliseconds."""
 
@@ -67,13 +69,16 @@ class Listing(models.Model):
     ``scope``: ``{"languages": [...], "days": n, "text": id, "terms": {...}}``, the last two a licence text and a scope
     of `consent.scopes`. ``act``: the owner's own, by which the offer was signed. ``review``: whether a moderator has
     let it into the shop; ``sound``: what it is found by its sound with, sealed, while it is there (`sounds`).
-    ``skeleton``: what a reader takes the title for (`naming`).
+    ``skeleton``: what a reader takes the title for (`naming`). The price is for what ``unit`` counts; ``free_units``
+    (characters, seconds, outputs) are every customer's once, and can be had alone, as a trial.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="listings")
     voice = models.ForeignKey("cloning.Voice", on_delete=models.PROTECT, related_name="listings")
     title = models.CharField(max_length=TITLE_CHARS)
+    unit = models.CharField(max_length=9, choices=UNITS, default=Unit.CHARACTER.value)
+    free_units = models.BigIntegerField(default=0)
     price_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3, choices=Currency.choices)
     scope = models.JSONField()
@@ -100,6 +105,8 @@ class Listing(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(price_minor__range=(0, MAX_PRICE_MINOR)), name="listing_price_range"),
             models.CheckConstraint(condition=Q(currency__in=Currency.values), name="listing_currency_known"),
+            models.CheckConstraint(condition=Q(unit__in=sorted(BY_USE)), name="listing_unit_by_use"),
+            models.CheckConstraint(condition=Q(free_units__range=(0, MAX_FREE_UNITS)), name="listing_free_range"),
             models.CheckConstraint(condition=Q(rehearsal=False) | Q(price_minor=0), name="listing_rehearsal_free"),
             models.CheckConstraint(
                 condition=Q(state=ListingState.LIVE, withdrawn_at__isnull=True)

@@ -11,6 +11,7 @@ from foundation.errors import NotFound
 from foundation.identity.actors import Actor
 from marketplace import metering
 from marketplace.models import Listing, Order
+from marketplace.statements.sources import terms_of
 from marketplace.states import ListingState, ReviewState
 
 
@@ -78,6 +79,6 @@ def statement(*, owner_id: UUID, since: datetime, until: datetime) -> metering.S
     ]
     terms: dict[str | None, metering.Terms] = {row.licence: metering.FREE for row in rows}
     sold = Order.objects.filter(seller_id=owner_id, licence__isnull=False)
-    for licence_id, price, currency in sold.values_list("licence_id", "price_minor", "currency"):
-        terms[str(licence_id)] = metering.Terms(price, currency)
+    for order in sold:
+        terms[str(order.licence_id)] = metering.Terms(order.price_minor, order.currency, terms_of(order))
     return metering.price(rows, terms, since=since, until=until)

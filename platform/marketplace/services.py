@@ -1,6 +1,7 @@
 """Writes: listings and orders. Lock order: listing, order, then what `consent` locks, accounts, then the log."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -32,9 +33,19 @@ from marketplace.errors import (
     VoiceNotReady,
 )
 from marketplace.guards import locked_order, require_operator
-from marketplace.metering import earned
-from marketplace.models import MAX_LICENCE_DAYS, MAX_ORDER_CHARACTERS, MAX_PRICE_MINOR, TITLE_CHARS, Listing, Order
+from marketplace.ledger.entries import MAX_AMOUNT
+from marketplace.models import (
+    MAX_FREE_UNITS,
+    MAX_LICENCE_DAYS,
+    MAX_ORDER_CHARACTERS,
+    MAX_PRICE_MINOR,
+    MAX_QUANTITY,
+    TITLE_CHARS,
+    Listing,
+    Order,
+)
 from marketplace.payments.models import Payment
+from marketplace.pricing import BY_USE, PER, Unit
 from marketplace.sending import after_commit
 from marketplace.statements import sources as statements
 from marketplace.states import Currency, ListingState, OrderState, ReviewState
@@ -65,11 +76,14 @@ def create_listing(
     tags: Sequence[str] = (),
     preview_id: UUID | None = None,
     act: Act | None = None,
+    unit: str = Unit.CHARACTER.value,
+    free_units: int = 0,
 ) -> Listing:
     """Offers licences of the actor's own, ready voice, on terms inside its consent; ``act`` signs them.
 
     Whoever has its address can order it at once; with ``preview_id`` (a recording of the owner's own) it waits for a
     moderator, who lets it into the shop. ``terms``: a scope (`consent.scopes`) inside ``text`` and the consent.
+    ``unit``: what the price is for; ``free_units``: what every customer has once for nothing.
     Raises NotAllowed, NotFound (unknown or foreign voice), VoiceNotReady, NotForOthers, RehearsalNotForSale,
     Restricted, BadTerms, LicenceInvalid, ConsentScopeExceeded, NameRefused, NoPreview, AlreadyListed.
     """
@@ -79,6 +93,7 @@ def create_listing(
     if voice is None:
         raise NotFound
     _check_terms(title, price_minor, currency, languages, licence_days)
+    _check_unit(unit, free_units)
     _check_sale(voice, price_minor)
     _check_consent(voice.consent, languages)
     _check_restrictions(voice, [owner_id])
@@ -93,6 +108,8 @@ def create_listing(
                 owner_id=owner_id,
                 voice=voice,
                 title=title.strip(),
+                unit=unit,
+                free_units=free_units,
                 price_minor=price_minor,
                 currency=currency,
                 scope=scope,
@@ -146,15 +163,16 @@ def withdraw_listing(*, actor: Actor, listing_id: UUID) -> Listing:
 def place_order(
     *, actor: Actor, listing_id: UUID, characters: int, quoted_minor: int | None = None, act: Act | None = None
 ) -> Order:
-    """Orders ``characters`` at the listing's price; ``act`` signs its terms. An order that costs nothing is fulfilled
-    at once.
+    """Orders so many ``characters``, or seconds or outputs where the listing's price is for those; ``act`` signs its
+    terms. An order that costs nothing is fulfilled at once.
 
+    The listing's free part comes on top of a customer's first order; 0 orders that part alone: a trial.
     ``quoted_minor``: what the customer was told it costs. Raises NotAllowed, NotFound, NotLive, OwnVoice,
     VoiceNotReady, NotForOthers, Restricted, BadTerms, PriceChanged, OrderOpen.
     """
     actor.require_scope("market:write")
     customer_id = _person(actor)
-    if not 1 <= characters <= MAX_ORDER_CHARACTERS:
+    if not 0 <= characters <= MAX_ORDER_CHARACTERS:
         raise BadTerms(f"An order is for 1 to {MAX_ORDER_CHARACTERS} characters.")
     listing = Listing.objects.select_for_update(of=("self",)).filter(id=listing_id).first()
     if listing is None:
@@ -162,7 +180,10 @@ def place_order(
     if listing.owner_id == customer_id:
         raise OwnVoice
     _check_offer(listing, customer_id)
-    amount = earned(characters, listing.price_minor)
+    wanted = _wanted(listing, customer_id, characters)
+    amount = wanted.quantity * listing.price_minor // PER[Unit(listing.unit)]
+    if amount > MAX_AMOUNT:
+        raise BadTerms("Nobody orders for that much at once.")
     if quoted_minor is not None and quoted_minor != amount:
         raise PriceChanged(amount_minor=amount, currency=listing.currency)
     try:
@@ -171,8 +192,10 @@ def place_order(
                 listing=listing,
                 customer_id=customer_id,
                 seller_id=listing.owner_id,
-                characters=characters,
-                quantity=characters,
+                characters=wanted.characters,
+                unit=listing.unit,
+                quantity=wanted.quantity,
+                free=wanted.free,
                 fee_bp=settings.VOUCH_FEE_BP,
                 price_minor=listing.price_minor,
                 currency=listing.currency,
@@ -280,7 +303,7 @@ def _fulfil(order: Order, actor: Actor) -> None:
         actor=Actor.system("marketplace"),
         consent=consent,
         licensee=order.customer,
-        scope={**scope.get("terms", {}), "languages": scope["languages"]},
+        scope=_capped({**scope.get("terms", {}), "languages": scope["languages"]}, order),
         text=scope.get("text", licence_classes.STANDARD),
         signatures=signatures,
         characters_cap=order.characters,
@@ -307,6 +330,39 @@ def _fulfil(order: Order, actor: Actor) -> None:
     tell_order(order, "order.fulfilled")
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """``quantity`` and ``free`` in what the unit counts; ``characters``: what the licence allows in all."""
+
+    quantity: int
+    free: int
+    characters: int
+
+
+def _wanted(listing: Listing, customer_id: UUID, count: int) -> _Wanted:
+    """What an order of ``count`` characters, seconds or outputs is for. Raises BadTerms when that is nothing."""
+    had = Order.objects.filter(listing=listing, customer_id=customer_id, free__gt=0)
+    free = 0 if had.exclude(state=OrderState.CANCELLED).exists() else listing.free_units
+    if count + free == 0:
+        raise BadTerms("An order is for at least one; what was free here you have had.")
+    if listing.unit == Unit.CHARACTER:
+        return _Wanted(count, free, count + free)
+    each = PER[Unit.SECOND] if listing.unit == Unit.SECOND else 1
+    if count * each > MAX_QUANTITY:
+        raise BadTerms(f"An order is for at most {MAX_QUANTITY // each}.")
+    return _Wanted(count * each, free * each, MAX_ORDER_CHARACTERS)
+
+
+def _capped(scope: dict[str, Any], order: Order) -> dict[str, Any]:
+    """The licence's scope with the cap that the order paid for; a tighter one of the listing stays."""
+    name = {Unit.SECOND.value: "seconds", Unit.OUTPUT.value: "outputs"}.get(order.unit)
+    if name is None:
+        return scope
+    cap = (order.quantity + order.free) // (PER[Unit.SECOND] if order.unit == Unit.SECOND else 1)
+    caps = dict(scope.get("caps", {}))
+    return {**scope, "caps": {**caps, name: min(cap, caps.get(name, cap))}}
+
+
 # -- rules: each raises its refusal -----------------------------------------------------------------------------------
 def _check_terms(title: str, price_minor: int, currency: str, languages: Sequence[str], licence_days: int) -> None:
     if not 1 <= len(title.strip()) <= TITLE_CHARS:
@@ -319,6 +375,13 @@ def _check_terms(title: str, price_minor: int, currency: str, languages: Sequenc
         raise BadTerms("A licence covers at least one language.")
     if not 1 <= licence_days <= MAX_LICENCE_DAYS:
         raise BadTerms(f"A licence lasts 1 to {MAX_LICENCE_DAYS} days.")
+
+
+def _check_unit(unit: str, free_units: int) -> None:
+    if unit not in BY_USE:
+        raise BadTerms(f"Prices are for: {', '.join(sorted(BY_USE))}.")
+    if not 0 <= free_units <= MAX_FREE_UNITS:
+        raise BadTerms(f"At most {MAX_FREE_UNITS} are free.")
 
 
 def _check_scope(

@@ -24,13 +24,24 @@ MAX_PERIOD = timedelta(days=366)
 
 class NewOrder(serializers.Serializer[Any]):
     listing = serializers.UUIDField()
-    characters = serializers.IntegerField(min_value=1, max_value=MAX_ORDER_CHARACTERS)
+    characters = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=MAX_ORDER_CHARACTERS,
+        help_text="Or seconds or outputs, by the listing's unit.",
+    )
+    trial = serializers.BooleanField(default=False, help_text="The listing's free part alone, once.")
     quoted_minor = serializers.IntegerField(
         required=False,
         min_value=0,
         max_value=10**15,
         help_text="What you were told it costs; another price is refused.",
     )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["trial"] == ("characters" in attrs):
+            raise serializers.ValidationError({"characters": "How many, or a trial: one of the two."})
+        return attrs
 
 
 class Payment(serializers.Serializer[Any]):
@@ -40,7 +51,10 @@ class Payment(serializers.Serializer[Any]):
 class OrderView(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     listing = serializers.UUIDField(source="listing_id")
-    characters = serializers.IntegerField()
+    characters = serializers.IntegerField(help_text="What the licence allows in all.")
+    unit = serializers.CharField()
+    quantity = serializers.IntegerField(help_text="What is paid for: characters, milliseconds or outputs.")
+    free = serializers.IntegerField(help_text="What comes before it for nothing, in the same unit.")
     price_minor = serializers.IntegerField()
     amount_minor = serializers.IntegerField()
     currency = serializers.CharField()
@@ -97,7 +111,7 @@ class Orders(ApiView):
         order: Order = services.place_order(
             actor=self.actor,
             listing_id=fields["listing"],
-            characters=fields["characters"],
+            characters=fields.get("characters", 0),
             quoted_minor=fields.get("quoted_minor"),
             act=act_of(request),
         )

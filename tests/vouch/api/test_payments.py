@@ -83,3 +83,13 @@ def test_a_quote_that_cannot_be_is_refused(api, sale: Sale, quoted):  # noqa: F8
     body = {"listing": str(sale.order.listing_id), "characters": 1, "quoted_minor": quoted}
     answer = api(sale.customer).post("orders", json=body)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_fields")
+
+
+def test_a_trial_and_a_number_exclude_each_other(api, person, sale: Sale):  # noqa: F811
+    customer = api(person())
+    listing = {"listing": str(sale.order.listing_id)}
+    for body in (listing, {**listing, "trial": True, "characters": 5}, {**listing, "trial": False}):
+        answer = customer.post("orders", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_fields")
+    assert customer.post("orders", json={**listing, "trial": True}).json()["code"] == "bad_terms"
+    assert Order.objects.count() == 1
