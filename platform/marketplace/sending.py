@@ -3,7 +3,7 @@
 import logging
 from typing import Final
 
-from celery import Task, current_app
+from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError as BrokerDown
 from redis.exceptions import RedisError as RedisDown
@@ -17,11 +17,12 @@ def after_commit(task: str, argument: str) -> None:
 
     A broker that is away loses nothing: what to do stands in the database, and beat looks for what is unfinished.
     """
-    transaction.on_commit(lambda: deliver(current_app.tasks[task], argument))
+    transaction.on_commit(lambda: deliver(task, argument))
 
 
-def deliver(task: Task, argument: str) -> None:
+def deliver(task: str, argument: str) -> None:
+    """By name alone: a web process has not loaded the tasks' modules."""
     try:
-        task.apply_async(args=[argument], queue=QUEUE)
+        current_app.send_task(task, args=[argument], queue=QUEUE)
     except (BrokerDown, RedisDown) as error:
-        logger.warning("broker.down task=%s id=%s error=%s", task.name, argument, type(error).__name__)
+        logger.warning("broker.down task=%s id=%s error=%s", task, argument, type(error).__name__)

@@ -175,7 +175,7 @@ def test_the_same_event_is_told_once_and_only_to_who_asked(customer, endpoint, d
 
 def test_what_is_due_is_handed_out(delivery, monkeypatch, django_capture_on_commit_callbacks):
     sent = []
-    monkeypatch.setattr("marketplace.sending.deliver", lambda task, argument: sent.append((task.name, argument)))
+    monkeypatch.setattr("marketplace.sending.deliver", lambda task, argument: sent.append((task, argument)))
     with django_capture_on_commit_callbacks(execute=True):
         assert tasks.deliver_webhooks.run() == 1
     assert sent == [("marketplace.deliver_webhook", str(delivery.id))]

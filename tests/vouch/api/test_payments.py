@@ -2,6 +2,7 @@
 
 import pytest
 
+from marketplace import tasks
 from marketplace.ledger.models import Entry
 from marketplace.models import Order
 from marketplace.payments import registry
@@ -12,13 +13,17 @@ from tests.marketplace.payments.conftest import Sale, sale  # noqa: F401 - a fix
 pytestmark = pytest.mark.django_db
 
 
+def run_now(task: str, argument: str) -> None:
+    getattr(tasks, task.removeprefix("marketplace.")).run(argument)
+
+
 def event(sale: Sale, kind: EventKind = EventKind.HELD):  # noqa: F811
     charge = Charge(sale.order.id, sale.order.amount_minor, sale.order.currency)
     return registry.embedded().event("evt", kind, f"test_{sale.order.id}", charge)
 
 
 def test_a_customer_pays_with_a_test_card(api, sale: Sale, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("marketplace.sending.deliver", lambda task, argument: task.run(argument))
+    monkeypatch.setattr("marketplace.sending.deliver", run_now)
     customer = api(sale.customer)
     begun = customer.post(f"orders/{sale.order.id}/pay").json()
     assert (begun["provider"], begun["state"], begun["order"]) == ("test", "begun", str(sale.order.id))
