@@ -23,6 +23,13 @@ class VoiceUnknown(GateRefused):
     code, status = "not_found", 404
 
 
+class VoiceAmbiguous(Conflict):
+    """Several voices that you may use have this name."""
+
+    code = "voice_ambiguous"
+    advice = "Give the voice's id instead of its name."
+
+
 class NoConsent(GateRefused):
     """There is no consent of this speaker that stands now."""
 

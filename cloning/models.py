@@ -206,6 +206,7 @@ class SpeechRequest(models.Model):
     container = models.CharField(max_length=8)
     rate = models.PositiveIntegerField(default=32_000)
     label_language = models.CharField(max_length=8, default="en")
+    manner = models.JSONField(default=dict)
     case_ref = models.UUIDField(null=True, db_index=True)
     licence = models.ForeignKey("consent.Licence", null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=now)

@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 
 from cloning import approvals, bases, errors, gate, jobs, texts, topics
 from cloning.engine.versions import STARTER
+from cloning.manner import Manner
 from cloning.models import MAX_NAME, MAX_SEED, Job, JobKind, Output, SpeechRequest, TrainingItem, Voice
 from cloning.selectors import digest_of, training_recordings
 from cloning.states import JOB, OPEN_JOB_STATES, OUTPUT, VOICE, JobState, OutputState, VoiceState, move
@@ -161,12 +162,13 @@ def request_speech(
     territory: str = "",
     uses: Collection[str] = (),
     licence_id: UUID | None = None,
+    manner: Manner | None = None,
 ) -> SpeechRequest:
     """A request to speak ``text``: queued, or held for a moderator or the owner of the voice (``request.job.state``,
     ``request.case_ref``, ``request.approval``).
 
     ``channel``, ``territory`` and ``uses`` declare what the recording is for; ``licence_id`` says under which of
-    several licences.
+    several licences. ``manner``: how it is to sound (`cloning.manner`).
 
     ``seed`` 0 to 2**31-1; without one, a random one is drawn and kept. Raises GateRefused (by name), TextInvalid,
     LanguageUnsupported, ContainerUnknown, RateUnknown. ``rate`` (Hz) is the tier's own by default, ``label_language``
@@ -224,6 +226,7 @@ def request_speech(
                 channel=channel,
                 territory=territory,
                 uses=sorted(set(uses)),
+                manner=(manner or Manner()).kept(),
             )
             if isinstance(judgement.refusal, errors.HeldForOwner):
                 _ask_owner(actor, request, judgement)

@@ -18,6 +18,7 @@ from django.db import transaction
 from cloning import drift, gate, jobs, metering, mounted
 from cloning.engine.versions import STARTER
 from cloning.errors import VoiceNotReady
+from cloning.manner import Manner
 from cloning.models import Output, SpeechRequest, Usage
 from cloning.worker import Reporter, Run, RunLost
 from consent.models import Consent
@@ -74,13 +75,18 @@ def _synthesise(data: bytes, request: SpeechRequest, report: Reporter) -> Speech
     version = request.voice.version
     if version != STARTER:
         asked = TtsRequest(
-            text=request.text, text_lang=request.language, seed=request.seed, sample_steps=settings.VOUCH_FLOW_STEPS
+            text=request.text,
+            text_lang=request.language,
+            seed=request.seed,
+            sample_steps=settings.VOUCH_FLOW_STEPS,
+            **Manner.of(request.manner).for_tts(),
         )
         return mounted.deployed(version).speak(
             version, data, asked, progress=lambda share: report("speaking", share * SYNTHESIS_SHARE)
         )
     voice = voicefile.unpack(data, base=bases.shipped)
-    wanted = synthesis.SpeechRequest(text=request.text, language=request.language, seed=request.seed)
+    how = Manner.of(request.manner).for_engine()
+    wanted = synthesis.SpeechRequest(text=request.text, language=request.language, seed=request.seed, **how)
     return synthesis.synthesise(voice, wanted, progress=lambda share: report("speaking", share * SYNTHESIS_SHARE))
 
 

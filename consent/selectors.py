@@ -47,6 +47,14 @@ def usable_licences(*, person_id: UUID, consent_id: UUID) -> QuerySet[Licence]:
     ).order_by(left.desc(), "granted_at", "id")
 
 
+def usable_consents(*, person_id: UUID) -> QuerySet[Licence, UUID]:
+    """Ids of the consents under which the person holds a licence in force, or a seat in one."""
+    seated = LicenceSeat.objects.filter(person_id=person_id, returned_at=None).values("licence_id")
+    mine = Q(licensee_id=person_id) | Q(id__in=seated)
+    in_force = Licence.objects.filter(mine, state=LicenceState.ACTIVE.value, valid_until__gt=now())
+    return in_force.values_list("consent_id", flat=True)
+
+
 def knows_consent(*, person_id: UUID, consent_id: UUID) -> bool:
     """Whether the person holds or held a licence under it, or a seat in one."""
     mine = Q(licensee_id=person_id) | Q(seats__person_id=person_id)

@@ -159,6 +159,8 @@ SPECTACULAR_SETTINGS = {
         "SubjectKindEnum": [(one, one) for one in ("person", "voice", "output", "text", "licence")],
         "NoticeSubjectEnum": (("output", "output"), ("voice", "voice")),
     },
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "GET_LIB_DOC_EXCLUDES": "vouch.api.core.described.not_described",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

@@ -1,10 +1,9 @@
 """Voices, jobs, speech and outputs."""
 
-from collections.abc import Iterator
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.http import StreamingHttpResponse
+from django.http import HttpResponseBase
 from django.urls import path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
@@ -14,6 +13,7 @@ from rest_framework.response import Response
 
 from cloning import bases, selectors, services
 from cloning.engine.versions import STARTER, VERSIONS
+from cloning.manner import Manner
 from cloning.models import (
     CONTAINERS,
     LABEL_LANGUAGES,
@@ -30,6 +30,7 @@ from consent.scopes import CHANNELS, SPECIAL_USES
 from foundation.audit import receipts
 from foundation.vault import services as vault
 from vouch.api.core import ApiView, checked
+from vouch.api.core.delivery import delivered
 
 SPEECH_PER_MINUTE = 60
 """Requests to speak: far above what one person writes, far below what would flood the moderators' queue."""
@@ -99,6 +100,17 @@ class VoiceView(serializers.Serializer[Any]):
         return selectors.training_job_id(voice)
 
 
+class HowSpoken(serializers.Serializer[Any]):
+    # The bounds are `cloning.manner`'s: here stands only what kind of number each is.
+    speed = serializers.FloatField(required=False, help_text="1 is as trained; 0.5 to 2")
+    pause = serializers.FloatField(required=False, help_text="seconds between sentences; 0 to 2")
+    liveliness = serializers.FloatField(required=False, help_text="how much the sound may vary; 0 to 1")
+    temperature = serializers.FloatField(required=False)
+    top_k = serializers.IntegerField(required=False)
+    top_p = serializers.FloatField(required=False)
+    repetition_penalty = serializers.FloatField(required=False)
+
+
 class NewSpeech(serializers.Serializer[Any]):
     voice = serializers.UUIDField()
     # The text's own rules are in `cloning.texts`; the bound here refuses a megabyte before anything looks at it.
@@ -116,6 +128,7 @@ class NewSpeech(serializers.Serializer[Any]):
         child=serializers.ChoiceField(choices=sorted(SPECIAL_USES)), max_length=len(SPECIAL_USES), required=False
     )
     licence = serializers.UUIDField(required=False, help_text="under which of several licences of mine")
+    manner = HowSpoken(required=False, help_text="how it is to sound; else as the voice does")
 
 
 class SpeechView(serializers.Serializer[Any]):
@@ -139,6 +152,7 @@ class SpeechView(serializers.Serializer[Any]):
     container = serializers.CharField()
     rate = serializers.IntegerField()
     label_language = serializers.CharField()
+    manner = HowSpoken()
     characters = serializers.IntegerField()
     output = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField()
@@ -234,7 +248,11 @@ class Speech(ApiView):
     def post(self, request: Request) -> Response:
         fields = checked(NewSpeech, request.data)
         asked: SpeechRequest = services.request_speech(
-            actor=self.actor, voice_id=fields.pop("voice"), licence_id=fields.pop("licence", None), **fields
+            actor=self.actor,
+            voice_id=fields.pop("voice"),
+            licence_id=fields.pop("licence", None),
+            manner=Manner.of(fields.pop("manner", {})),
+            **fields,
         )
         return Response(SpeechView(asked).data, status=202)
 
@@ -259,16 +277,28 @@ class OutputAudio(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "speak"}
 
     @extend_schema(
-        responses={(200, "audio/*"): OpenApiTypes.BINARY, 410: OpenApiResponse(description="withdrawn from use")},
-        summary="The recording itself: marked, labelled, signed",
+        responses={
+            (200, "audio/*"): OpenApiTypes.BINARY,
+            (206, "audio/*"): OpenApiTypes.BINARY,
+            304: OpenApiResponse(description="what you have is what there is"),
+            410: OpenApiResponse(description="withdrawn from use"),
+            416: OpenApiResponse(description="no such part"),
+        },
+        summary="The recording itself: marked, labelled, signed; whole or in part (Range)",
     )
-    def get(self, request: Request, output_id: UUID) -> StreamingHttpResponse:
+    def get(self, request: Request, output_id: UUID) -> HttpResponseBase:
         found: Output = selectors.playable_output(actor=self.actor, output_id=output_id)
-        pieces: Iterator[bytes] = vault.read_stream(sealed_object=found.sealed, actor=self.actor)
-        response = StreamingHttpResponse(pieces, content_type=found.media_type)
-        response["Content-Length"] = str(found.sealed.size)
+        response = delivered(
+            request,
+            lambda: vault.read_stream(sealed_object=found.sealed, actor=self.actor),
+            size=found.sealed.size,
+            etag=found.sha256,
+            media_type=found.media_type,
+        )
         response["Content-Disposition"] = f'inline; filename="{found.id}"'
         response["X-Content-SHA256"] = found.sha256
+        # May be kept by the listener's own browser, which asks again each time: it may have been revoked meanwhile.
+        response["Cache-Control"] = "private, no-cache"
         return response
 
 

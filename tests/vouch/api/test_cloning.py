@@ -309,6 +309,19 @@ def test_a_revoked_output_is_not_handed_out(owner, api, voice) -> None:
     assert code(client.get(f"outputs/{made.id}/audio")) == (410, "output_revoked")
 
 
+def test_a_part_of_a_recording_and_nothing_when_one_has_it(owner, api, voice) -> None:
+    client = api(owner)
+    made = finished(SpeechRequest.objects.get(id=speak(client, voice, manner={"speed": 0.8}).json()["id"]))
+    assert client.get(f"speech/{made.request_id}").json()["manner"] == {"speed": 0.8}
+    path = f"outputs/{made.id}/audio"
+    whole = b"".join(client.get(path).streaming_content)
+    part = client.get(path, Range="bytes=10-19")
+    assert (part.status_code, b"".join(part.streaming_content)) == (206, whole[10:20])
+    assert client.get(path, **{"If-None-Match": f'"{made.sha256}"'}).status_code == 304
+    assert code(client.get(path, Range=f"bytes={len(whole)}-")) == (416, "range_not_satisfiable")
+    assert code(speak(client, voice, manner={"speed": 5})) == (422, "manner_invalid")
+
+
 def test_an_output_a_moderator_stopped_is_not_handed_out(person, owner, api, voice) -> None:
     from safety.services import restrict
 

@@ -20,7 +20,11 @@ class KeyAuthentication(authentication.BaseAuthentication):
         scheme, _, token = header.partition(" ")
         if not header:
             return None
-        found = actor_for_key(token.strip()) if scheme.lower() == "bearer" else None
+        return self.known(token.strip() if scheme.lower() == "bearer" else "")
+
+    def known(self, key: str) -> tuple[Person, Actor]:
+        """Whose key it is. Raises NotSignedIn."""
+        found = actor_for_key(key) if key else None
         if found is None:
             raise NotSignedIn("The key is unknown, revoked or expired.")
         actor, person = found

@@ -67,8 +67,6 @@ class ApiView(APIView):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "__doc__" not in cls.__dict__ or cls.__doc__ is None:
-            cls.__doc__ = ""  # or the API's page would show this class's notes as the endpoint's
         if cls.idempotent and "post" in cls.__dict__:
             handler = cls.__dict__["post"]
 

@@ -1,0 +1,175 @@
+"""``/tts`` as GPT-SoVITS's own server has it (api_v2.py), with the same parameter names.
+
+Source: the parameter list of RVC-Boss/GPT-SoVITS, api_v2.py. Its clients know no key, so one may be put into the
+address: ``https://KEY@host/tts`` (HTTP Basic, RFC 7617, the key as the user). ``ref_audio_path`` is the id or the name
+of a voice: a recording from elsewhere would be somebody's voice without consent, and is refused. What the platform
+decides by itself (reference text, batching) is accepted and has no effect; what would change the sound and is not done
+is named in ``X-Vouch-Ignored``.
+"""
+
+import base64
+import binascii
+from typing import Any, ClassVar, Final
+
+from django.http import HttpResponseBase
+from django.urls import path
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from cloning.choosing import chosen
+from cloning.manner import DRAWN, Manner
+from cloning.models import MAX_SEED, MAX_TEXT
+from foundation.errors import Refused
+from foundation.identity.actors import Actor
+from foundation.identity.models import Person
+from vouch.api.compat import waiting
+from vouch.api.compat.openai import FormatWithoutLabel
+from vouch.api.core import ApiView, checked
+from vouch.api.core.authentication import KeyAuthentication
+from vouch.api.core.errors import handler
+
+PER_MINUTE = 60
+CONTAINERS: Final = {"wav": "wav", "ogg": "opus", "aac": "m4a"}
+MODES: Final = {"en": "en", "zh": "zh", "all_zh": "zh"}
+"""Upstream's language modes that the platform speaks; ``auto`` is the voice's own language."""
+WHOLE: Final = ("false", "False", "0")
+IN_PARTS: Final = ("true", "True", "1", "2", "3")
+"""Upstream's streaming_mode: a truth value or a number, in JSON or in an address."""
+SOUNDS: Final = (".wav", ".mp3", ".flac", ".ogg", ".m4a")
+DEFAULTS: Final[dict[str, Any]] = {"sample_steps": 32, "super_sampling": False, "text_split_method": "cut5"}
+"""What would change the sound and is not done here, with upstream's default: only another value is named."""
+
+
+class StreamingUnsupported(Refused):
+    """This address sends whole recordings only."""
+
+    code = "streaming_unsupported"
+    advice = "Leave streaming_mode out."
+
+
+class ReferenceRefused(Refused):
+    """Only voices whose speaker has consented can be used, not recordings."""
+
+    code = "reference_refused"
+    advice = "Put the id or the name of a voice into ref_audio_path."
+
+
+class KeyInAddress(KeyAuthentication):
+    """A bearer key, or the key as the user of HTTP Basic."""
+
+    def authenticate(self, request: Request) -> tuple[Person, Actor] | None:
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "basic":
+            try:
+                user = base64.b64decode(given, validate=True).decode("ascii").partition(":")[0]
+            except (binascii.Error, UnicodeDecodeError):
+                user = ""
+            return self.known(user)
+        return super().authenticate(request)
+
+
+class KeyInAddressScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "vouch.api.compat.gptsovits.KeyInAddress"
+    name = ["keyAsBearer", "keyAsUser"]
+
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
+        return [
+            {"type": "http", "scheme": "bearer", "bearerFormat": "vk_<prefix>_<secret>"},
+            {"type": "http", "scheme": "basic", "description": "the key as the user, no password"},
+        ]
+
+
+class Tts(serializers.Serializer[Any]):
+    text = serializers.CharField(max_length=MAX_TEXT, trim_whitespace=False)
+    text_lang = serializers.CharField(max_length=10)
+    ref_audio_path = serializers.CharField(max_length=400, help_text="the id or the name of a voice")
+    aux_ref_audio_paths = serializers.ListField(child=serializers.CharField(), required=False, allow_null=True)
+    prompt_text = serializers.CharField(required=False, allow_blank=True)
+    prompt_lang = serializers.CharField(required=False, allow_blank=True)
+    top_k = serializers.IntegerField(required=False)
+    top_p = serializers.FloatField(required=False)
+    temperature = serializers.FloatField(required=False)
+    repetition_penalty = serializers.FloatField(required=False)
+    text_split_method = serializers.CharField(required=False)
+    batch_size = serializers.IntegerField(required=False)
+    batch_threshold = serializers.FloatField(required=False)
+    split_bucket = serializers.BooleanField(required=False)
+    speed_factor = serializers.FloatField(default=1.0)
+    fragment_interval = serializers.FloatField(default=0.3)
+    seed = serializers.IntegerField(default=-1, min_value=-1, max_value=MAX_SEED)
+    media_type = serializers.ChoiceField(choices=(*CONTAINERS, "raw"), default="wav")
+    streaming_mode = serializers.ChoiceField(choices=(*WHOLE, *IN_PARTS), default="false")
+    parallel_infer = serializers.BooleanField(required=False)
+    sample_steps = serializers.IntegerField(required=False)
+    super_sampling = serializers.BooleanField(required=False)
+
+
+class TtsProblem(serializers.Serializer[Any]):
+    message = serializers.CharField()
+    code = serializers.CharField()
+    advice = serializers.CharField()
+
+
+_ANSWERS: Final[dict[Any, Any]] = {
+    (200, "audio/*"): OpenApiTypes.BINARY,
+    **{status: OpenApiResponse(TtsProblem) for status in (400, 401, 403, 404, 409, 422, 429, 503)},
+}
+
+
+class TtsView(ApiView):
+    # A key only: a GET that spends somebody's session would be every other site's to send.
+    authentication_classes = [KeyInAddress]
+    scopes: ClassVar[dict[str, str]] = {"GET": "speak", "POST": "speak"}
+    per_minute: ClassVar[int | None] = PER_MINUTE
+
+    @extend_schema(parameters=[Tts], responses=_ANSWERS, summary="GPT-SoVITS's address for speech, by query")
+    def get(self, request: Request) -> HttpResponseBase:
+        return self._say(request.query_params)
+
+    @extend_schema(request=Tts, responses=_ANSWERS, summary="GPT-SoVITS's address for speech: the recording itself")
+    def post(self, request: Request) -> HttpResponseBase:
+        return self._say(request.data)
+
+    def _say(self, data: Any) -> HttpResponseBase:
+        fields = checked(Tts, data)
+        if fields["media_type"] == "raw":
+            raise FormatWithoutLabel
+        if fields["streaming_mode"] in IN_PARTS:
+            raise StreamingUnsupported
+        wanted = fields["ref_audio_path"]
+        if fields.get("aux_ref_audio_paths") or "/" in wanted or "\\" in wanted or wanted.lower().endswith(SOUNDS):
+            raise ReferenceRefused
+        voice = chosen(actor=self.actor, wanted=wanted)
+        mode = fields["text_lang"].lower()
+        output = waiting.spoken(
+            actor=self.actor,
+            voice_id=voice.id,
+            text=fields["text"],
+            language=voice.language if mode == "auto" else MODES.get(mode, mode),
+            container=CONTAINERS[fields["media_type"]],
+            seed=None if fields["seed"] < 0 else fields["seed"],
+            manner=_manner(fields),
+        )
+        ignored = [name for name, plain in DEFAULTS.items() if fields.get(name, plain) != plain]
+        return waiting.answer(actor=self.actor, output=output, ignored=ignored)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """The same refusals with upstream's key ``message``."""
+        response = handler(exc, {"view": self})
+        said = response.data
+        response.data = {"message": said["detail"], "code": said["code"], "advice": said["advice"]}
+        response.content_type = "application/json"
+        response.exception = True
+        return response
+
+
+def _manner(fields: dict[str, Any]) -> Manner:
+    drawn: dict[str, Any] = {name: fields[name] for name in DRAWN if name in fields}
+    return Manner.of({"speed": fields["speed_factor"], "pause": fields["fragment_interval"], **drawn})
+
+
+urlpatterns = [path("tts", TtsView.as_view())]
