@@ -1,5 +1,5 @@
-"""``vouch``: checking sounds, the log and receipts from outside. Needs no settings, no database and (for files) no
-network.
+"""``vouch``: checking sounds, the log and receipts from outside, and the API at a terminal. Needs no settings, no
+database and (for files) no network.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from foundation.audit import cose, cosignatures, export, mirror, notes, rebuild,
 from retention import proofs as deletions
 from vouch import published, statements, verifying, witnessing
 from vouch.bundle import check as bundles
+from vouch.client import commands as at_a_terminal
 from vouch.desk import signing
 
 PAGE = 500
@@ -93,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     file.usage_code = verifying.USAGE
     verifying.add_arguments(file)
     file.set_defaults(run=lambda options, _: verifying.run(options), public_key=None)
+    at_a_terminal.add(commands)
     options = parser.parse_args(arguments)
     try:
         return int(options.run(options, None if options.public_key is None else _public_key(options.public_key)))

@@ -15,6 +15,8 @@ from tests.vouch.api.test_cloning import finished
 def worker(transactional_db: None) -> Iterator[None]:
     """Marks, labels, signs and stores a recording for each request as it comes (only the synthesis is noise), and
     searches what is to be traced."""
+    import cloning.engine.synthesis  # noqa: F401 - torch takes seconds: before anybody waits, not while
+
     stop = threading.Event()
 
     def work() -> None:

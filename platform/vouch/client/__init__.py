@@ -1,0 +1,18 @@
+"""A client of Vouch's API for Python programs: ``Vouch`` and, with the same operations, ``AsyncVouch``.
+
+>>> from vouch.client import Vouch
+>>> with Vouch("https://vouch.example", key="vk_…") as vouch:
+...     recording = vouch.speak("Sam", "Good morning.")
+...     recording.save("morning.mp3")
+
+It needs httpx and no settings. What goes wrong is a ``Problem`` with the API's stable ``code`` and its advice.
+"""
+
+from vouch.client.calls import Problem, TookTooLong, Unreachable
+from vouch.client.drivers import AsyncVouch, Vouch
+from vouch.client.things import Challenge, Examination, Hit, Recording, Trace, Voice
+
+__all__ = [
+    "AsyncVouch", "Challenge", "Examination", "Hit", "Problem", "Recording", "TookTooLong", "Trace", "Unreachable",
+    "Voice", "Vouch",
+]  # fmt: skip

@@ -1,0 +1,206 @@
+"""Carrying operations out: blocking with ``Vouch``, in an event loop with ``AsyncVouch``.
+
+What may be sent twice without harm is sent again after a lost connection, a 503 or a 429, as long as the server asks
+to wait, for at most ``patience`` seconds in sum.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+import httpx
+
+from vouch.client import operations
+from vouch.client.calls import Answer, Call, Operation, Pause, Problem, Unreachable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+AGAIN = (429, 503)
+FIRST_WAIT = 0.5
+
+
+class _Wire:
+    """How a call looks on the wire, and whether it is worth another try."""
+
+    def __init__(self, address: str, key: str | None, patience: float) -> None:
+        self.base = f"{address.rstrip('/')}/api/v1/"
+        self.headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self.patience = patience
+
+    def request(self, http: httpx.Client | httpx.AsyncClient, call: Call) -> httpx.Request:
+        headers = {"Idempotency-Key": call.once} if call.once else {}
+        return http.build_request(
+            call.method, call.path, params=dict(call.query), json=call.json, content=call.content, headers=headers
+        )
+
+    def answer(self, response: httpx.Response) -> Answer:
+        """Raises Problem."""
+        if response.status_code >= 400:
+            raise Problem.of(response.status_code, response.content)
+        return Answer(response.status_code, dict(response.headers), response.content)
+
+    def wait(self, call: Call, waited: float, response: httpx.Response | None) -> float | None:
+        """Seconds to wait before trying again; None to give up."""
+        if not call.repeatable or (response is not None and response.status_code not in AGAIN):
+            return None
+        asked = response.headers.get("Retry-After", "") if response is not None else ""
+        pause = float(asked) if asked.isdigit() else FIRST_WAIT + waited
+        return pause if waited + pause <= self.patience else None
+
+
+def _blocking(operation: Callable[P, Operation[T]]) -> Callable[Concatenate[Vouch, P], T]:
+    def method(self: Vouch, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.run(operation(*args, **kwargs))
+
+    method.__name__, method.__doc__ = operation.__name__, operation.__doc__
+    method.__wrapped__ = operation  # type: ignore[attr-defined]
+    return method
+
+
+def _awaited(operation: Callable[P, Operation[T]]) -> Callable[Concatenate[AsyncVouch, P], Coroutine[Any, Any, T]]:
+    async def method(self: AsyncVouch, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.run(operation(*args, **kwargs))
+
+    method.__name__, method.__doc__ = operation.__name__, operation.__doc__
+    method.__wrapped__ = operation  # type: ignore[attr-defined]
+    return method
+
+
+class Vouch:
+    """A blocking client. ``key``: none is needed to trace. Close it, or use it in ``with``.
+
+    Every operation raises Problem (the API refused), Unreachable (no answer) or TookTooLong.
+    """
+
+    def __init__(
+        self, address: str, key: str | None = None, *, timeout: float = 60.0, patience: float = 60.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:  # fmt: skip
+        self._wire = _Wire(address, key, patience)
+        self._http = httpx.Client(
+            base_url=self._wire.base, headers=self._wire.headers, timeout=timeout, transport=transport
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes its connections."""
+        self._http.close()
+
+    def run(self, operation: Operation[T]) -> T:
+        """Carries out an operation of `vouch.client.operations`, or one of your own."""
+        told: Answer | None = None
+        while True:
+            try:
+                step = operation.send(told)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            told = None
+            if isinstance(step, Pause):
+                time.sleep(step.seconds)
+            else:
+                told = self._call(step)
+
+    def _call(self, call: Call) -> Answer:
+        waited = 0.0
+        while True:
+            response, trouble = None, None
+            try:
+                response = self._http.send(self._wire.request(self._http, call))
+            except httpx.TransportError as error:
+                trouble = error
+            pause = self._wire.wait(call, waited, response)
+            if response is not None and (response.status_code < 400 or pause is None):
+                return self._wire.answer(response)
+            if pause is None:
+                raise Unreachable(f"{call.method} {call.path}: {trouble}") from trouble
+            time.sleep(pause)
+            waited += pause
+
+    whoami = _blocking(operations.whoami)
+    voices = _blocking(operations.voices)
+    speak = _blocking(operations.speak)
+    download = _blocking(operations.download)
+    trace = _blocking(operations.trace)
+    open_challenge = _blocking(operations.open_challenge)
+    send_piece = _blocking(operations.send_piece)
+    finish_challenge = _blocking(operations.finish_challenge)
+    upload = _blocking(operations.upload)
+    consent_texts = _blocking(operations.consent_texts)
+    consent = _blocking(operations.consent)
+    withdraw = _blocking(operations.withdraw)
+    train = _blocking(operations.train)
+
+
+class AsyncVouch:
+    """The same for event loops: ``async with``, and every operation is awaited."""
+
+    def __init__(
+        self, address: str, key: str | None = None, *, timeout: float = 60.0, patience: float = 60.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:  # fmt: skip
+        self._wire = _Wire(address, key, patience)
+        self._http = httpx.AsyncClient(
+            base_url=self._wire.base, headers=self._wire.headers, timeout=timeout, transport=transport
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes its connections."""
+        await self._http.aclose()
+
+    async def run(self, operation: Operation[T]) -> T:
+        """Carries out an operation of `vouch.client.operations`, or one of your own."""
+        told: Answer | None = None
+        while True:
+            try:
+                step = operation.send(told)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            told = None
+            if isinstance(step, Pause):
+                await asyncio.sleep(step.seconds)
+            else:
+                told = await self._call(step)
+
+    async def _call(self, call: Call) -> Answer:
+        waited = 0.0
+        while True:
+            response, trouble = None, None
+            try:
+                response = await self._http.send(self._wire.request(self._http, call))
+            except httpx.TransportError as error:
+                trouble = error
+            pause = self._wire.wait(call, waited, response)
+            if response is not None and (response.status_code < 400 or pause is None):
+                return self._wire.answer(response)
+            if pause is None:
+                raise Unreachable(f"{call.method} {call.path}: {trouble}") from trouble
+            await asyncio.sleep(pause)
+            waited += pause
+
+    whoami = _awaited(operations.whoami)
+    voices = _awaited(operations.voices)
+    speak = _awaited(operations.speak)
+    download = _awaited(operations.download)
+    trace = _awaited(operations.trace)
+    open_challenge = _awaited(operations.open_challenge)
+    send_piece = _awaited(operations.send_piece)
+    finish_challenge = _awaited(operations.finish_challenge)
+    upload = _awaited(operations.upload)
+    consent_texts = _awaited(operations.consent_texts)
+    consent = _awaited(operations.consent)
+    withdraw = _awaited(operations.withdraw)
+    train = _awaited(operations.train)

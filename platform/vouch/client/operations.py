@@ -1,0 +1,179 @@
+"""The operations, each once, for both drivers. Paths and fields: ``/api/v1/docs``."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vouch.client.calls import Call, Operation, Problem, ask, fetch, send, until_done
+from vouch.client.things import Challenge, Examination, Hit, Recording, Trace, Voice
+
+ENDED = frozenset({"succeeded", "failed", "refused", "cancelled"})
+HELD = ENDED | {"held"}
+#: Most bytes of one piece of a live answer: the server's own bound.
+PIECE = 64 * 1024
+
+
+def whoami() -> Operation[dict[str, Any]]:
+    """The account and the scopes of the key."""
+    said: dict[str, Any] = yield from fetch("me")
+    return said
+
+
+def voices() -> Operation[list[Voice]]:
+    """One's own voices, newest first."""
+    said = yield from fetch("voices")
+    return [Voice.of(one) for one in said]
+
+
+def voice_named(name: str) -> Operation[Voice]:
+    """The ready voice of that name or id. Raises Problem ``not_found`` or ``voice_ambiguous``."""
+    mine = yield from voices()
+    found = [one for one in mine if one.id == name or (one.name.casefold() == name.casefold() and one.state == "ready")]
+    if len(found) != 1:
+        code = "voice_ambiguous" if found else "not_found"
+        raise Problem(0, {"code": code, "detail": f"{len(found)} ready voices of yours are called {name!r}."})
+    return found[0]
+
+
+def speak(
+    voice: str,
+    text: str,
+    *,
+    language: str = "",
+    container: str = "mp3",
+    seed: int | None = None,
+    manner: Mapping[str, float] | None = None,
+    seconds: float = 300.0,
+    **more: Any,
+) -> Operation[Recording]:
+    """``text`` in the voice of that id, or of that name among one's own; waits at most ``seconds``.
+
+    ``more``: further fields of ``POST /api/v1/speech``. Raises Problem: what the gate refuses, ``held`` when a person
+    must look first, or the job's own code.
+    """
+    if not language or not _is_id(voice):
+        found = yield from voice_named(voice)
+        voice, language = found.id, language or found.language
+    fields: dict[str, Any] = {"voice": voice, "text": text, "language": language, "container": container, **more}
+    if seed is not None:
+        fields["seed"] = seed
+    if manner:
+        fields["manner"] = dict(manner)
+    asked = yield from send("speech", fields, once=secrets.token_hex(16))
+    done = yield from until_done(f"speech/{asked['id']}", HELD, seconds=seconds)
+    if done["state"] != "succeeded":
+        detail = done["error_detail"] or f"The request is {done['state']}."
+        raise Problem(0, {"code": done["error_code"] or done["state"], "detail": detail})
+    recording: Recording = yield from download(done["output"])
+    return recording
+
+
+def download(output: str) -> Operation[Recording]:
+    """A finished recording. Raises Problem ``output_revoked``."""
+    about = yield from fetch(f"outputs/{output}")
+    sound = yield from ask(Call("GET", f"outputs/{output}/audio"))
+    return Recording(
+        about["id"], sound.content, about["media_type"], about["seconds"], about["label_seconds"], about["sha256"]
+    )
+
+
+def trace(data: bytes, *, seconds: float = 300.0) -> Operation[Trace]:
+    """Where a recording comes from. Needs no key. Raises Problem when it cannot be read."""
+    answer = yield from ask(Call("POST", "trace", content=data))
+    started = answer.body()
+    found = yield from until_done(f"trace/{started['id']}", frozenset({"done", "failed"}), seconds=seconds)
+    if found["state"] == "failed":
+        raise Problem(0, {"code": found["error_code"], "detail": found["error_detail"]})
+    return Trace(found["id"], found["verdict"], tuple(Hit.of(hit) for hit in found["hits"]))
+
+
+# -- from a challenge to a voice --------------------------------------------------------------------------------------
+
+
+def open_challenge() -> Operation[Challenge]:
+    """New words, shown only here: they are to be read aloud at once, while the sound is being sent."""
+    said = yield from send("challenges")
+    return Challenge(said["id"], tuple(said["words"]), said["expires_at"])
+
+
+def send_piece(challenge: str, number: int, pcm: bytes) -> Operation[None]:
+    """Piece ``number``, from 0, of the live answer as it is spoken: mono, 16 bits, little-endian, 16 kHz, at most
+    64 KiB."""
+    yield from ask(Call("PUT", f"challenges/{challenge}/chunks/{number}", content=pcm))
+
+
+def finish_challenge(challenge: str, *, seconds: float = 120.0) -> Operation[Examination]:
+    """Ends the answer and waits for what its examination found."""
+    said = yield from send(f"challenges/{challenge}/answer")
+    examination: Examination = yield from examined(said["examination"], seconds=seconds)
+    return examination
+
+
+def upload(
+    challenge: str, transcript: str, data: bytes, *, language: str = "en", seconds: float = 120.0
+) -> Operation[tuple[str, Examination]]:
+    """A recording of training speech, which must be the challenged person's: its id, and what was found."""
+    fields = {"challenge": challenge, "language": language, "transcript": transcript}
+    made = yield from send("recordings", fields, once=secrets.token_hex(16))
+    answer = yield from ask(Call("PUT", f"recordings/{made['id']}/content", content=data))
+    examination: Examination = yield from examined(answer.body()["examination"], seconds=seconds)
+    return made["id"], examination
+
+
+def examined(examination: str, *, seconds: float = 120.0) -> Operation[Examination]:
+    """Waits for an examination. One that a moderator must look at first is ``held`` and has no verdict yet."""
+    states = frozenset({"done", "failed", "held"})
+    found = yield from until_done(f"examinations/{examination}", states, seconds=seconds)
+    advice = found["advice"].get("en", "") if found["advice"] else ""
+    return Examination(found["id"], found["verdict"] or found["state"], found["reason"], advice)
+
+
+def consent_texts() -> Operation[Any]:
+    """The texts on offer: show one before calling consent()."""
+    said = yield from fetch("consent-texts")
+    return said
+
+
+def consent(
+    challenge: str,
+    recordings: Sequence[str],
+    *,
+    text_version: str,
+    uses: Mapping[str, bool],
+    languages: Sequence[str] = ("en",),
+    term_days: int = 365,
+    territory: str = "worldwide",
+    biometric_release: bool,
+    **more: Any,
+) -> Operation[dict[str, Any]]:
+    """Gives consent: the person must have read the text ``text_version`` and, apart from it, the biometric release."""
+    fields = {
+        "challenge": challenge, "recordings": list(recordings), "uses": dict(uses), "languages": list(languages),
+        "term_days": term_days, "territory": territory, "text_version": text_version,
+        "biometric_release": biometric_release, **more,
+    }  # fmt: skip
+    said: dict[str, Any] = yield from send("consents", fields, once=secrets.token_hex(16))
+    return said
+
+
+def withdraw(consent: str) -> Operation[dict[str, Any]]:
+    """Withdraws a consent: everything under it ends now."""
+    said: dict[str, Any] = yield from send(f"consents/{consent}/withdraw")
+    return said
+
+
+def train(consent: str, name: str, *, language: str = "en", seconds: float = 3600.0, **more: Any) -> Operation[Voice]:
+    """A voice from a consent's recordings, when it is ready. ``more``: further fields of ``POST /api/v1/voices``."""
+    fields = {"consent": consent, "name": name, "language": language, **more}
+    made = yield from send("voices", fields, once=secrets.token_hex(16))
+    job = yield from until_done(f"jobs/{made['job']}", ENDED, seconds=seconds, every=2.0)
+    if job["state"] != "succeeded":
+        raise Problem(0, {"code": job["error_code"] or job["state"], "detail": job["error_detail"]})
+    said = yield from fetch(f"voices/{made['id']}")
+    return Voice.of(said)
+
+
+def _is_id(voice: str) -> bool:
+    return len(voice) == 36 and voice.count("-") == 4
