@@ -3,7 +3,7 @@
     Vouch-Event: <delivery id>               the same in every attempt: whoever keeps it sees a repetition
     Vouch-Signature: t=<unix>,v1=<hmac>      see `payments.signing`; the time is the attempt's
 
-A delivery is tried nine times over about two days, each pause twice the one before with a little chance in it. The
+A delivery is tried nine times over about a day, each pause twice the one before with a little chance in it. The
 address is resolved and checked anew at each attempt.
 """
 
