@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import beta
 
 from watermark.codec import measured
+from watermark.codec.bench.attacks import ATTACKS
 from watermark.codec.measured import Row
 
 
@@ -21,6 +22,12 @@ def test_a_table_of_other_weights_counts_as_nothing(tmp_path) -> None:
     path.write_text(json.dumps({**measured.table_of([(3.0, "gsm", True, False)], ""), "weights_sha256": "0" * 64}))
     assert measured.rows(path) == []
     assert measured.rows(tmp_path / "none.json") == []
+
+
+def test_the_shipped_table_was_measured_with_the_shipped_weights() -> None:
+    found = measured.rows()
+    assert {row.group for row in found} == {attack.group for attack in ATTACKS}
+    assert all(0 <= row.missed <= row.of and row.of >= 5 for row in found)
 
 
 @pytest.mark.parametrize(("missed", "of"), [(0, 200), (3, 200), (199, 200)])
