@@ -4,11 +4,14 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
-from demo.client import Client
+from demo.client import ApiProblem, Client
 from vouch.runtime.system import System
+
+ERASURE_SECONDS = 60.0
 
 
 def lay_out(system: System, owner: Client, output: str, file: Path) -> Path:
@@ -42,3 +45,14 @@ def summary(report: dict[str, Any]) -> str:
     findings = [finding for layer in report["layers"].values() for finding in layer["findings"]]
     codes = [finding["code"] for finding in findings if finding["weight"] != "note"]
     return " ".join([report["verdict"], *codes])
+
+
+def certificate(owner: Client, path: str) -> dict[str, Any]:
+    """The deletion certificate of the item at ``path``. The key is erased right after the destruction is committed, so
+    it may be asked for a moment too early. Raises ApiProblem."""
+    until = time.monotonic() + ERASURE_SECONDS
+    while (answer := owner.get(f"{path}/certificate")).code == "not_erased" and time.monotonic() < until:
+        time.sleep(0.3)
+    if answer.status >= 400:
+        raise ApiProblem(answer)
+    return dict(answer.body)
