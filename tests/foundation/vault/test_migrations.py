@@ -26,7 +26,8 @@ def migrate(targets: Any) -> Any:
 @pytest.mark.django_db(transaction=True)
 def test_wrapped_keys_leave_the_database_and_still_open(settings: Any, tmp_path: Path) -> None:
     settings.VOUCH_KEYSTORE, settings.VOUCH_VAR = tmp_path / "keystore", tmp_path / "var"
-    latest = [node for node in MigrationExecutor(connection).loader.graph.leaf_nodes() if node[0] == "vault"]
+    # Of every app: going back takes those with it that were built on what the vault has now.
+    latest = MigrationExecutor(connection).loader.graph.leaf_nodes()
     old = migrate(BEFORE)
     try:
         live = VaultKey(kind="training", owner_ref="person:1")
