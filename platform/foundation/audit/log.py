@@ -28,7 +28,8 @@ MAX_DATA = 8 * 1024
 """Bytes of an event's data: the log holds facts and hashes; anything larger lies in the vault, its digest here."""
 
 # An address in clear could never be taken out of an append-only log again. "core@1.2" (a policy pack) is none.
-_EMAIL = re.compile(r"[^\s@]{1,64}@(?=[A-Za-z])[A-Za-z0-9.-]{0,250}\.[A-Za-z]{2,24}\b")
+# It begins at the sign and looks back: begun before it, the search would try every letter of the body.
+_EMAIL = re.compile(r"(?<=[^\s@])@(?=[A-Za-z])[A-Za-z0-9.-]{0,250}\.[A-Za-z]{2,24}\b")
 
 
 def record(*, kind: str, subject: str, actor: Actor, data: dict[str, Any], rehearsal: bool = False) -> None:
