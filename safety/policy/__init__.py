@@ -47,7 +47,7 @@ FAILED_RULE: Final = "rule-failed"
 
 @lru_cache(maxsize=1)
 def live_pack() -> packs.Pack:
-    """The shipped pack, loaded once per process; a deployment's own comes from `safety.policy.library`.
+    """The shipped pack, loaded once per process; a deployment's own comes from the module `library` beside this one.
 
     Raises safety.policy.errors.PackInvalid: without a pack nothing is spoken.
     """

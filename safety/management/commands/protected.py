@@ -7,7 +7,7 @@ from foundation import keys
 from foundation.errors import VouchError
 from foundation.identity.actors import Actor
 from safety import exchange
-from safety.policy.library import OWN_KEY
+from safety.policy import library
 from safety.projection import SECRET_BYTES
 
 ACTOR = Actor.system("protected")
@@ -45,9 +45,9 @@ class Command(BaseCommand):
     def _export(self, file: Path, secret: bytes, origin: str) -> None:
         if file.exists():
             raise CommandError(f"{file} exists.")
-        key = keys.private_key(OWN_KEY)
+        key = keys.private_key(library.OWN_KEY)
         file.write_bytes(exchange.export(origin=origin, secret=secret, private_key=key, actor=ACTOR))
-        self.stdout.write(f"{file} is signed by {keys.public_key(OWN_KEY).hex()}")
+        self.stdout.write(f"{file} is signed by {keys.public_key(library.OWN_KEY).hex()}")
 
     def _import(self, file: Path, secret: bytes, trust: str) -> None:
         try:
