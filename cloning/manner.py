@@ -19,11 +19,22 @@ BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
     "repetition_penalty": (1.0, 2.0),
     "pause": (0.0, 2.0),
     "liveliness": (0.0, 1.0),
+    "pitch": (-12.0, 12.0),
+    "formants": (-6.0, 6.0),
 }
-"""The least and the most of each; ``pause`` in seconds."""
+"""The least and the most of each; ``pause`` in seconds, ``pitch`` and ``formants`` in semitones."""
 
 DRAWN: Final = frozenset({"temperature", "top_k", "top_p", "repetition_penalty"})
 """How codes are drawn: each may be left to the voice's model."""
+SHIFTS: Final = frozenset({"pitch", "formants"})
+"""What is done to the finished speech (`cloning.engine.shift`), not by the models."""
+PRESETS: Final[Mapping[str, Mapping[str, float]]] = {
+    "excited": {"speed": 1.18, "pause": 0.15, "liveliness": 0.9, "pitch": 2.0},
+    "gentle": {"speed": 0.88, "pause": 0.45, "liveliness": 0.3, "pitch": -0.5},
+    "lazy": {"speed": 0.72, "pause": 0.8, "liveliness": 0.2, "pitch": -1.5},
+    "serious": {"speed": 0.94, "pause": 0.4, "liveliness": 0.35, "pitch": -1.0},
+}
+"""Moods at full strength. They are names for settings and nothing more: no model was taught an emotion."""
 
 
 class MannerInvalid(Refused):
@@ -37,7 +48,8 @@ class MannerInvalid(Refused):
 class Manner:
     """``speed`` 1 is as trained, 2 twice as fast. ``pause``: seconds of silence between sentences. ``liveliness``: how
     much the sound may vary. ``temperature``, ``top_k``, ``top_p``, ``repetition_penalty``: how the codes of speech are
-    drawn; None leaves that to the voice's model. Raises MannerInvalid."""
+    drawn; None leaves that to the voice's model. ``pitch`` and ``formants``: semitones up or down; formants make a
+    voice sound smaller or larger. Raises MannerInvalid."""
 
     speed: float = 1.0
     pause: float = 0.3
@@ -46,6 +58,8 @@ class Manner:
     top_k: int | None = None
     top_p: float | None = None
     repetition_penalty: float | None = None
+    pitch: float = 0.0
+    formants: float = 0.0
 
     def __post_init__(self) -> None:
         for name, (least, most) in BOUNDS.items():
@@ -60,7 +74,11 @@ class Manner:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "Manner":
-        """From names and values as they came in or were kept. Raises MannerInvalid, also for an unknown name."""
+        """From names and values as they came in or were kept; a ``preset`` with its ``strength`` (0 to 1) comes first
+        and what is named beside it wins. Raises MannerInvalid, also for an unknown name."""
+        if "preset" in given or "strength" in given:
+            plain = {name: value for name, value in given.items() if name not in ("preset", "strength")}
+            given = {**preset(given.get("preset"), given.get("strength", 1.0)), **plain}
         unknown = sorted(str(name)[:40] for name in given.keys() - {field.name for field in fields(cls)})
         if unknown:
             raise MannerInvalid(f"Unknown: {', '.join(unknown[:8])}.")
@@ -80,4 +98,16 @@ class Manner:
         return self._named({"speed": "speed_factor", "pause": "fragment_interval", "liveliness": "noise_scale"})
 
     def _named(self, names: Mapping[str, str]) -> dict[str, Any]:
-        return {names.get(name, name): value for name, value in asdict(self).items() if value is not None}
+        asked = {name: value for name, value in asdict(self).items() if name not in SHIFTS}
+        return {names.get(name, name): value for name, value in asked.items() if value is not None}
+
+
+def preset(name: object, strength: object = 1.0) -> dict[str, float]:
+    """The settings of a mood: from the voice's own way (``strength`` 0) to all of it (1). Raises MannerInvalid."""
+    settings = PRESETS.get(name) if isinstance(name, str) else None
+    if settings is None:
+        raise MannerInvalid(f"A preset is one of {', '.join(PRESETS)}.")
+    if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength <= 1:
+        raise MannerInvalid("strength is 0 to 1.")
+    own = asdict(Manner())
+    return {key: round(own[key] + strength * (value - own[key]), 3) for key, value in settings.items()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -55,7 +56,7 @@ def speak(run: Run) -> None:
     if weights is None:
         raise VoiceNotReady
     data = vault.open_voice(clearance=token, sealed_object=weights, digest=request.text_digest, actor=ACTOR)
-    speech = _synthesise(data, request, report)
+    speech = _shifted(_synthesise(data, request, report), Manner.of(request.manner))
     del data
     report("marking and labelling", SYNTHESIS_SHARE)
     heard = drift.listen(speech.pcm, speech.rate, owner_id=request.voice.owner_id)
@@ -88,6 +89,14 @@ def _synthesise(data: bytes, request: SpeechRequest, report: Reporter) -> Speech
     how = Manner.of(request.manner).for_engine()
     wanted = synthesis.SpeechRequest(text=request.text, language=request.language, seed=request.seed, **how)
     return synthesis.synthesise(voice, wanted, progress=lambda share: report("speaking", share * SYNTHESIS_SHARE))
+
+
+def _shifted(speech: Speech | MountedSpeech, manner: Manner) -> Speech | MountedSpeech:
+    """Before anybody listens and before the mark: what is compared and marked is what will be heard."""
+    from cloning.engine.shift import shifted
+
+    pcm = shifted(speech.pcm, speech.rate, pitch=manner.pitch, formants=manner.formants)
+    return replace(speech, pcm=pcm)
 
 
 def _seal(speech: Speech | MountedSpeech, request: SpeechRequest, mark: IssuedMark, output_id: UUID) -> Sealed:

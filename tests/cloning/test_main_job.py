@@ -12,6 +12,7 @@ from django.db.models import F
 
 from cloning import recovery, services, tasks, trace_answers, tracing, training
 from cloning.errors import VoiceDestroyed
+from cloning.manner import Manner
 from cloning.models import Job, Output, SpeechRequest, TraceJob, Usage, Voice
 from cloning.worker import LOST_AFTER, Heart, RunLost, claim
 from demo.flite.speaker import speak as flite
@@ -109,7 +110,13 @@ def test_a_worker_dies_in_training_another_resumes_and_the_voice_speaks(person, 
 
 def _speaks(owner: Any, voice: Voice) -> Output:
     request = services.request_speech(
-        actor=Actor.of(owner), voice_id=voice.id, text=make.TEXT, language="en", seed=5, container="flac"
+        actor=Actor.of(owner),
+        voice_id=voice.id,
+        text=make.TEXT,
+        language="en",
+        seed=5,
+        container="flac",
+        manner=Manner(pitch=3.0, formants=-1.0),
     )
     tasks.speak.run(str(request.job_id))
     job = Job.objects.get(id=request.job_id)

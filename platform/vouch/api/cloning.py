@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from cloning import bases, selectors, services
 from cloning.engine.versions import STARTER, VERSIONS
-from cloning.manner import Manner
+from cloning.manner import PRESETS, Manner
 from cloning.models import (
     CONTAINERS,
     LABEL_LANGUAGES,
@@ -109,6 +109,15 @@ class HowSpoken(serializers.Serializer[Any]):
     top_k = serializers.IntegerField(required=False)
     top_p = serializers.FloatField(required=False)
     repetition_penalty = serializers.FloatField(required=False)
+    pitch = serializers.FloatField(required=False, help_text="semitones; -12 to 12")
+    formants = serializers.FloatField(required=False, help_text="semitones; -6 to 6: a smaller or larger speaker")
+
+
+class AskedManner(HowSpoken):
+    preset = serializers.ChoiceField(
+        choices=list(PRESETS), required=False, help_text="a name for settings; what is named beside it wins"
+    )
+    strength = serializers.FloatField(required=False, help_text="of the preset; 0 to 1")
 
 
 class NewSpeech(serializers.Serializer[Any]):
@@ -128,7 +137,7 @@ class NewSpeech(serializers.Serializer[Any]):
         child=serializers.ChoiceField(choices=sorted(SPECIAL_USES)), max_length=len(SPECIAL_USES), required=False
     )
     licence = serializers.UUIDField(required=False, help_text="under which of several licences of mine")
-    manner = HowSpoken(required=False, help_text="how it is to sound; else as the voice does")
+    manner = AskedManner(required=False, help_text="how it is to sound; else as the voice does")
 
 
 class SpeechView(serializers.Serializer[Any]):
