@@ -65,6 +65,20 @@ class NotLive(Conflict):
     code = "listing_not_live"
 
 
+class NotReviewed(Conflict):
+    """No moderator has let this offer into the shop yet."""
+
+    code = "listing_not_reviewed"
+    advice = "Its owner gives it a preview; once a moderator has heard that, the offer can be ordered."
+
+
+class TermTooLong(Refused):
+    """The licence would outlast the speaker's consent."""
+
+    code = "term_beyond_consent"
+    advice = "Offer or order a shorter term, or let the speaker renew the consent first."
+
+
 class OwnVoice(NotAllowed):
     """Nobody orders a licence for their own voice."""
 

@@ -15,34 +15,22 @@ from marketplace.statements.sources import terms_of
 from marketplace.states import ListingState, ReviewState
 
 
-def shop() -> QuerySet[Listing]:
+def shop(*, reviewed_only: bool = True) -> QuerySet[Listing]:
     """What stands in the shop: reviewed, live listings of ready voices under a consent in force, newest first."""
-    return (
-        Listing.objects.select_related("voice")
-        .filter(
-            state=ListingState.LIVE,
-            review=ReviewState.PUBLISHED,
-            voice__state="ready",
-            voice__consent__state="active",
-            voice__consent__valid_until__gt=now(),
-        )
-        .order_by("-created_at", "id")
-    )
-
-
-def orderable() -> QuerySet[Listing]:
-    """What can be ordered now by whoever has its address: as the shop, whether reviewed or not."""
-    return Listing.objects.filter(
+    standing = Listing.objects.select_related("voice").filter(
         state=ListingState.LIVE,
         voice__state="ready",
         voice__consent__state="active",
         voice__consent__valid_until__gt=now(),
     )
+    reviewed = standing.filter(review=ReviewState.PUBLISHED) if reviewed_only else standing
+    return reviewed.order_by("-created_at", "id")
 
 
 def listing(*, actor: Actor, listing_id: UUID) -> Listing:
-    """A listing on offer, or one's own in any state. Raises NotFound."""
-    on_offer = Q(id__in=orderable().values("id"))
+    """A listing that stands, for whoever was given its address, reviewed or not: it can be looked at and reported, and
+    ordered once it is reviewed. One's own in any state. Raises NotFound."""
+    on_offer = Q(id__in=shop(reviewed_only=False).values("id"))
     visible = Listing.objects.select_related("voice").filter(on_offer | Q(owner_id=actor.person_id))
     found = visible.filter(id=listing_id).first()
     if found is None:

@@ -10,52 +10,25 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from cloning.models import Voice
-from consent import licence_classes, licences
+from consent import licence_classes
 from consent.acts import Act
 from consent.licences import Signatures, grant_licence
-from consent.models import Consent
 from foundation.audit import log
 from foundation.audit.people import commit_for
 from foundation.clock import now
 from foundation.errors import NotAllowed, NotFound
 from foundation.identity.actors import Actor
-from marketplace import money, naming, showcase, states
-from marketplace.errors import (
-    AlreadyListed,
-    BadTerms,
-    NotForOthers,
-    NotLive,
-    OrderOpen,
-    OwnVoice,
-    PriceChanged,
-    RehearsalNotForSale,
-    Restricted,
-    VoiceNotReady,
-)
+from marketplace import money, naming, rules, showcase, states
+from marketplace.errors import AlreadyListed, BadTerms, NotLive, OrderOpen, OwnVoice, PriceChanged
 from marketplace.guards import locked_order, require_operator
 from marketplace.ledger.entries import MAX_AMOUNT
-from marketplace.models import (
-    MAX_FREE_UNITS,
-    MAX_LICENCE_DAYS,
-    MAX_ORDER_CHARACTERS,
-    MAX_PRICE_MINOR,
-    MAX_QUANTITY,
-    TITLE_CHARS,
-    Listing,
-    Order,
-)
+from marketplace.models import MAX_ORDER_CHARACTERS, MAX_QUANTITY, Listing, Order
 from marketplace.payments.models import Payment
-from marketplace.pricing import BY_USE, PER, Unit
+from marketplace.pricing import PER, Unit
 from marketplace.sending import after_commit
 from marketplace.statements import sources as statements
-from marketplace.states import Currency, ListingState, OrderState, ReviewState
+from marketplace.states import ListingState, OrderState, ReviewState
 from marketplace.telling import tell_order
-from safety.selectors import active_restrictions
-
-USE = "licence_to_others"
-"""The use a speaker must have agreed to before anybody else can get a licence."""
-READY = "ready"
-"""The state of a voice that can speak."""
 
 
 # -- listings ---------------------------------------------------------------------------------------------------------
@@ -81,23 +54,23 @@ def create_listing(
 ) -> Listing:
     """Offers licences of the actor's own, ready voice, on terms inside its consent; ``act`` signs them.
 
-    Whoever has its address can order it at once; with ``preview_id`` (a recording of the owner's own) it waits for a
-    moderator, who lets it into the shop. ``terms``: a scope (`consent.scopes`) inside ``text`` and the consent.
+    With ``preview_id`` (a recording of the owner's own) it waits for a moderator, who lets it into the shop; until then
+    nobody can order it. ``terms``: a scope (`consent.scopes`) inside ``text`` and the consent.
     ``unit``: what the price is for; ``free_units``: what every customer has once for nothing.
     Raises NotAllowed, NotFound (unknown or foreign voice), VoiceNotReady, NotForOthers, RehearsalNotForSale,
-    Restricted, BadTerms, LicenceInvalid, ConsentScopeExceeded, NameRefused, NoPreview, AlreadyListed.
+    Restricted, BadTerms, TermTooLong, LicenceInvalid, ConsentScopeExceeded, NameRefused, NoPreview, AlreadyListed.
     """
     actor.require_scope("market:write")
     owner_id = _person(actor)
     voice = Voice.objects.select_related("consent").filter(id=voice_id, owner_id=owner_id).first()
     if voice is None:
         raise NotFound
-    _check_terms(title, price_minor, currency, languages, licence_days)
-    _check_unit(unit, free_units)
-    _check_sale(voice, price_minor)
-    _check_consent(voice.consent, languages)
-    _check_restrictions(voice, [owner_id])
-    scope = _check_scope(voice.consent, languages, licence_days, text, terms or {})
+    rules.check_terms(title, price_minor, currency, languages, licence_days)
+    rules.check_unit(unit, free_units)
+    rules.check_sale(voice, price_minor)
+    rules.check_consent(voice.consent, languages)
+    rules.check_restrictions(voice, [owner_id])
+    scope = rules.check_scope(voice.consent, languages, licence_days, text, terms or {})
     kept = showcase.check_words(title=title.strip(), description=description, conditions=conditions, tags=tags)
     preview = None
     if preview_id is not None:
@@ -167,8 +140,8 @@ def place_order(
     terms. An order that costs nothing is fulfilled at once.
 
     The listing's free part comes on top of a customer's first order; 0 orders that part alone: a trial.
-    ``quoted_minor``: what the customer was told it costs. Raises NotAllowed, NotFound, NotLive, OwnVoice,
-    VoiceNotReady, NotForOthers, Restricted, BadTerms, PriceChanged, OrderOpen.
+    ``quoted_minor``: what the customer was told it costs. Raises NotAllowed, NotFound, NotLive, NotReviewed, OwnVoice,
+    VoiceNotReady, NotForOthers, TermTooLong, Restricted, BadTerms, PriceChanged, OrderOpen.
     """
     actor.require_scope("market:write")
     customer_id = _person(actor)
@@ -179,7 +152,8 @@ def place_order(
         raise NotFound
     if listing.owner_id == customer_id:
         raise OwnVoice
-    _check_offer(listing, customer_id)
+    rules.check_offer(listing, customer_id)
+    rules.check_term(listing.voice.consent, timedelta(days=listing.scope["days"]))
     wanted = _wanted(listing, customer_id, characters)
     amount = wanted.quantity * listing.price_minor // PER[Unit(listing.unit)]
     if amount > MAX_AMOUNT:
@@ -241,7 +215,7 @@ def fulfil(*, actor: Actor, order_id: UUID) -> Order:
     listing = Listing.objects.select_for_update(of=("self",)).get(id=listing_id)
     order = locked_order(order_id)
     states.require(states.ORDER, order.state, OrderState.FULFILLED)
-    _check_voice(listing, order.customer_id)
+    rules.check_voice(listing, order.customer_id)
     _fulfil(order, actor)
     return order
 
@@ -278,8 +252,9 @@ def cancel_placed(order: Order, *, actor: Actor) -> None:
 
 
 def check_still_on_offer(order: Order) -> None:
-    """Whether its licence could be granted now. Raises what ``fulfil`` raises."""
-    _check_voice(order.listing, order.customer_id)
+    """Whether its licence could be granted now, for its whole term. Raises TermTooLong, and what ``fulfil`` raises."""
+    rules.check_voice(order.listing, order.customer_id)
+    rules.check_term(order.listing.voice.consent, timedelta(days=order.listing.scope["days"]))
 
 
 def _mark_paid(order: Order, *, reference: str) -> None:
@@ -289,7 +264,8 @@ def _mark_paid(order: Order, *, reference: str) -> None:
 
 
 def _fulfil(order: Order, actor: Actor) -> None:
-    """The grant itself. The term never passes the consent's own end; `consent` checks the scope once more.
+    """The grant itself. The term never passes the consent's own end (days may have gone by since an operator's order
+    was placed); `consent` checks the scope once more.
 
     The customer (or operator) acts, but the licence is given by the owner's standing offer: its leaf names the
     marketplace, and the leaf of the order names who acted.
@@ -361,81 +337,6 @@ def _capped(scope: dict[str, Any], order: Order) -> dict[str, Any]:
     cap = (order.quantity + order.free) // (PER[Unit.SECOND] if order.unit == Unit.SECOND else 1)
     caps = dict(scope.get("caps", {}))
     return {**scope, "caps": {**caps, name: min(cap, caps.get(name, cap))}}
-
-
-# -- rules: each raises its refusal -----------------------------------------------------------------------------------
-def _check_terms(title: str, price_minor: int, currency: str, languages: Sequence[str], licence_days: int) -> None:
-    if not 1 <= len(title.strip()) <= TITLE_CHARS:
-        raise BadTerms(f"A title has 1 to {TITLE_CHARS} characters.")
-    if not 0 <= price_minor <= MAX_PRICE_MINOR:
-        raise BadTerms(f"A price is 0 to {MAX_PRICE_MINOR} minor units for 1,000 characters.")
-    if currency not in Currency.values:
-        raise BadTerms(f"Currencies: {', '.join(Currency.values)}.")
-    if not languages:
-        raise BadTerms("A licence covers at least one language.")
-    if not 1 <= licence_days <= MAX_LICENCE_DAYS:
-        raise BadTerms(f"A licence lasts 1 to {MAX_LICENCE_DAYS} days.")
-
-
-def _check_unit(unit: str, free_units: int) -> None:
-    if unit not in BY_USE:
-        raise BadTerms(f"Prices are for: {', '.join(sorted(BY_USE))}.")
-    if not 0 <= free_units <= MAX_FREE_UNITS:
-        raise BadTerms(f"At most {MAX_FREE_UNITS} are free.")
-
-
-def _check_scope(
-    consent: Consent, languages: Sequence[str], days: int, text: str, terms: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The listing's scope as it is kept. Raises LicenceInvalid, ConsentScopeExceeded (by clause), NotForOthers."""
-    until = now() + timedelta(days=days)
-    wanted = {**terms, "languages": sorted(set(languages))}
-    # The term is cut at the consent's own end when the licence is granted; a listing outlives many a consent's month.
-    until = min(until, consent.valid_until)
-    chosen = licence_classes.named(text)
-    narrowed = licences.checked_scope(consent, wanted, text=chosen, until=until).as_json()
-    languages_kept = narrowed.pop("languages")
-    kept: dict[str, Any] = {"languages": languages_kept, "days": days}
-    if text != licence_classes.STANDARD or narrowed:
-        kept |= {"text": text, "terms": narrowed}
-    return kept
-
-
-def _check_sale(voice: Voice, price_minor: int) -> None:
-    if voice.rehearsal and (price_minor != 0 or not settings.REHEARSAL):
-        raise RehearsalNotForSale
-    if voice.state != READY:
-        raise VoiceNotReady
-
-
-def _check_consent(consent: Consent, languages: Sequence[str]) -> None:
-    if consent.state != "active" or consent.valid_until <= now():
-        raise NotForOthers("The consent is not in force.")
-    if consent.uses.get(USE) is not True:
-        raise NotForOthers("The speaker's consent does not cover licences to others.")
-    beyond = sorted(set(languages) - set(consent.languages))
-    if beyond:
-        raise NotForOthers(f"The speaker's consent does not cover: {', '.join(beyond)}.")
-
-
-def _check_restrictions(voice: Voice, people: Sequence[UUID]) -> None:
-    found = active_restrictions(subjects=[("voice", str(voice.id)), *(("person", str(person)) for person in people)])
-    if found:
-        raise Restricted(clause=found[0].clause)
-
-
-def _check_offer(listing: Listing, customer_id: UUID) -> None:
-    if listing.state != ListingState.LIVE:
-        raise NotLive
-    _check_voice(listing, customer_id)
-
-
-def _check_voice(listing: Listing, customer_id: UUID) -> None:
-    """What must hold whenever a licence is granted, however long ago the offer was made."""
-    voice = listing.voice
-    _check_sale(voice, listing.price_minor)
-    _check_consent(voice.consent, listing.scope["languages"])
-    _check_restrictions(voice, [listing.owner_id, customer_id])
 
 
 # -- shared -----------------------------------------------------------------------------------------------------------

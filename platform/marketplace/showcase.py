@@ -1,7 +1,7 @@
 """What makes an offer public: its preview, its words, and a moderator who has heard it. Search, by text.
 
-An offer can be ordered by whoever was given its address as soon as it is made; it stands in the shop only after a
-moderator has listened to its preview. Lock order: listing, then the log.
+An offer stands in the shop, and can be ordered, only after a moderator has listened to its preview.
+Lock order: listing, then the log.
 """
 
 import hashlib

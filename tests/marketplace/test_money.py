@@ -17,7 +17,7 @@ from marketplace.ledger.models import Entry
 from marketplace.models import Order
 from marketplace.states import WrongState
 from safety.models import Case
-from tests.marketplace.factories import ready_voice
+from tests.marketplace.factories import heard, ready_voice
 
 pytestmark = pytest.mark.django_db
 TERMS = {"title": "A calm voice", "price_minor": 199, "currency": "EUR", "languages": ["en"], "licence_days": 30}
@@ -46,7 +46,7 @@ def the_ledger_adds_up():
 
 @pytest.fixture
 def placed(owner, customer):
-    listing = services.create_listing(actor=Actor.of(owner), voice_id=ready_voice(owner).id, **TERMS)
+    listing = heard(services.create_listing(actor=Actor.of(owner), voice_id=ready_voice(owner).id, **TERMS))
     return services.place_order(actor=Actor.of(customer), listing_id=listing.id, characters=10_000)
 
 

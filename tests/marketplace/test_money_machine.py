@@ -32,7 +32,7 @@ from marketplace.models import Order
 from marketplace.payouts import services as payouts
 from marketplace.statements import making
 from marketplace.statements.sources import terms_of
-from tests.marketplace.factories import ready_voice
+from tests.marketplace.factories import heard, ready_voice
 
 MONTH = timedelta(days=29)
 CURRENCIES = ("EUR", "JPY")
@@ -68,13 +68,12 @@ def life(person: Any) -> type[RuleBasedStateMachine]:
                 payouts.set_account(
                     actor=Actor.of(owner), name="O", account=IBAN, bic="", currency=CURRENCIES[len(self.owners)]
                 )
-                terms = {"title": "A voice", "currency": currency, "languages": ["en"], "licence_days": 90}
+                terms = {"title": "A voice", "currency": currency, "languages": ["en"], "licence_days": 30}
                 self.owners.append(owner)
-                self.listings.append(
-                    services.create_listing(
-                        actor=Actor.of(owner), voice_id=ready_voice(owner).id, price_minor=price, **terms
-                    )
+                made = services.create_listing(
+                    actor=Actor.of(owner), voice_id=ready_voice(owner).id, price_minor=price, **terms
                 )
+                self.listings.append(heard(made))
             self.customers = [person(), person()]
             self.references = 0
             # Every life starts with something sold, or most would end before anything is earned.

@@ -15,7 +15,7 @@ from marketplace import errors, selectors, services
 from marketplace.models import Listing, Order
 from marketplace.states import WrongState
 from safety.services import lift, restrict
-from tests.marketplace.factories import consent_of, ready_voice, used
+from tests.marketplace.factories import consent_of, heard, ready_voice, used
 
 pytestmark = pytest.mark.django_db
 TERMS = {"title": "A calm voice", "price_minor": 199, "currency": "EUR", "languages": ["en"], "licence_days": 30}
@@ -38,7 +38,7 @@ def operator(person):
 
 def offer(owner, voice=None, **terms):
     voice = voice or ready_voice(owner)
-    return services.create_listing(actor=Actor.of(owner), voice_id=voice.id, **{**TERMS, **terms})
+    return heard(services.create_listing(actor=Actor.of(owner), voice_id=voice.id, **{**TERMS, **terms}))
 
 
 def buy(customer, listing, characters=10_000):
@@ -54,8 +54,7 @@ def forbid(person, kind, ref, effect):
 # -- listings ---------------------------------------------------------------------------------------------------------
 def test_a_listing_of_an_own_ready_voice_is_on_offer_and_in_the_log(owner):
     listing = offer(owner)
-    assert list(selectors.orderable()) == [listing]
-    assert list(selectors.shop()) == []
+    assert list(selectors.shop()) == [listing]
     assert bytes(Leaf.objects.get(index=listing.leaf_index).body).count(b"listing.made") == 1
 
 
@@ -130,26 +129,40 @@ def test_one_live_listing_per_voice_and_a_new_one_after_withdrawing(owner):
     with pytest.raises(errors.NotLive):
         services.withdraw_listing(actor=Actor.of(owner), listing_id=first.id)
     second = offer(owner, voice)
-    assert list(selectors.orderable()) == [second]
+    assert list(selectors.shop()) == [second]
 
 
 def test_only_the_owner_withdraws_a_listing(owner, customer):
     listing = offer(owner)
     with pytest.raises(NotFound):
         services.withdraw_listing(actor=Actor.of(customer), listing_id=listing.id)
-    assert list(selectors.orderable()) == [listing]
+    assert list(selectors.shop()) == [listing]
 
 
 def test_an_offer_whose_consent_ran_out_leaves_the_shop(owner, customer):
-    listing = offer(owner, ready_voice(owner, valid_until=clock.now() + timedelta(days=5)))
-    assert list(selectors.orderable()) == [listing]
+    listing = offer(owner, ready_voice(owner, valid_until=clock.now() + timedelta(days=5)), licence_days=4)
+    assert list(selectors.shop()) == [listing]
     clock.move_forward(timedelta(days=6))
-    assert list(selectors.orderable()) == []
+    assert list(selectors.shop()) == []
     with pytest.raises(NotFound):
         selectors.listing(actor=Actor.of(customer), listing_id=listing.id)
     with pytest.raises(errors.NotForOthers):
         buy(customer, listing)
     assert selectors.listing(actor=Actor.of(owner), listing_id=listing.id) == listing
+
+
+def test_a_term_beyond_the_consents_own_is_refused_when_it_is_offered_and_when_it_is_ordered(owner, customer, person):
+    voice = ready_voice(owner, valid_until=clock.now() + timedelta(days=30))
+    with pytest.raises(errors.TermTooLong, match="30 days"):
+        offer(owner, voice, licence_days=30)
+    listing = offer(owner, voice, licence_days=29)
+    waiting = buy(customer, listing)
+    clock.move_forward(timedelta(days=2))
+    with pytest.raises(errors.TermTooLong):
+        buy(person(), listing)
+    with pytest.raises(errors.TermTooLong):
+        services.check_still_on_offer(waiting)
+    assert Order.objects.count() == 1
 
 
 # -- orders -----------------------------------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from foundation.errors import NotAllowed, NotFound, Refused
 from foundation.identity.actors import Actor
 from foundation.vault.models import KeyState
 from marketplace import errors, selectors, services, showcase
-from marketplace.models import Listing
+from marketplace.models import Listing, Order
 from safety.protected import protect
-from tests.marketplace.factories import preview_for, published, ready_voice
+from tests.marketplace.factories import heard, preview_for, published, ready_voice
 
 pytestmark = pytest.mark.django_db
 TERMS = {"title": "A calm voice", "price_minor": 0, "currency": "EUR", "languages": ["en"], "licence_days": 30}
@@ -41,8 +41,12 @@ def test_an_offer_with_a_preview_waits_and_stands_in_the_shop_after_a_moderator_
     listing = offer(owner, voice, preview_id=preview_for(voice).id)
     assert (listing.review, list(selectors.shop())) == ("waiting", [])
     assert list(showcase.waiting(actor=Actor.of(moderator))) == [listing]
+    stranger = Actor.of(person())
     with pytest.raises(NotFound):
-        showcase.preview_of(actor=Actor.of(person()), listing_id=listing.id)
+        showcase.preview_of(actor=stranger, listing_id=listing.id)
+    with pytest.raises(errors.NotReviewed):
+        services.place_order(actor=stranger, listing_id=listing.id, characters=500)
+    assert not Order.objects.exists()
     assert showcase.preview_of(actor=Actor.of(moderator), listing_id=listing.id)
     showcase.review(actor=Actor.of(moderator), listing_id=listing.id, publish=True)
     assert list(selectors.shop()) == [listing]
@@ -175,6 +179,7 @@ def test_an_order_signs_the_offer_s_text_and_terms(owner, person):
         conditions="Not for toys.",
         act=Act("session", "hers"),
     )
+    heard(listing)
     order = services.place_order(actor=Actor.of(person()), listing_id=listing.id, characters=500, act=Act("key", "his"))
     licence = order.licence
     assert licence.text_id == "VL-COMMERCIAL-1"

@@ -9,7 +9,7 @@ from marketplace import errors, money, selectors, services
 from marketplace.ledger import selectors as ledger
 from marketplace.models import MAX_FREE_UNITS, Listing, Order
 from marketplace.states import OrderState
-from tests.marketplace.factories import ready_voice, spoken
+from tests.marketplace.factories import heard, ready_voice, spoken
 from tests.marketplace.statements.conftest import check, whole
 
 pytestmark = pytest.mark.django_db
@@ -37,7 +37,7 @@ def voice(owner):
 
 
 def offer(owner, voice, **change):
-    return services.create_listing(actor=Actor.of(owner), voice_id=voice.id, **{**TERMS, **change})
+    return heard(services.create_listing(actor=Actor.of(owner), voice_id=voice.id, **{**TERMS, **change}))
 
 
 def buy(customer, listing, count, operator=None):

@@ -99,7 +99,7 @@ def fill(uses: int) -> Any:
     from foundation.identity.actors import Actor
     from foundation.identity.models import Person
     from marketplace import services
-    from tests.marketplace.factories import ready_voice
+    from tests.marketplace.factories import heard, ready_voice
 
     def person(role: str = "member") -> Person:
         made = Person(email=f"{uuid.uuid4().hex}@example.org", display_name="P", role=role)
@@ -109,10 +109,11 @@ def fill(uses: int) -> Any:
 
     owner, operator = person(), Actor.of(person("operator"))
     voice = ready_voice(owner)
-    listing = services.create_listing(
+    made = services.create_listing(
         actor=Actor.of(owner), voice_id=voice.id, title="A voice", price_minor=333, currency="EUR", languages=["en"],
         licence_days=30,
     )  # fmt: skip
+    listing = heard(made)
     licences: list[str | None] = [None]
     for _ in range(LICENCES):
         order = services.place_order(actor=Actor.of(person()), listing_id=listing.id, characters=10_000_000)

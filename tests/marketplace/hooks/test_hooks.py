@@ -14,7 +14,7 @@ from marketplace.hooks import errors, selectors
 from marketplace.hooks import services as hooks
 from marketplace.hooks.models import Delivery, Endpoint
 from marketplace.payments import signing
-from tests.marketplace.factories import ready_voice
+from tests.marketplace.factories import heard, ready_voice
 
 pytestmark = pytest.mark.django_db
 URL = "https://hooks.example.org/vouch?x=1"
@@ -53,7 +53,7 @@ def endpoint(customer):
 @pytest.fixture
 def delivery(person, customer, endpoint):
     owner = person()
-    listing = services.create_listing(actor=Actor.of(owner), voice_id=ready_voice(owner).id, **TERMS)
+    listing = heard(services.create_listing(actor=Actor.of(owner), voice_id=ready_voice(owner).id, **TERMS))
     services.place_order(actor=Actor.of(customer), listing_id=listing.id, characters=10_000)
     return Delivery.objects.get()
 

@@ -15,7 +15,7 @@ from marketplace.payments import registry
 from marketplace.payments import services as payments
 from marketplace.payments.models import Payment
 from marketplace.payments.provider import Charge, EventKind
-from tests.marketplace.factories import ready_voice
+from tests.marketplace.factories import heard, ready_voice
 
 TERMS = {"title": "A calm voice", "price_minor": 199, "currency": "EUR", "languages": ["en"], "licence_days": 30}
 
@@ -55,7 +55,7 @@ class Sale:
 def sale(person: Callable[..., Any], settings: Any, django_capture_on_commit_callbacks: Any) -> Sale:
     settings.VOUCH_PAYMENTS = "test"
     owner, customer = person(), person()
-    listing = services.create_listing(actor=Actor.of(owner), voice_id=ready_voice(owner).id, **TERMS)
+    listing = heard(services.create_listing(actor=Actor.of(owner), voice_id=ready_voice(owner).id, **TERMS))
     order = services.place_order(actor=Actor.of(customer), listing_id=listing.id, characters=10_000)
     return Sale(
         owner,

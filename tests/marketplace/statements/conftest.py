@@ -20,7 +20,7 @@ from marketplace import services
 from marketplace.models import Order
 from marketplace.statements import making, verify
 from marketplace.statements.models import Statement
-from tests.marketplace.factories import ready_voice, spoken
+from tests.marketplace.factories import heard, ready_voice, spoken
 
 PERIOD_FORM = "%Y-%m"
 TERMS = {"title": "A calm voice", "price_minor": 333, "currency": "EUR", "languages": ["en"], "licence_days": 30}
@@ -64,7 +64,7 @@ def month(person: Callable[..., Any], settings: Any) -> Month:
     settings.VOUCH_FEE_BP = 1_500
     owner, customer, operator = person(), person(), Actor.of(person(role="operator"))
     voice = ready_voice(owner)
-    listing = services.create_listing(actor=Actor.of(owner), voice_id=voice.id, **TERMS)
+    listing = heard(services.create_listing(actor=Actor.of(owner), voice_id=voice.id, **TERMS))
     order = services.place_order(actor=Actor.of(customer), listing_id=listing.id, characters=10_000)
     order = services.record_payment(actor=operator, order_id=order.id, reference="77")
     given = licences.grant_licence(

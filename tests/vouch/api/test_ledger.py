@@ -6,8 +6,8 @@ from consent import licences
 from foundation import clock
 from marketplace import money
 from marketplace.ledger.models import Entry
-from marketplace.models import Order
-from tests.marketplace.factories import ready_voice
+from marketplace.models import Listing, Order
+from tests.marketplace.factories import heard, ready_voice
 
 pytestmark = pytest.mark.django_db
 
@@ -40,6 +40,7 @@ def order(api, owner, customer, operator):
             "licence_days": 30,
         },
     )
+    heard(Listing.objects.get())
     made = api(customer).post("orders", json={"listing": listing.json()["id"], "characters": 10_000}).json()["id"]
     assert operator.post(f"orders/{made}/payment", json={"reference": "77"}).status_code == 200
     licence = Order.objects.get(id=made).licence_id

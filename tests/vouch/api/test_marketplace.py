@@ -6,7 +6,7 @@ import pytest
 
 from consent.models import Licence
 from marketplace.models import Listing, Order
-from tests.marketplace.factories import published, ready_voice, used
+from tests.marketplace.factories import heard, published, ready_voice, used
 
 pytestmark = pytest.mark.django_db
 
@@ -41,6 +41,7 @@ def test_an_owner_lists_and_a_customer_gets_a_licence(api, person, owner, voice)
 
 def test_a_resent_order_makes_no_second_licence(api, person, owner, voice):
     listing = api(owner).post("listings", json=terms(voice)).json()["id"]
+    heard(Listing.objects.get())
     client, body = api(person()), {"listing": listing, "characters": 5_000}
     first = client.post("orders", json=body, Idempotency_Key="order-1")
     second = client.post("orders", json=body, Idempotency_Key="order-1")
@@ -51,6 +52,7 @@ def test_a_resent_order_makes_no_second_licence(api, person, owner, voice):
 def test_a_priced_order_is_fulfilled_when_an_operator_records_its_payment(api, person):
     owner = person()
     listing = api(owner).post("listings", json=terms(ready_voice(owner), price_minor=199)).json()["id"]
+    heard(Listing.objects.get())
     customer = api(person())
     order = customer.post("orders", json={"listing": listing, "characters": 1_833}).json()
     assert (order["state"], order["amount_minor"], order["licence"]) == ("placed", 364, None)
@@ -70,6 +72,7 @@ def test_a_rehearsal_voice_is_not_for_sale(api, owner, voice):
 
 def test_an_owner_does_not_order_their_own_voice(api, owner, voice):
     listing = api(owner).post("listings", json=terms(voice)).json()["id"]
+    heard(Listing.objects.get())
     answer = api(owner).post("orders", json={"listing": listing, "characters": 100})
     assert (answer.status_code, answer.json()["code"]) == (403, "own_voice")
     assert not Order.objects.exists()
@@ -77,6 +80,7 @@ def test_an_owner_does_not_order_their_own_voice(api, owner, voice):
 
 def test_foreign_and_unknown_things_look_the_same(api, person, owner, voice):
     listing = api(owner).post("listings", json=terms(voice)).json()["id"]
+    heard(Listing.objects.get())
     order = api(person()).post("orders", json={"listing": listing, "characters": 100}).json()["id"]
     stranger = api(person())
     for answer in (
@@ -98,6 +102,7 @@ def test_foreign_and_unknown_things_look_the_same(api, person, owner, voice):
 @pytest.mark.parametrize("role", ["auditor", "operator", None])
 def test_who_has_no_part_in_the_market_changes_nothing(api, person, owner, voice, role):
     listing = api(owner).post("listings", json=terms(voice)).json()["id"]
+    heard(Listing.objects.get())
     client = api(person(role=role) if role else None)
     answers = [
         client.post("listings", json=terms(voice)),
@@ -137,6 +142,7 @@ def test_malformed_terms_are_refused(api, owner, voice, fields):
 @pytest.mark.parametrize("characters", [0, -5, 10**18, "many"])
 def test_malformed_orders_are_refused(api, person, owner, voice, characters):
     listing = api(owner).post("listings", json=terms(voice)).json()["id"]
+    heard(Listing.objects.get())
     answer = api(person()).post("orders", json={"listing": listing, "characters": characters})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_fields")
     assert not Order.objects.exists()
