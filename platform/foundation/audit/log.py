@@ -56,10 +56,12 @@ def append(*, kind: str, subject: str, actor: Actor, data: dict[str, Any], rehea
     """
     body, moment = _body(kind=kind, subject=subject, actor=actor, data=data, rehearsal=rehearsal)
     _settle_after_commit()
+    # All that can be made ready before the lock is: everybody waits for what comes after it.
+    leaf = Leaf(kind=kind, body=body, leaf_hash=merkle.leaf_hash(body), created_at=moment)
     with connection.cursor() as cursor:
         cursor.execute("SELECT audit_append(%s, %s, %s)", [kind, body, moment])
-        index = cursor.fetchone()[0]
-    return Leaf(index=index, kind=kind, body=body, leaf_hash=merkle.leaf_hash(body), created_at=moment)
+        leaf.index = cursor.fetchone()[0]
+    return leaf
 
 
 def _settle_after_commit() -> None:
