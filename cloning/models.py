@@ -143,6 +143,24 @@ class Job(models.Model):
         return f"{self.kind} job {self.id}"
 
 
+class JobPoint(models.Model):
+    """Where a training stood at a moment: its curve. ``id`` grows; forgotten after a month."""
+
+    id = models.BigAutoField(primary_key=True)
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="points", db_index=False)
+    at = models.DateTimeField(default=now, db_index=True)
+    stage = models.CharField(max_length=40)
+    progress = models.FloatField()
+    seconds_left = models.FloatField(null=True)
+    loss = models.FloatField(null=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["job", "id"], name="job_point_in_order")]
+
+    def __str__(self) -> str:
+        return f"point {self.id} of job {self.job_id}"
+
+
 class TextApproval(models.Model):
     """A text that waits for the owner of the voice (see `approvals`). ``text`` is emptied when it is decided."""
 

@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from cloning import approvals, jobs, revocation, services, trace_rules, tracing
-from cloning.models import Job, SpeechRequest, TextApproval, TraceJob, Voice
+from cloning.models import Job, JobPoint, SpeechRequest, TextApproval, TraceJob, Voice
 from cloning.states import JOB, ApprovalState, JobState, TraceState, VoiceState, move
 from cloning.worker import LOST_AFTER
 from foundation.clock import now
@@ -23,6 +23,8 @@ MAX_ATTEMPTS: Final = 3
 """A job that has killed three workers is not given a fourth."""
 SEND_AGAIN_AFTER: Final = timedelta(minutes=1)
 """A queued job nobody took is sent again: the broker may have lost it. A second message does no harm."""
+POINTS_KEPT: Final = timedelta(days=30)
+"""How long the curve of a training can be looked at."""
 FAILED_TEXT_KEPT: Final = timedelta(hours=24)
 """How long the text of a failed request is kept, so that it can be tried again."""
 
@@ -35,7 +37,7 @@ class WorkerLost(VouchError):
 
 def recover() -> int:
     """Requeues or fails jobs whose worker fell silent, sends forgotten ones again, resumes decided holds, forgets old
-    texts, ends what stands on an ended consent. Safe to run twice and at once.
+    texts and curves, ends what stands on an ended consent. Safe to run twice and at once.
     """
     return (
         _ended_consents()
@@ -45,6 +47,7 @@ def recover() -> int:
         + _decided_holds()
         + _asked_owners()
         + _old_texts()
+        + _old_points()
         + _traces()
     )
 
@@ -128,6 +131,10 @@ def _asked_owners() -> int:
 def _old_texts() -> int:
     old = SpeechRequest.objects.filter(job__state=JobState.FAILED, job__finished_at__lt=now() - FAILED_TEXT_KEPT)
     return old.exclude(text="").update(text="")
+
+
+def _old_points() -> int:
+    return JobPoint.objects.filter(at__lt=now() - POINTS_KEPT).delete()[0]
 
 
 def _traces() -> int:

@@ -4,13 +4,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TypedDict, TypeVar
+from typing import Final, TypedDict, TypeVar
 from uuid import UUID
 
 from django.db.models import QuerySet
 
 from cloning.errors import NoRecordings, OutputRevoked
-from cloning.models import Job, JobKind, Output, SpeechRequest, TraceJob, Voice
+from cloning.models import Job, JobKind, JobPoint, Output, SpeechRequest, TraceJob, Voice
 from cloning.states import OutputState
 from consent.models import Consent, Recording
 from foundation.clock import now
@@ -22,6 +22,8 @@ from watermark.selectors import last_mark_position, mark_positions
 from watermark.status import entry
 
 T = TypeVar("T")
+POINTS: Final = 500
+"""Of a curve, read at once."""
 
 
 class TraceView(TypedDict):
@@ -58,6 +60,11 @@ def voice(*, actor: Actor, voice_id: UUID) -> Voice:
 def job(*, actor: Actor, job_id: UUID) -> Job:
     """Raises NotFound."""
     return _found(Job.objects.filter(id=job_id, requester_id=actor.person_id).first())
+
+
+def job_points(*, job_id: UUID, after: int) -> list[JobPoint]:
+    """The curve of a training from behind a point on, in order; at most POINTS."""
+    return list(JobPoint.objects.filter(job_id=job_id, id__gt=after).order_by("id")[:POINTS])
 
 
 def speech(*, actor: Actor, request_id: UUID) -> SpeechRequest:

@@ -83,7 +83,8 @@ def _run_engine(run: Run, heart: Heart, job: Job, voice: Voice, recordings: list
 
     def progress(step: Progress) -> None:
         begin, end = STAGES.get(step.stage, (0.0, 1.0))
-        report(step.stage, begin + (end - begin) * step.step / max(step.steps, 1), step.seconds_left)
+        share = begin + (end - begin) * step.step / max(step.steps, 1)
+        report(step.stage, share, step.seconds_left, None if step.stage == "prepare" else step.loss)
 
     return _trainer(voice.version)(
         _read(recordings),

@@ -4,6 +4,7 @@ Heartbeats use the database's clock, not the platform's: they measure whether a 
 differ, and a rehearsal that moves its clock by days must not declare every worker dead.
 """
 
+import math
 import threading
 import time
 import uuid
@@ -18,7 +19,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.db.utils import DatabaseError
 
-from cloning.models import Job
+from cloning.models import Job, JobPoint
 from cloning.states import JOB, JobState, move
 
 BEAT_SECONDS: Final = 3.0
@@ -106,10 +107,17 @@ class Reporter:
         self._stage = ""
         self._next = 0.0
 
-    def __call__(self, stage: str, progress: float, seconds_left: float | None = None) -> None:
-        """Raises RunLost."""
+    def __call__(
+        self, stage: str, progress: float, seconds_left: float | None = None, loss: float | None = None
+    ) -> None:
+        """``loss`` also makes a point of the training's curve. Raises RunLost."""
         moment = self._clock()
         if stage == self._stage and moment < self._next:
             return
         self._stage, self._next = stage, moment + PROGRESS_SECONDS
-        self._run.write(stage=stage[:40], progress=min(max(progress, 0.0), 1.0), seconds_left=seconds_left)
+        stage, progress = stage[:40], min(max(progress, 0.0), 1.0)
+        self._run.write(stage=stage, progress=progress, seconds_left=seconds_left)
+        if loss is not None and math.isfinite(loss):
+            JobPoint.objects.create(
+                job_id=self._run.job_id, stage=stage, progress=progress, seconds_left=seconds_left, loss=loss
+            )

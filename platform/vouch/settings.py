@@ -204,6 +204,8 @@ if PRODUCTION and VOUCH_PAYMENTS == "test":
     raise ImproperlyConfigured("VOUCH_PAYMENTS=test moves no money: it must not face the public.")
 VOUCH_STRIPE_KEY = env.secret("VOUCH_STRIPE_KEY") if VOUCH_PAYMENTS == "stripe" else ""
 VOUCH_STRIPE_WEBHOOK_SECRET = env.secret("VOUCH_STRIPE_WEBHOOK_SECRET") if VOUCH_PAYMENTS == "stripe" else ""
+# Event streams open at once in a web process; each holds a thread, so fewer than the process has.
+VOUCH_EVENT_STREAMS = env.integer("VOUCH_EVENT_STREAMS", 16, low=1, high=1000)
 VOUCH_POLICY_TEXT_DAYS = env.integer("VOUCH_POLICY_TEXT_DAYS", 90, low=0, high=365)
 #: A deployment's own judges of texts: "name=module:function", separated by commas (docs/policy.md).
 VOUCH_POLICY_CLASSIFIERS = os.environ.get("VOUCH_POLICY_CLASSIFIERS", "")

@@ -1,4 +1,4 @@
-"""Voices, jobs, speech and outputs."""
+"""Voices, speech and outputs."""
 
 from typing import Any, ClassVar
 from uuid import UUID
@@ -22,7 +22,6 @@ from cloning.models import (
     MAX_SEED,
     MAX_TEXT,
     OUTPUT_RATES,
-    Job,
     Output,
     SpeechRequest,
 )
@@ -60,20 +59,6 @@ class VersionView(serializers.Serializer[Any]):
     missing = serializers.ListField(child=serializers.CharField(), help_text="what is not mounted for it")
     cost = CostView()
     measured_on = serializers.CharField(help_text="the machine that the times of the cost are of")
-
-
-class JobView(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    kind = serializers.CharField()
-    state = serializers.CharField()
-    stage = serializers.CharField()
-    progress = serializers.FloatField(help_text="0 to 1 within the stage")
-    seconds_left = serializers.FloatField(allow_null=True)
-    error_code = serializers.CharField()
-    error_detail = serializers.CharField()
-    attempts = serializers.IntegerField()
-    created_at = serializers.DateTimeField()
-    finished_at = serializers.DateTimeField(allow_null=True)
 
 
 class VoiceView(serializers.Serializer[Any]):
@@ -229,25 +214,6 @@ class VoiceItem(ApiView):
         return Response(VoiceView(selectors.voice(actor=self.actor, voice_id=voice_id)).data)
 
 
-class JobItem(ApiView):
-    scopes: ClassVar[dict[str, str]] = {"GET": "voice:read"}
-
-    @extend_schema(responses=JobView, summary="How far a job of mine is")
-    def get(self, request: Request, job_id: UUID) -> Response:
-        return Response(JobView(selectors.job(actor=self.actor, job_id=job_id)).data)
-
-
-class JobRetry(ApiView):
-    idempotent: ClassVar[bool] = True
-
-    @extend_schema(request=None, responses={202: JobView}, summary="Try a failed job of mine again")
-    def post(self, request: Request, job_id: UUID) -> Response:
-        job: Job = selectors.job(actor=self.actor, job_id=job_id)
-        # Trying again needs the same right as asking for the first time.
-        self.actor.require_scope("speak" if job.kind == "speak" else "voice:write")
-        return Response(JobView(services.retry_job(actor=self.actor, job_id=job_id)).data, status=202)
-
-
 class Speech(ApiView):
     scopes: ClassVar[dict[str, str]] = {"POST": "speak"}
     idempotent: ClassVar[bool] = True
@@ -323,8 +289,6 @@ urlpatterns = [
     path("voices", Voices.as_view()),
     path("voices/versions", Versions.as_view()),
     path("voices/<uuid:voice_id>", VoiceItem.as_view()),
-    path("jobs/<uuid:job_id>", JobItem.as_view()),
-    path("jobs/<uuid:job_id>/retry", JobRetry.as_view()),
     path("speech", Speech.as_view()),
     path("speech/<uuid:request_id>", SpeechItem.as_view()),
     path("outputs/<uuid:output_id>", OutputItem.as_view()),

@@ -151,7 +151,7 @@ def start_web(system: System, port: int) -> None:
     system.start_process(
         "web",
         [sys.executable, "-m", "gunicorn", "vouch.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "1",
-         "--worker-class", "gthread", "--threads", "8", "--timeout", "120", "--no-control-socket"],
+         "--worker-class", "gthread", "--threads", "32", "--timeout", "120", "--no-control-socket"],
     )  # fmt: skip
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:

@@ -59,6 +59,12 @@ class ApiView(APIView):
         if scope is not None and not (self.public and self.actor is ANONYMOUS):
             self.actor.require_scope(scope)
 
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[Any, str]:
+        """Accept is not looked at (RFC 9110, 12.5.1): who asks for ``audio/wav`` or ``text/event-stream`` gets what the
+        endpoint has, and a problem as JSON."""
+        renderer = self.get_renderers()[0]
+        return renderer, str(renderer.media_type)
+
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().dispatch(request, *args, **kwargs)
         response.headers.setdefault("X-Request-Id", self.request_id)
