@@ -1,4 +1,4 @@
-"""The one way from PCM to a deliverable. If any step fails there is no output, and the error names the step.
+"""The way from PCM to a deliverable. If any step fails there is no output, and the error names the step.
 
     PCM -> watermark -> audible label -> encode -> AIGC metadata -> read back -> C2PA -> statement -> verify everything
 
@@ -120,7 +120,7 @@ def seal(
     def done(name: str, **detail: Any) -> None:
         steps.append(Step(name, detail))
 
-    with _step("request"):
+    with step("request"):
         check_key(mark_key)
         check_payload(payload)
         if created.tzinfo is None:
@@ -132,7 +132,7 @@ def seal(
         )
         pcm, rate = _at_rate(pcm, rate, output_rate)
 
-    with _step("watermark"):
+    with step("watermark"):
         # The mark is read back through the very encoding that will be delivered, so that it is made strong enough.
         marked = embed_checked(
             pcm, rate, payload, mark_key, strength=strength,
@@ -147,38 +147,88 @@ def seal(
 
     wave = marked.wave
     if companion is not None and companion.wanted(len(wave) / rate):
-        with _step("second mark"):
+        with step("second mark"):
             wave, second = companion.mark(
                 wave, rate, payload, channel=lambda sound, at: encode.decode(encode.encode(sound, at, container))
             )
             done("second mark", kind="audiowmark", strength=second)
 
-    with _step("audible label"):
+    with step("audible label"):
         labelled = audible.with_label(wave, rate, label_profile, language)
-        heard = {"profile": label_profile.name, "version": label_profile.version, "kinds": list(label_profile.writes),
-                 "seconds": round(labelled.seconds, 3)}  # fmt: skip
-        if "spoken" in label_profile.writes:
-            heard["language"] = label_profile.line(language).language
+        heard = label_facts(label_profile, language, labelled.seconds)
         done("audible label", **heard)
 
-    with _step("encode"):
+    with step("encode"):
         data = encode.encode(labelled.wave, rate, container)
         done("encode", container=container)
 
-    with _step("metadata"):
+    with step("metadata"):
         data = aigc.write_label(data, container, label)  # reads back and parses what it wrote
         done("metadata", label=label.to_json())
 
+    return certified(
+        data,
+        container=container,
+        marked=MarkedSound(payload, print_of_sound, marked.strength, voice_note_score),
+        label=label,
+        label_profile=label_profile,
+        heard=heard,
+        label_seconds=labelled.seconds,
+        mark_key=mark_key,
+        created=created,
+        sign=sign,
+        verify=verify,
+        credential=credential,
+        claims=claims,
+        steps=steps,
+    )
+
+
+@dataclass(frozen=True)
+class MarkedSound:
+    """What is known of a sound once it is marked: see Sealed."""
+
+    payload: int
+    print_of_sound: bytes
+    strength: float
+    voice_note_score: float
+
+
+def certified(
+    data: bytes,
+    *,
+    container: str,
+    marked: MarkedSound,
+    label: aigc.AigcLabel,
+    label_profile: LabelProfile,
+    heard: dict[str, Any],
+    label_seconds: float,
+    mark_key: bytes,
+    created: datetime,
+    sign: Sign,
+    verify: Verify,
+    credential: manifest.Credential,
+    claims: Mapping[str, Any] | None,
+    steps: list[Step],
+) -> Sealed:
+    """The second half of every seal, here and in `watermark.stream`: content credential, statement, and every layer of
+    the finished bytes checked. ``data`` is a marked, labelled, encoded file with its metadata; ``steps`` are those done
+    so far. Raises SealError.
+    """
+
+    def done(name: str, **detail: Any) -> None:
+        steps.append(Step(name, detail))
+
     facts = {
         "version": STATEMENT_VERSION,
-        "content_id": content_id,
-        "payload_commitment": payload_commitment(payload, mark_key),
-        "producer": provider_code,
+        "content_id": label.produce_id,
+        "payload_commitment": payload_commitment(marked.payload, mark_key),
+        "producer": label.content_producer,
         "created": created.astimezone(UTC).isoformat(timespec="seconds"),
-        "rehearsal": rehearsal,
+        "rehearsal": label.reserved_code1 == REHEARSAL,
         "label": heard,
     }
-    with _step("content credential"):
+    with step("content credential"):
         told = {**facts, **(claims or {})}
         if told != {**(claims or {}), **facts}:
             raise ValueError("a claim contradicts a fact of the seal")
@@ -186,7 +236,7 @@ def seal(
         data = signed.data
         done("content credential", embedded=signed.sidecar is None)
 
-    with _step("provenance"):
+    with step("provenance"):
         statement = {**told, "sha256": hashlib.sha256(data).hexdigest()}
         if signed.sidecar is not None:
             statement["sidecar_sha256"] = hashlib.sha256(signed.sidecar).hexdigest()
@@ -195,7 +245,7 @@ def seal(
         done("provenance", sha256=statement["sha256"])
 
     score = check_deliverable(
-        data, sidecar=signed.sidecar, container=container, payload=payload, mark_key=mark_key,
+        data, sidecar=signed.sidecar, container=container, payload=marked.payload, mark_key=mark_key,
         label_profile=label_profile, label=label, provenance=provenance, verify=verify, roots=credential.roots,
         stamped=credential.time_stamp_url is not None,
     )  # fmt: skip
@@ -205,13 +255,13 @@ def seal(
         sidecar=signed.sidecar,
         media_type=encode.MEDIA_TYPES[container],
         sha256=str(statement["sha256"]),
-        label_seconds=labelled.seconds,
+        label_seconds=label_seconds,
         mark_score=score,
         provenance=provenance,
         steps=steps,
-        print_of_sound=print_of_sound,
+        print_of_sound=marked.print_of_sound,
         mark_strength=marked.strength,
-        voice_note_score=voice_note_score,
+        voice_note_score=marked.voice_note_score,
     )
 
 
@@ -234,7 +284,7 @@ def check_deliverable(
     Raises SealError with step ``verify signature``, ``verify metadata``, ``verify content credential``,
     ``verify audible label`` or ``verify watermark``.
     """
-    with _step("verify signature"):
+    with step("verify signature"):
         statement = provenance["statement"]
         if provenance["algorithm"] != SIGNATURE_ALGORITHM:
             raise ValueError(f"the signature is not {SIGNATURE_ALGORITHM}")
@@ -247,7 +297,7 @@ def check_deliverable(
         if not hmac.compare_digest(statement["payload_commitment"], payload_commitment(payload, mark_key)):
             raise ValueError("the statement is about another payload")
 
-    with _step("verify metadata"):
+    with step("verify metadata"):
         found = aigc.read_label(data, container)
         if found != label:
             raise ValueError("the file's AIGC label is not the one that was written")
@@ -256,7 +306,7 @@ def check_deliverable(
         if (found.reserved_code1 == REHEARSAL) is not statement["rehearsal"]:
             raise ValueError("label and statement do not agree on whether this was a rehearsal")
 
-    with _step("verify content credential"):
+    with step("verify content credential"):
         said = manifest.read(data, container, roots=roots, sidecar=sidecar)
         if said is None:
             raise ValueError("there is no content credential")
@@ -270,7 +320,7 @@ def check_deliverable(
             if said.facts.get(key) != statement[key]:
                 raise ValueError(f"credential and statement differ in {key}")
 
-    with _step("verify audible label"):
+    with step("verify audible label"):
         wave, rate = encode.decode(data)
         heard = audible.hear(wave, rate, label_profile)
         for kind in label_profile.writes:
@@ -279,12 +329,21 @@ def check_deliverable(
             ):
                 raise ValueError(f"the {kind} label is not heard at the {' or the '.join(label_profile.positions)}")
 
-    with _step("verify watermark"):
+    with step("verify watermark"):
         score = Detector(mark_key).score(_content(wave, rate, heard, label_profile), rate, payload)
         least = threshold(*PROVABLE_AMONG)
         if score < least:
             raise ValueError(f"the mark reads back at {score:.1f}; {least:.1f} is needed")
     return score
+
+
+def label_facts(profile: LabelProfile, language: str, seconds: float) -> dict[str, Any]:
+    """What the statement says of the audible label."""
+    facts = {"profile": profile.name, "version": profile.version, "kinds": list(profile.writes),
+             "seconds": round(seconds, 3)}  # fmt: skip
+    if "spoken" in profile.writes:
+        facts["language"] = profile.line(language).language
+    return facts
 
 
 def _at_rate(pcm: Wave, rate: int, wanted: int | None) -> tuple[Wave, int]:
@@ -315,7 +374,7 @@ def canonical_json(value: dict[str, Any]) -> bytes:
 
 
 @contextmanager
-def _step(name: str) -> Iterator[None]:
+def step(name: str) -> Iterator[None]:
     """Turn whatever fails inside into a SealError of this step: a surprise must not look like a success."""
     try:
         yield

@@ -68,13 +68,21 @@ def with_label(wave: Wave, rate: int, profile: LabelProfile, language: str) -> L
 
     Raises Unlabelled when the sound is silent or its rate cannot hold the tone, BadProfile when an asset is wrong.
     """
-    block = _block(wave, rate, profile, language)
-    silence = np.zeros(round(profile.silence_s * rate), np.float32)
-    before = [silence, block, silence] if "start" in profile.positions else []
-    after = [silence, block, silence] if "end" in profile.positions else []
-    start = sum(map(len, before))
-    result = np.concatenate([*before, wave, *after]).astype(np.float32)
+    before, after = blocks(active_level_dbfs(wave, rate), rate, profile, language)
+    result = np.concatenate([before, wave, after]).astype(np.float32)
+    start = len(before)
     return Labelled(result, start / rate, (start + len(wave)) / rate, (len(result) - len(wave)) / rate)
+
+
+def blocks(speech_dbfs: float, rate: int, profile: LabelProfile, language: str) -> tuple[Wave, Wave]:
+    """What stands before and after a sound whose speech has that level: labels with silence on either side, or nothing.
+
+    Raises Unlabelled when the rate cannot hold the tone, BadProfile when an asset is wrong.
+    """
+    silence = np.zeros(round(profile.silence_s * rate), np.float32)
+    whole = np.concatenate([silence, _block(speech_dbfs, rate, profile, language), silence]).astype(np.float32)
+    nothing = np.zeros(0, np.float32)
+    return whole if "start" in profile.positions else nothing, whole if "end" in profile.positions else nothing
 
 
 def hear(wave: Wave, rate: int, profile: LabelProfile) -> list[Heard]:
@@ -116,9 +124,8 @@ def active_level_dbfs(wave: Wave, rate: int) -> float:
     return float(10 * np.log10(power[power > power.max() * 10 ** (-ACTIVE_RANGE_DB / 10)].mean()))
 
 
-def _block(wave: Wave, rate: int, profile: LabelProfile, language: str) -> Wave:
-    """The profile's labels one after the other, with a silence between them."""
-    speech = active_level_dbfs(wave, rate)
+def _block(speech: float, rate: int, profile: LabelProfile, language: str) -> Wave:
+    """The profile's labels one after the other, with a silence between them, beside speech of that level in dBFS."""
     parts: list[Wave] = []
     for kind in profile.writes:
         if parts:

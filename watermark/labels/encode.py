@@ -45,9 +45,9 @@ def encode(wave: Wave, rate: int, container: str) -> bytes:
     if wave.ndim != 1 or not len(wave) or not np.isfinite(wave).all():
         raise EncodingError("the sound must be mono, not empty, and finite")
     if container == "opus":
-        pcm, rate = _pcm16(np.asarray(soxr.resample(wave, rate, OPUS_RATE), np.float32)), OPUS_RATE
+        pcm, rate = pcm16(np.asarray(soxr.resample(wave, rate, OPUS_RATE), np.float32)), OPUS_RATE
         return _av(pcm, rate, codec="libopus", form="ogg", bit_rate=OPUS_BIT_RATE)
-    pcm = _pcm16(wave)
+    pcm = pcm16(wave)
     if container == "mp3":
         if rate not in MP3_RATES:
             raise EncodingError(f"MP3 has no rate of {rate} Hz")
@@ -72,14 +72,28 @@ def container_of(data: bytes) -> str:
         return "m4a"
     if data[:4] == b"OggS":
         return "opus"
-    at = 0
-    while data[at : at + 3] == b"ID3" and len(data) >= at + 10:
-        at += 10 + (data[at + 6] << 21 | data[at + 7] << 14 | data[at + 8] << 7 | data[at + 9])
+    at = _after_tags(data)
     if data[at : at + 4] == b"fLaC":
         return "flac"
     if at or (len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2):
         return "mp3"
     raise EncodingError("the file is no WAV, FLAC, MP3, Ogg Opus or M4A")
+
+
+def _after_tags(data: bytes) -> int:
+    at = 0
+    while data[at : at + 3] == b"ID3" and len(data) >= at + 10:
+        at += 10 + (data[at + 6] << 21 | data[at + 7] << 14 | data[at + 8] << 7 | data[at + 9])
+    return at
+
+
+def _knows_length(data: bytes) -> bool:
+    """Whether the file says how long it is. An MP3 that was streamed has no table for it in its first frame: the
+    library then guesses from the file's size, tags included."""
+    if container_of(data) != "mp3":
+        return True
+    at = _after_tags(data)
+    return any(name in data[at : at + 64] for name in (b"Xing", b"Info", b"VBRI"))
 
 
 def decode(data: bytes, *, mix: bool = False) -> tuple[Wave, int]:
@@ -93,7 +107,7 @@ def decode(data: bytes, *, mix: bool = False) -> tuple[Wave, int]:
             if (source.channels != 1 and not mix) or source.frames > MAX_SECONDS * source.samplerate:
                 raise EncodingError("the file is not mono or too long")
             wave = source.read(dtype="float32", always_2d=True)
-            if len(wave) != source.frames:
+            if len(wave) != source.frames and _knows_length(data):
                 raise EncodingError("the file ends before its sound does")
             return wave.mean(axis=1, dtype=np.float32), source.samplerate
     except soundfile.LibsndfileError as error:
@@ -126,7 +140,7 @@ def _decode_av(data: bytes, *, mix: bool) -> tuple[Wave, int]:
     return np.concatenate(parts), rate
 
 
-def _pcm16(wave: Wave) -> np.ndarray:
+def pcm16(wave: Wave) -> np.ndarray:
     """Rounded to nearest and limited, so that no sample wraps around."""
     return np.clip(np.rint(wave.astype(np.float64) * 32_767), -32_768, 32_767).astype(np.int16)
 
