@@ -73,6 +73,7 @@ class Voice(models.Model):
             ),
             models.UniqueConstraint(fields=["consent", "name"], name="voice_name_once_per_consent"),
         ]
+        indexes: ClassVar = [models.Index(fields=["owner", "created_at", "id"], name="voice_of_owner")]
 
     def __str__(self) -> str:
         return f"voice {self.id}"
@@ -137,7 +138,10 @@ class Job(models.Model):
                 name="job_one_training_at_a_time",
             ),
         ]
-        indexes: ClassVar = [models.Index(fields=["state", "heartbeat_at"], name="job_state_heartbeat")]
+        indexes: ClassVar = [
+            models.Index(fields=["state", "heartbeat_at"], name="job_state_heartbeat"),
+            models.Index(fields=["requester", "created_at", "id"], name="job_of_requester"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} job {self.id}"
@@ -241,6 +245,7 @@ class SpeechRequest(models.Model):
             models.CheckConstraint(condition=Q(rate__in=OUTPUT_RATES), name="speech_rate_known"),
             models.CheckConstraint(condition=Q(label_language__in=LABEL_LANGUAGES), name="speech_label_language_known"),
         ]
+        indexes: ClassVar = [models.Index(fields=["requester", "created_at", "id"], name="speech_of_requester")]
 
     def __str__(self) -> str:
         return f"speech request {self.id}"
@@ -271,6 +276,7 @@ class Output(models.Model):
             _known("state", OutputState, "output_state_known"),
             models.CheckConstraint(condition=Q(seconds__gt=0, label_seconds__gt=0), name="output_has_sound_and_label"),
         ]
+        indexes: ClassVar = [models.Index(fields=["requester", "created_at", "id"], name="output_of_requester")]
 
     def __str__(self) -> str:
         return f"output {self.id}"

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final, TypedDict, TypeVar
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from cloning.errors import NoRecordings, OutputRevoked
 from cloning.models import Job, JobKind, JobPoint, Output, SpeechRequest, TraceJob, Voice
@@ -48,8 +48,10 @@ def _state_now(output: Output) -> str:
 
 
 def voices(*, actor: Actor) -> QuerySet[Voice]:
-    """The actor's own voices, newest first."""
-    return Voice.objects.filter(owner_id=actor.person_id).order_by("-created_at")
+    """The actor's own voices, newest first, each with the id of its ``training`` job."""
+    newest = Job.objects.filter(voice=OuterRef("pk"), kind=JobKind.TRAIN).order_by("-created_at")
+    own = Voice.objects.filter(owner_id=actor.person_id).annotate(training=Subquery(newest.values("id")[:1]))
+    return own.order_by("-created_at", "-id")
 
 
 def voice(*, actor: Actor, voice_id: UUID) -> Voice:
@@ -57,9 +59,25 @@ def voice(*, actor: Actor, voice_id: UUID) -> Voice:
     return _found(voices(actor=actor).filter(id=voice_id).first())
 
 
+def jobs(*, actor: Actor) -> QuerySet[Job]:
+    """The actor's own jobs, newest first."""
+    return Job.objects.filter(requester_id=actor.person_id).order_by("-created_at", "-id")
+
+
+def speeches(*, actor: Actor) -> QuerySet[SpeechRequest]:
+    """What the actor asked to be spoken, newest first."""
+    own = SpeechRequest.objects.select_related("job", "output").filter(requester_id=actor.person_id)
+    return own.order_by("-created_at", "-id")
+
+
+def outputs(*, actor: Actor) -> QuerySet[Output]:
+    """The actor's own recordings, newest first."""
+    return Output.objects.filter(requester_id=actor.person_id).order_by("-created_at", "-id")
+
+
 def job(*, actor: Actor, job_id: UUID) -> Job:
     """Raises NotFound."""
-    return _found(Job.objects.filter(id=job_id, requester_id=actor.person_id).first())
+    return _found(jobs(actor=actor).filter(id=job_id).first())
 
 
 def job_points(*, job_id: UUID, after: int) -> list[JobPoint]:
@@ -69,14 +87,12 @@ def job_points(*, job_id: UUID, after: int) -> list[JobPoint]:
 
 def speech(*, actor: Actor, request_id: UUID) -> SpeechRequest:
     """Raises NotFound."""
-    found = SpeechRequest.objects.select_related("job", "output").filter(id=request_id, requester_id=actor.person_id)
-    return _found(found.first())
+    return _found(speeches(actor=actor).filter(id=request_id).first())
 
 
 def output(*, actor: Actor, output_id: UUID) -> Output:
     """Raises NotFound."""
-    found = Output.objects.select_related("sealed", "voice").filter(id=output_id, requester_id=actor.person_id)
-    return _found(found.first())
+    return _found(outputs(actor=actor).select_related("sealed", "voice").filter(id=output_id).first())
 
 
 def playable_output(*, actor: Actor, output_id: UUID) -> Output:
@@ -120,12 +136,17 @@ def _found(thing: T | None) -> T:
 
 def training_job_id(voice: Voice) -> UUID | None:
     """The voice's training job: there is one, retried in place."""
+    if hasattr(voice, "training"):
+        return voice.training
     return voice.jobs.filter(kind=JobKind.TRAIN).order_by("-created_at").values_list("id", flat=True).first()
 
 
 def output_id_of(request: SpeechRequest) -> UUID | None:
     """The finished recording of a request, or None."""
-    return Output.objects.filter(request=request).values_list("id", flat=True).first()
+    try:
+        return request.output.id
+    except Output.DoesNotExist:
+        return None
 
 
 # -- training ---------------------------------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ class Review(models.Model):
     @property
     def approval_count(self) -> int:
         """How many moderators have agreed so far."""
-        return self.votes.filter(approve=True).count()
+        return sum(vote.approve for vote in self.votes.all())
 
 
 class ReviewDocument(models.Model):

@@ -113,7 +113,8 @@ def _found(thing: T | None) -> T:
 
 def reviews_of(*, actor: Actor) -> QuerySet[Review]:
     """The actor's own reviews, newest first."""
-    return Review.objects.filter(person_id=own_id(actor)).order_by("-opened_at", "id")
+    own = Review.objects.filter(person_id=own_id(actor)).prefetch_related("votes")
+    return own.order_by("-opened_at", "id")
 
 
 def review_of(*, actor: Actor, review_id: UUID) -> Review:
@@ -127,7 +128,7 @@ def review_queue(*, actor: Actor) -> QuerySet[Review]:
     actor.require_scope("moderate")
     actor.require_role("moderator", "senior")
     waiting = Review.objects.filter(state=ReviewState.OPEN.value, expires_at__gt=now())
-    return waiting.exclude(person_id=own_id(actor)).order_by("expires_at", "id")
+    return waiting.exclude(person_id=own_id(actor)).prefetch_related("votes").order_by("expires_at", "id")
 
 
 def review_for(*, actor: Actor, review_id: UUID) -> Review:

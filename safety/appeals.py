@@ -112,7 +112,7 @@ def queue(*, actor: Actor) -> QuerySet[Appeal]:
     person_id = guards.moderator(actor)
     own = Q(first_by_id=person_id) | Q(second_by_id=person_id) | Q(person_id=person_id)
     others = Appeal.objects.filter(state=AppealState.OPEN).exclude(id__in=Appeal.objects.filter(own).values("id"))
-    return others.select_related("statement__case").order_by("due_at", "id")
+    return others.select_related("statement__case").prefetch_related("messages").order_by("due_at", "id")
 
 
 def appeal_for(*, actor: Actor, appeal_id: UUID) -> Appeal:

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db.models import Count, Min, Q, QuerySet
 
 from foundation.clock import now
-from foundation.errors import Refused
+from foundation.errors import BadCursor
 from foundation.identity.actors import Actor
 from safety import exposure, guards, service_levels
 from safety.models import Appeal, Case, Notice, Restriction, Ruling, Strike
@@ -25,13 +25,6 @@ PAGE: Final = 50
 NEAR: Final = 10
 """Similar cases, earlier cases, rulings: as many as one reads."""
 _UNDECIDED: Final = (CaseState.OPEN, CaseState.CLAIMED)
-
-
-class BadCursor(Refused):
-    """This is no place in the queue."""
-
-    code = "bad_cursor"
-    advice = "Start from the first page."
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +64,10 @@ def queues(*, actor: Actor) -> list[Queue]:
     ]
 
 
-def page(*, actor: Actor, kind: str | None = None, severity: int | None = None, after: str = "") -> Page:
-    """The next `PAGE` undecided cases after a place, worst first, then oldest. Raises NotAllowed, BadCursor."""
+def page(
+    *, actor: Actor, kind: str | None = None, severity: int | None = None, after: str = "", size: int = PAGE
+) -> Page:
+    """The next ``size`` undecided cases after a place, worst first, then oldest. Raises NotAllowed, BadCursor."""
     guards.moderator(actor)
     place = _place(after) if after else None
     found: list[Case] = []
@@ -84,11 +79,11 @@ def page(*, actor: Actor, kind: str | None = None, severity: int | None = None, 
             rows = rows.filter(kind=kind)
         if place is not None and level == place[0]:
             rows = rows.filter(opened_at__gte=place[1]).exclude(opened_at=place[1], id__lte=place[2])
-        found += rows.order_by("opened_at", "id")[: PAGE + 1 - len(found)]
-        if len(found) > PAGE:
+        found += rows.order_by("opened_at", "id")[: size + 1 - len(found)]
+        if len(found) > size:
             break
-    more = len(found) > PAGE
-    return Page(found[:PAGE], cursor_of(found[PAGE - 1]) if more else "")
+    more = len(found) > size
+    return Page(found[:size], cursor_of(found[size - 1]) if more else "")
 
 
 def cursor_of(case: Case) -> str:

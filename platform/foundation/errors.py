@@ -64,6 +64,13 @@ class Refused(VouchError):
     code, status = "refused", 422
 
 
+class BadCursor(Refused):
+    """This is no place in this list."""
+
+    code = "bad_cursor"
+    advice = "Start from the first page."
+
+
 class TooMany(VouchError):
     """Too many requests; try again later."""
 

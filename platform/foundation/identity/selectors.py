@@ -4,12 +4,19 @@ import hashlib
 import hmac
 from datetime import timedelta
 
+from django.db.models import QuerySet
+
 from foundation.clock import now
 from foundation.identity.actors import Actor
 from foundation.identity.models import ApiKey, Person
 
 LAST_USED_STEP = timedelta(minutes=1)
 """``last_used_at`` is written at most this often: a row update on every request would be the busiest write of all."""
+
+
+def keys_of(*, actor: Actor) -> QuerySet[ApiKey]:
+    """The actor's own keys, also those that ended, newest first."""
+    return ApiKey.objects.filter(person=actor.person_id).order_by("-created_at", "-id")
 
 
 def actor_for_key(token: str) -> tuple[Actor, Person] | None:

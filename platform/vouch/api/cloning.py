@@ -30,11 +30,10 @@ from foundation.audit import receipts
 from foundation.vault import services as vault
 from vouch.api.core import ApiView, checked
 from vouch.api.core.delivery import delivered
+from vouch.api.core.paging import listed, paged
 
 SPEECH_PER_MINUTE = 60
 """Requests to speak: far above what one person writes, far below what would flood the moderators' queue."""
-PAGE = 100
-"""Voices in one answer."""
 
 
 class NewVoice(serializers.Serializer[Any]):
@@ -187,9 +186,9 @@ class Voices(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "voice:read", "POST": "voice:write"}
     idempotent: ClassVar[bool] = True
 
-    @extend_schema(responses=VoiceView(many=True), summary="My voices, newest first")
+    @listed(VoiceView, summary="My voices, newest first")
     def get(self, request: Request) -> Response:
-        return Response(VoiceView(selectors.voices(actor=self.actor)[:PAGE], many=True).data)
+        return paged(request, selectors.voices(actor=self.actor), VoiceView)
 
     @extend_schema(request=NewVoice, responses={202: VoiceView}, summary="Train a voice from a consent's recordings")
     def post(self, request: Request) -> Response:
@@ -215,9 +214,13 @@ class VoiceItem(ApiView):
 
 
 class Speech(ApiView):
-    scopes: ClassVar[dict[str, str]] = {"POST": "speak"}
+    scopes: ClassVar[dict[str, str]] = {"GET": "speak", "POST": "speak"}
     idempotent: ClassVar[bool] = True
     per_minute: ClassVar[int | None] = SPEECH_PER_MINUTE
+
+    @listed(SpeechView, summary="What I asked to be spoken, newest first")
+    def get(self, request: Request) -> Response:
+        return paged(request, selectors.speeches(actor=self.actor), SpeechView)
 
     @extend_schema(request=NewSpeech, responses={202: SpeechView}, summary="Have a text spoken: queued, or held")
     def post(self, request: Request) -> Response:
@@ -238,6 +241,14 @@ class SpeechItem(ApiView):
     @extend_schema(responses=SpeechView, summary="How far a request of mine is")
     def get(self, request: Request, request_id: UUID) -> Response:
         return Response(SpeechView(selectors.speech(actor=self.actor, request_id=request_id)).data)
+
+
+class Outputs(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"GET": "speak"}
+
+    @listed(OutputView, summary="My recordings, newest first")
+    def get(self, request: Request) -> Response:
+        return paged(request, selectors.outputs(actor=self.actor), OutputView)
 
 
 class OutputItem(ApiView):
@@ -291,6 +302,7 @@ urlpatterns = [
     path("voices/<uuid:voice_id>", VoiceItem.as_view()),
     path("speech", Speech.as_view()),
     path("speech/<uuid:request_id>", SpeechItem.as_view()),
+    path("outputs", Outputs.as_view()),
     path("outputs/<uuid:output_id>", OutputItem.as_view()),
     path("outputs/<uuid:output_id>/audio", OutputAudio.as_view()),
     path("outputs/<uuid:output_id>/receipt", OutputReceipt.as_view()),

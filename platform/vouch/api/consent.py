@@ -18,10 +18,8 @@ from consent.models import MAX_TERM_DAYS, Consent
 from vouch import consents
 from vouch.api.acts import act_of
 from vouch.api.core import ApiView, checked
+from vouch.api.core.paging import listed, paged
 from vouch.api.licensing import LicenceView
-
-PAGE = 200
-"""Consents or licences in one answer, newest first."""
 
 
 class AgreementView(serializers.Serializer[Any]):
@@ -122,9 +120,9 @@ class Consents(ApiView):
     scopes: ClassVar = {"GET": "consent:read", "POST": "consent:write"}
     idempotent = True
 
-    @extend_schema(summary="My consents", responses=ConsentView(many=True))
+    @listed(ConsentView, summary="My consents")
     def get(self, request: Request) -> Response:
-        return Response(ConsentView(selectors.consents_of(actor=self.actor)[:PAGE], many=True).data)
+        return paged(request, selectors.consents_of(actor=self.actor), ConsentView)
 
     @extend_schema(summary="Give consent", request=NewConsent, responses={201: ConsentView})
     def post(self, request: Request) -> Response:
@@ -248,9 +246,9 @@ class ConsentRenew(ApiView):
 class Licences(ApiView):
     scopes: ClassVar = {"GET": "market:read"}
 
-    @extend_schema(summary="Licences I hold, and those under my consents", responses=LicenceView(many=True))
+    @listed(LicenceView, summary="Licences I hold, and those under my consents")
     def get(self, request: Request) -> Response:
-        return Response(LicenceView(selectors.licences_of(actor=self.actor)[:PAGE], many=True).data)
+        return paged(request, selectors.licences_of(actor=self.actor), LicenceView)
 
 
 class LicenceEnd(ApiView):

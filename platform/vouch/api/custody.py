@@ -15,9 +15,7 @@ from rest_framework.response import Response
 from retention import certificates, custody, holds, schedule, selectors
 from retention.models import REASON_CHARS
 from vouch.api.core import ApiView, checked
-
-PAGE = 200
-"""Items in one answer, newest first."""
+from vouch.api.core.paging import listed, paged
 
 
 class HoldOfMine(serializers.Serializer[Any]):
@@ -108,9 +106,9 @@ class ScheduleView(serializers.Serializer[Any]):
 class CustodyList(ApiView):
     scopes: ClassVar = {"GET": "consent:read"}
 
-    @extend_schema(summary="What is held, or was held, of me", responses=CustodyView(many=True))
+    @listed(CustodyView, summary="What is held, or was held, of me")
     def get(self, request: Request) -> Response:
-        return Response(CustodyView(selectors.held_for(actor=self.actor)[:PAGE], many=True).data)
+        return paged(request, selectors.held_for(actor=self.actor), CustodyView)
 
 
 class CustodyOne(ApiView):
@@ -164,9 +162,9 @@ class CustodyOverview(ApiView):
 class CustodySubject(ApiView):
     scopes: ClassVar = {"GET": "operate"}
 
-    @extend_schema(summary="Recordings that stand of one person, without content", responses=DueView(many=True))
+    @listed(DueView, summary="Recordings that stand of one person, without content")
     def get(self, request: Request, person_id: UUID) -> Response:
-        return Response(DueView(selectors.of_subject(actor=self.actor, person_id=person_id)[:PAGE], many=True).data)
+        return paged(request, selectors.of_subject(actor=self.actor, person_id=person_id), DueView)
 
 
 class Holds(ApiView):

@@ -15,11 +15,12 @@ from rest_framework.response import Response
 from foundation import clock
 from foundation.audit import log
 from foundation.errors import NotFound, Refused
-from foundation.identity import services
+from foundation.identity import selectors, services
 from foundation.identity.actors import Actor
 from foundation.identity.models import Person
 from vouch import subjects
 from vouch.api.core import ApiView, checked
+from vouch.api.core.paging import listed, paged
 
 
 class NewPerson(serializers.Serializer[Any]):
@@ -43,10 +44,21 @@ class NewKey(serializers.Serializer[Any]):
     scopes = serializers.ListField(child=serializers.CharField(max_length=40), max_length=20)
 
 
-class KeyView(serializers.Serializer[Any]):
+class KeyRow(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     name = serializers.CharField()
     scopes = serializers.ListField(child=serializers.CharField())
+    begins = serializers.SerializerMethodField(help_text="How the key begins, to tell it by.")
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(allow_null=True)
+    revoked_at = serializers.DateTimeField(allow_null=True)
+    last_used_at = serializers.DateTimeField(allow_null=True, help_text="To the minute.")
+
+    def get_begins(self, key: Any) -> str:
+        return f"vk_{key.prefix}_"
+
+
+class KeyView(KeyRow):
     key = serializers.CharField(help_text="Shown once; only its hash is kept.")
 
 
@@ -117,12 +129,16 @@ class MyErasure(ApiView):
 
 
 class Keys(ApiView):
+    @listed(KeyRow, summary="My API keys, newest first")
+    def get(self, request: Request) -> Response:
+        return paged(request, selectors.keys_of(actor=self.actor), KeyRow)
+
     @extend_schema(request=NewKey, responses={201: KeyView}, summary="Issue an API key with some of my scopes")
     def post(self, request: Request) -> Response:
         fields = NewKey(data=request.data)
         fields.is_valid(raise_exception=True)
         key, plain = services.issue_api_key(actor=self.actor, person=self.person, **fields.validated_data)
-        return Response({"id": key.id, "name": key.name, "scopes": key.scopes, "key": plain}, status=201)
+        return Response({**KeyRow(key).data, "key": plain}, status=201)
 
 
 class KeyItem(ApiView):

@@ -20,6 +20,7 @@ from foundation.errors import NotFound
 from foundation.identity.actors import Actor
 from vouch.api.core import ApiView
 from vouch.api.core.eventstream import HEARTBEAT, HEARTBEAT_SECONDS, LONGEST_SECONDS, RETRY_MS, Event, streamed
+from vouch.api.core.paging import listed, paged
 
 POLL_SECONDS: Final = 1.0
 """How often an open stream looks. Workers write at most as often (`cloning.worker.PROGRESS_SECONDS`)."""
@@ -49,6 +50,14 @@ class JobEventView(serializers.Serializer[Any]):
     seconds_left = serializers.FloatField(allow_null=True, help_text="of this stage, an estimate")
     loss = serializers.FloatField(allow_null=True, help_text="of a training step; null when nothing is being trained")
     at = serializers.DateTimeField(help_text="when it stood so; points of a curve may be older than the answer")
+
+
+class Jobs(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"GET": "voice:read"}
+
+    @listed(JobView, summary="My jobs, newest first")
+    def get(self, request: Request) -> Response:
+        return paged(request, selectors.jobs(actor=self.actor), JobView)
 
 
 class JobItem(ApiView):
@@ -156,6 +165,7 @@ def _fields(source: Job | JobPoint, **more: Any) -> dict[str, Any]:
 
 
 urlpatterns = [
+    path("jobs", Jobs.as_view()),
     path("jobs/<uuid:job_id>", JobItem.as_view()),
     path("jobs/<uuid:job_id>/events", JobEvents.as_view()),
     path("jobs/<uuid:job_id>/retry", JobRetry.as_view()),

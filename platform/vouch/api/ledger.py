@@ -14,10 +14,8 @@ from marketplace.ledger import selectors
 from marketplace.payments import services as payments
 from marketplace.states import Currency
 from vouch.api.core import ApiView, checked
+from vouch.api.core.paging import listed, paged
 from vouch.api.marketplace import OrderView
-
-PAGE = 100
-"""Movements in one answer."""
 
 
 class EarningsView(serializers.Serializer[Any]):
@@ -62,9 +60,9 @@ class Earnings(ApiView):
 class Movements(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read"}
 
-    @extend_schema(responses=LegView(many=True), summary="The latest movements on my accounts, newest first")
+    @listed(LegView, summary="The latest movements on my accounts, newest first")
     def get(self, request: Request) -> Response:
-        return Response(LegView(selectors.legs_of(person_id=self.person.id)[:PAGE], many=True).data)
+        return paged(request, selectors.legs_of(person_id=self.person.id), LegView)
 
 
 class RefundOrder(ApiView):

@@ -17,9 +17,8 @@ from consent import licence_classes, licence_receipts, offers, scopes, seats, se
 from consent.models import MAX_CHARACTERS, MAX_TERM_DAYS, Licence
 from vouch.api.acts import act_of
 from vouch.api.core import ApiView, checked
+from vouch.api.core.paging import listed, paged
 
-PAGE = 200
-"""Licences, offers or texts in one answer."""
 MAX_ID = 40
 DECISIONS = ("approve", "refuse")
 
@@ -181,10 +180,10 @@ class LicenceStop(ApiView):
 class Seats(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
 
-    @extend_schema(summary="The seats of a licence, besides its holder's", responses=SeatView(many=True))
+    @listed(SeatView, summary="The seats of a licence, besides its holder's")
     def get(self, request: Request, licence_id: UUID) -> Response:
         found = selectors.licence_of(actor=self.actor, licence_id=licence_id)
-        return Response(SeatView(found.seats.filter(returned_at=None).order_by("made_at"), many=True).data)
+        return paged(request, found.seats.filter(returned_at=None).order_by("made_at"), SeatView)
 
     @extend_schema(summary="Keep a seat free and get the code to join it", request=None, responses={201: InvitedSeat})
     def post(self, request: Request, licence_id: UUID) -> Response:
@@ -213,9 +212,9 @@ class Offers(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
     idempotent: ClassVar[bool] = True
 
-    @extend_schema(summary="Offers I made or received", responses=OfferView(many=True))
+    @listed(OfferView, summary="Offers I made or received")
     def get(self, request: Request) -> Response:
-        return Response(OfferView(offers.offers_of(actor=self.actor)[:PAGE], many=True).data)
+        return paged(request, offers.offers_of(actor=self.actor), OfferView)
 
     @extend_schema(
         summary="Offer a licence of my consent to somebody, or ask the owner of a voice for one; my signature to it",
@@ -265,9 +264,9 @@ class OfferDecline(ApiView):
 class Approvals(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "consent:read"}
 
-    @extend_schema(summary="Texts that wait for my word, oldest first", responses=ApprovalView(many=True))
+    @listed(ApprovalView, summary="Texts that wait for my word, oldest first")
     def get(self, request: Request) -> Response:
-        return Response(ApprovalView(approvals.waiting(actor=self.actor)[:PAGE], many=True).data)
+        return paged(request, approvals.waiting(actor=self.actor), ApprovalView)
 
 
 class ApprovalDecide(ApiView):

@@ -18,9 +18,7 @@ from marketplace.pricing import BY_USE, Unit
 from marketplace.states import Currency
 from vouch.api.acts import act_of
 from vouch.api.core import ApiView, checked
-
-PAGE = 100
-"""Listings in one answer."""
+from vouch.api.core.paging import listed, paged
 
 
 class NewListing(serializers.Serializer[Any]):
@@ -87,15 +85,15 @@ class Listings(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
     idempotent: ClassVar[bool] = True
 
-    @extend_schema(
+    @listed(
+        ListingView,
         parameters=[OpenApiParameter(name, str) for name in ("q", "language", "tag", "use", "channel")],
-        responses=ListingView(many=True),
         summary="What stands in the shop, narrowed by words, language, tag, use or channel",
     )
     def get(self, request: Request) -> Response:
         asked = checked(ShopQuery, request.query_params)
         found = showcase.search(text=asked.pop("q"), **asked)
-        return Response(ListingView(found[:PAGE], many=True).data)
+        return paged(request, found, ListingView)
 
     @extend_schema(request=NewListing, responses={201: ListingView}, summary="Offer licences of a voice of mine")
     def post(self, request: Request) -> Response:

@@ -15,9 +15,8 @@ from marketplace import selectors, services
 from marketplace.models import MAX_ORDER_CHARACTERS, Order
 from vouch.api.acts import act_of
 from vouch.api.core import ApiView, checked
+from vouch.api.core.paging import listed, paged
 
-PAGE = 100
-"""Orders in one answer."""
 MAX_PERIOD = timedelta(days=366)
 """A statement covers a year at most."""
 
@@ -99,9 +98,9 @@ class Orders(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
     idempotent: ClassVar[bool] = True
 
-    @extend_schema(responses=OrderView(many=True), summary="Orders I placed, newest first")
+    @listed(OrderView, summary="Orders I placed, newest first")
     def get(self, request: Request) -> Response:
-        return Response(OrderView(selectors.orders_of(actor=self.actor)[:PAGE], many=True).data)
+        return paged(request, selectors.orders_of(actor=self.actor), OrderView)
 
     @extend_schema(
         request=NewOrder, responses={201: OrderView}, summary="Order a licence; a free one is granted at once"

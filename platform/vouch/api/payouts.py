@@ -15,9 +15,8 @@ from marketplace.payouts import files, selectors, services
 from marketplace.payouts.models import NAME_CHARS
 from marketplace.states import Currency
 from vouch.api.core import ApiView, checked
+from vouch.api.core.paging import listed, paged
 
-PAGE = 100
-"""Payouts in one answer."""
 MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "xml": "application/xml"}
 
 
@@ -62,17 +61,17 @@ class MyPayoutAccount(ApiView):
 class MyPayouts(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read"}
 
-    @extend_schema(responses=SentPayoutView(many=True), summary="What was sent to me, newest first")
+    @listed(SentPayoutView, summary="What was sent to me, newest first")
     def get(self, request: Request) -> Response:
-        return Response(SentPayoutView(selectors.payouts_of(actor=self.actor)[:PAGE], many=True).data)
+        return paged(request, selectors.payouts_of(actor=self.actor), SentPayoutView)
 
 
 class Batches(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "operate", "POST": "operate"}
 
-    @extend_schema(responses=BatchView(many=True), summary="Operators: payout files, newest first")
+    @listed(BatchView, summary="Operators: payout files, newest first")
     def get(self, request: Request) -> Response:
-        return Response(BatchView(selectors.batches(actor=self.actor)[:PAGE], many=True).data)
+        return paged(request, selectors.batches(actor=self.actor), BatchView)
 
     @extend_schema(request=None, responses={201: BatchView}, summary="Operators: book all that can be paid out now")
     def post(self, request: Request) -> Response:

@@ -12,9 +12,8 @@ from rest_framework.response import Response
 from consent import protection
 from vouch.api.ceremony import RecordingView
 from vouch.api.core import ApiView, checked
+from vouch.api.core.paging import listed, paged
 from vouch.api.reviews import NewReviewRecording
-
-PAGE = 100
 
 
 class NewProtection(serializers.Serializer[Any]):
@@ -38,9 +37,9 @@ class Protections(ApiView):
     scopes: ClassVar = {"GET": "consent:read", "POST": "consent:write"}
     idempotent = True
 
-    @extend_schema(summary="The voices I put under protection", responses=ProtectionView(many=True))
+    @listed(ProtectionView, summary="The voices I put under protection")
     def get(self, request: Request) -> Response:
-        return Response(ProtectionView(protection.mine(actor=self.actor)[:PAGE], many=True).data)
+        return paged(request, protection.mine(actor=self.actor), ProtectionView)
 
     @extend_schema(
         summary="Forbid the cloning of my own voice, by a live challenge",

@@ -14,8 +14,7 @@ from safety import appeals, notices, statements, views_log
 from safety.models import REASON_CHARS, REF_CHARS, Appeal, Notice, Statement
 from safety.states import AppealOutcome, SubjectKind
 from vouch.api.core import ApiView, checked
-
-PAGE = 100
+from vouch.api.core.paging import linked, listed, page, paged
 
 
 class AppealMessageView(serializers.Serializer[Any]):
@@ -38,7 +37,7 @@ class AppealView(serializers.Serializer[Any]):
 
     @extend_schema_field(AppealMessageView(many=True))
     def get_messages(self, appeal: Appeal) -> Any:
-        return AppealMessageView(appeal.messages.order_by("created_at"), many=True).data
+        return AppealMessageView(sorted(appeal.messages.all(), key=lambda said: said.created_at), many=True).data
 
 
 class ReasonsView(serializers.Serializer[Any]):
@@ -133,9 +132,9 @@ class NewTriage(serializers.Serializer[Any]):
 class Statements(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "report"}
 
-    @extend_schema(responses=ReasonsView(many=True), summary="Decisions against me, with their reasons")
+    @listed(ReasonsView, summary="Decisions against me, with their reasons")
     def get(self, request: Request) -> Response:
-        return Response(ReasonsView(statements.statements_of(actor=self.actor)[:PAGE], many=True).data)
+        return paged(request, statements.statements_of(actor=self.actor), ReasonsView)
 
 
 class StatementItem(ApiView):
@@ -171,9 +170,9 @@ class CounterNotice(ApiView):
 class Appeals(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "moderate"}
 
-    @extend_schema(responses=AppealView(many=True), summary="Open appeals you may decide, nearest deadline first")
+    @listed(AppealView, summary="Open appeals you may decide, nearest deadline first")
     def get(self, request: Request) -> Response:
-        return Response(AppealView(appeals.queue(actor=self.actor)[:PAGE], many=True).data)
+        return paged(request, appeals.queue(actor=self.actor), AppealView)
 
 
 class AppealItem(ApiView):
@@ -213,12 +212,12 @@ class Notices(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "moderate"}
     per_minute: ClassVar[int | None] = 10
 
-    @extend_schema(responses=DeskNotice(many=True), summary="Notices nobody has read yet (the desk)")
+    @listed(DeskNotice, summary="Notices nobody has read yet (the desk)")
     def get(self, request: Request) -> Response:
-        found = list(notices.queue(actor=self.actor)[:PAGE])
+        found, after = page(request, notices.queue(actor=self.actor))
         for one in found:
             views_log.viewed(actor=self.actor, subject=f"notice:{one.id}", what="notice")
-        return Response(DeskNotice(found, many=True).data)
+        return linked(request, DeskNotice(found, many=True).data, after)
 
     @extend_schema(request=NewNotice, responses={201: ReceivedNotice}, summary="Send a takedown notice")
     def post(self, request: Request) -> Response:

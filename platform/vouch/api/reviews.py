@@ -17,8 +17,7 @@ from consent.review_models import NAME_CHARS, STATEMENT_CHARS, ReviewKind, Stand
 from foundation.identity.actors import Actor
 from vouch.api.ceremony import RecordingView
 from vouch.api.core import ApiView, checked, stream_body
-
-PAGE = 100
+from vouch.api.core.paging import listed, paged
 
 
 class NewReview(serializers.Serializer[Any]):
@@ -75,9 +74,9 @@ class Reviews(ApiView):
     scopes: ClassVar = {"GET": "consent:read", "POST": "consent:write"}
     idempotent = True
 
-    @extend_schema(summary="My reviews", responses=ReviewView(many=True))
+    @listed(ReviewView, summary="My reviews")
     def get(self, request: Request) -> Response:
-        return Response(ReviewView(selectors.reviews_of(actor=self.actor)[:PAGE], many=True).data)
+        return paged(request, selectors.reviews_of(actor=self.actor), ReviewView)
 
     @extend_schema(
         summary="Ask for a review by two moderators: as a representative, or for the way without biometrics",
@@ -129,9 +128,9 @@ class ReviewRecordings(ApiView):
 class ReviewQueue(ApiView):
     scopes: ClassVar = {"GET": "moderate"}
 
-    @extend_schema(summary="Reviews that wait for a moderator", responses=ReviewView(many=True))
+    @listed(ReviewView, summary="Reviews that wait for a moderator")
     def get(self, request: Request) -> Response:
-        return Response(ReviewView(selectors.review_queue(actor=self.actor)[:PAGE], many=True).data)
+        return paged(request, selectors.review_queue(actor=self.actor), ReviewView)
 
 
 class ReviewCaseOne(ApiView):

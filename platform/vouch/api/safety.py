@@ -14,6 +14,7 @@ from safety import desk, selectors, services, views_log
 from safety.models import CLAUSE_CHARS, REASON_CHARS, REF_CHARS, Case, Report, Restriction
 from safety.states import IRREVERSIBLE, CaseKind, CaseState, Decision, Effect, RestrictionState, SubjectKind
 from vouch.api.core import ApiView, checked
+from vouch.api.core.paging import MAX_CURSOR, asked_page, linked, listed, paged
 from vouch.desk import effects
 from vouch.desk.stakes import stakes, stakes_of
 from vouch.stepup import require_step_up
@@ -135,7 +136,7 @@ class QueueFilter(serializers.Serializer[Any]):
     state = serializers.ChoiceField(choices=CaseState.values, required=False)
     kind = serializers.ChoiceField(choices=CaseKind.values, required=False)
     severity = serializers.IntegerField(min_value=1, max_value=3, required=False)
-    after = serializers.CharField(max_length=200, required=False)
+    after = serializers.CharField(max_length=MAX_CURSOR, required=False)
 
 
 class RestrictionFilter(serializers.Serializer[Any]):
@@ -157,27 +158,31 @@ class Reports(ApiView):
 class Cases(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "moderate"}
 
-    @extend_schema(
+    @listed(
+        CaseRow,
         parameters=[
             OpenApiParameter("state", str, enum=CaseState.values),
             OpenApiParameter("kind", str, enum=CaseKind.values),
-            OpenApiParameter("severity", int),
-            OpenApiParameter("after", str, description="The place after the last page: its header X-Next."),
+            OpenApiParameter("severity", {"type": "integer", "minimum": 1, "maximum": 3}),
+            OpenApiParameter("after", str, deprecated=True, description="The same as `cursor`."),
         ],
-        responses=CaseRow(many=True),
         summary="The moderators' queue: worst first, then oldest",
-        description="With `state` the first hundred of that state; without it undecided cases, page by page.",
+        description="With `state` the cases in that state; without it the undecided ones.",
     )
     def get(self, request: Request) -> Response:
         wanted = checked(QueueFilter, request.query_params)
         if state := wanted.get("state"):
             found = selectors.queue(actor=self.actor, state=state)
             found = found.filter(**{name: wanted[name] for name in ("kind", "severity") if name in wanted})
-            return Response(CaseRow(found[:PAGE], many=True).data)
-        page = desk.page(actor=self.actor, **wanted)
-        response = Response(CaseRow(page.cases, many=True).data)
+            return paged(request, found, CaseRow)
+        # The desk's own walk over a partial index per severity: the archive may hold millions of cases.
+        asked = asked_page(request)
+        after = wanted.pop("after", "") or asked["cursor"]
+        size = asked["limit"] if "limit" in request.query_params else desk.PAGE
+        page = desk.page(actor=self.actor, after=after, size=size, **wanted)
+        response = linked(request, CaseRow(page.cases, many=True).data, page.after)
         if page.after:
-            response["X-Next"] = page.after
+            response["X-Next"] = page.after  # the header's name before all lists had pages
         return response
 
 
@@ -223,15 +228,14 @@ class Restrictions(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "moderate", "POST": "moderate"}
     idempotent: ClassVar[bool] = True
 
-    @extend_schema(
+    @listed(
+        RestrictionView,
         parameters=[OpenApiParameter("state", str, enum=RestrictionState.values)],
-        responses=RestrictionView(many=True),
         summary="Restrictions, newest first",
     )
     def get(self, request: Request) -> Response:
         wanted = checked(RestrictionFilter, request.query_params)
-        found = selectors.restrictions(actor=self.actor, **wanted)[:PAGE]
-        return Response(RestrictionView(found, many=True).data)
+        return paged(request, selectors.restrictions(actor=self.actor, **wanted), RestrictionView)
 
     @extend_schema(request=NewRestriction, responses={201: RestrictionView}, summary="Restrict a subject at once")
     def post(self, request: Request) -> Response:

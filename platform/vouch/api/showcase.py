@@ -16,11 +16,10 @@ from foundation.vault import services as vault
 from marketplace import selectors, showcase, sounds
 from safety import services as safety
 from vouch.api.core import ApiView, checked, stream_body
+from vouch.api.core.paging import listed, paged
 from vouch.api.core.throttling import limit
 from vouch.api.listings import ListingView
 
-PAGE = 100
-"""Offers in one answer."""
 SEARCHES_PER_MINUTE, SEARCHES_PER_DAY, DAY = 5, 50, 86_400
 """A search by sound costs a worker seconds, and a person shopping needs few."""
 DECISIONS = ("publish", "turn_down")
@@ -87,9 +86,9 @@ class ListingPreview(ApiView):
 class ListingReviews(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "moderate"}
 
-    @extend_schema(summary="Moderators: offers that wait for a review, oldest first", responses=ListingView(many=True))
+    @listed(ListingView, summary="Moderators: offers that wait for a review, oldest first")
     def get(self, request: Request) -> Response:
-        return Response(ListingView(showcase.waiting(actor=self.actor)[:PAGE], many=True).data)
+        return paged(request, showcase.waiting(actor=self.actor), ListingView)
 
 
 class ListingReview(ApiView):

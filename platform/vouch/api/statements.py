@@ -15,9 +15,8 @@ from marketplace.statements import making
 from marketplace.statements import selectors as statements
 from marketplace.states import Currency
 from vouch.api.core import ApiView, checked
+from vouch.api.core.paging import listed, paged
 
-PAGE = 100
-"""Statements in one answer."""
 MEDIA_TYPE = "application/jsonl"
 
 
@@ -57,9 +56,9 @@ class MadeStatementView(serializers.Serializer[Any]):
 class StatementFiles(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
 
-    @extend_schema(responses=MadeStatementView(many=True), summary="My statements, newest first")
+    @listed(MadeStatementView, summary="My statements, newest first")
     def get(self, request: Request) -> Response:
-        return Response(MadeStatementView(statements.statements_of(actor=self.actor)[:PAGE], many=True).data)
+        return paged(request, statements.statements_of(actor=self.actor), MadeStatementView)
 
     @extend_schema(
         request=NewStatement,

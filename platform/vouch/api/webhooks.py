@@ -13,9 +13,7 @@ from marketplace.hooks import selectors
 from marketplace.hooks import services as hooks
 from marketplace.hooks.addresses import MAX_URL
 from vouch.api.core import ApiView, checked
-
-PAGE = 100
-"""Deliveries in one answer."""
+from vouch.api.core.paging import listed, paged
 
 
 class NewWebhook(serializers.Serializer[Any]):
@@ -51,9 +49,9 @@ class DeliveryView(serializers.Serializer[Any]):
 class Webhooks(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
 
-    @extend_schema(responses=WebhookView(many=True), summary="My webhooks")
+    @listed(WebhookView, summary="My webhooks")
     def get(self, request: Request) -> Response:
-        return Response(WebhookView(selectors.endpoints_of(actor=self.actor), many=True).data)
+        return paged(request, selectors.endpoints_of(actor=self.actor), WebhookView)
 
     @extend_schema(
         request=NewWebhook, responses={201: NewWebhookView}, summary="Add a webhook; its secret is shown once"
@@ -75,10 +73,9 @@ class EndWebhook(ApiView):
 class Deliveries(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read"}
 
-    @extend_schema(responses=DeliveryView(many=True), summary="What was sent to a webhook of mine, newest first")
+    @listed(DeliveryView, summary="What was sent to a webhook of mine, newest first")
     def get(self, request: Request, webhook_id: UUID) -> Response:
-        found = selectors.deliveries_of(actor=self.actor, endpoint_id=webhook_id)[:PAGE]
-        return Response(DeliveryView(found, many=True).data)
+        return paged(request, selectors.deliveries_of(actor=self.actor, endpoint_id=webhook_id), DeliveryView)
 
 
 urlpatterns = [

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+PAGE = 200
+"""Rows asked for at once: as many as the API gives."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,22 @@ def fetch(path: str, **query: str) -> Operation[Any]:
     """The JSON at ``path``."""
     answer = yield from ask(Call("GET", path, query=query))
     return answer.body()
+
+
+def page(path: str, *, cursor: str = "", limit: int = PAGE, **query: Any) -> Operation[tuple[list[Any], str]]:
+    """Rows of the list at ``path``, and the cursor of the next page; empty on the last."""
+    more = {"cursor": cursor} if cursor else {}
+    answer = yield from ask(Call("GET", path, query={**query, **more, "limit": str(limit)}))
+    return answer.body(), answer.headers.get("next-cursor", "")
+
+
+def every(path: str, **query: Any) -> Operation[list[Any]]:
+    """The whole list at ``path``, page by page."""
+    rows, cursor = yield from page(path, **query)
+    while cursor:
+        further, cursor = yield from page(path, cursor=cursor, **query)
+        rows += further
+    return rows
 
 
 def send(path: str, fields: Mapping[str, Any] | None = None, *, once: str = "") -> Operation[Any]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
 
 from vouch.client import operations
-from vouch.client.calls import Answer, Call, Operation, Pause, Problem, Unreachable
+from vouch.client.calls import PAGE, Answer, Call, Operation, Pause, Problem, Unreachable, page
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -108,6 +108,14 @@ class Vouch:
             else:
                 told = self._call(step)
 
+    def each(self, path: str, *, limit: int = PAGE, **query: str) -> Iterator[Any]:
+        """The rows of a list (``"outputs"``, ``"jobs"`` …), newest first, fetched page by page as they are taken."""
+        rows, cursor = self.run(page(path, limit=limit, **query))
+        yield from rows
+        while cursor:
+            rows, cursor = self.run(page(path, cursor=cursor, limit=limit, **query))
+            yield from rows
+
     def _call(self, call: Call) -> Answer:
         waited = 0.0
         while True:
@@ -174,6 +182,16 @@ class AsyncVouch:
                 await asyncio.sleep(step.seconds)
             else:
                 told = await self._call(step)
+
+    async def each(self, path: str, *, limit: int = PAGE, **query: str) -> AsyncIterator[Any]:
+        """As ``Vouch.each``, for ``async for``."""
+        rows, cursor = await self.run(page(path, limit=limit, **query))
+        for row in rows:
+            yield row
+        while cursor:
+            rows, cursor = await self.run(page(path, cursor=cursor, limit=limit, **query))
+            for row in rows:
+                yield row
 
     async def _call(self, call: Call) -> Answer:
         waited = 0.0

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vouch.client.calls import Call, Operation, Problem, ask, fetch, send, until_done
+from vouch.client.calls import Call, Operation, Problem, ask, every, fetch, send, until_done
 from vouch.client.things import Challenge, Examination, Hit, Recording, Trace, Voice
 
 ENDED = frozenset({"succeeded", "failed", "refused", "cancelled"})
@@ -23,7 +23,7 @@ def whoami() -> Operation[dict[str, Any]]:
 
 def voices() -> Operation[list[Voice]]:
     """One's own voices, newest first."""
-    said = yield from fetch("voices")
+    said = yield from every("voices")
     return [Voice.of(one) for one in said]
 
 

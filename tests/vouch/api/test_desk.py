@@ -98,9 +98,9 @@ def test_the_queue_is_read_page_by_page(person, api, monkeypatch):
     made = [str(hold(person()).id) for _ in range(3)]
     desk = api(person(role="moderator"))
     first = desk.get("cases?kind=policy_hold")
-    second = desk.get(f"cases?kind=policy_hold&after={first['X-Next']}")
+    second = desk.get(f"cases?kind=policy_hold&cursor={first['Next-Cursor']}")
     assert [row["id"] for row in first.json() + second.json()] == made
-    assert "X-Next" not in second
+    assert "Next-Cursor" not in second
     assert desk.get("cases?after=nowhere").json()["code"] == "bad_cursor"
 
 

@@ -73,6 +73,25 @@ def test_an_event_loop_gets_the_same(key: str, voice: Voice, worker: None) -> No
     assert asyncio.run(both()) == (str(Output.objects.get().id), [voice.name])
 
 
+def test_a_list_is_gone_through_page_by_page(key: str, voice: Voice, api: Any) -> None:
+    for _ in range(2):
+        api(voice.owner)
+    with client(key) as vouch:
+        whole = [row["id"] for row in vouch.each("keys")]
+        assert len(whole) == 3
+        assert [row["id"] for row in vouch.each("keys", limit=1)] == whole
+        assert [row["id"] for row in vouch.run(operations.every("keys"))] == whole
+        pages = vouch.each("keys", limit=2)
+        next(pages)  # the second page is not asked for yet
+        assert len(list(pages)) == 2
+
+    async def looped() -> list[str]:
+        async with AsyncVouch(HERE, key, transport=InThread()) as other:
+            return [row["id"] async for row in other.each("keys", limit=2)]
+
+    assert asyncio.run(looped()) == whole
+
+
 def test_both_drivers_have_every_operation() -> None:
     own = {
         name for name, thing in vars(operations).items()
