@@ -97,7 +97,15 @@ def output(*, actor: Actor, output_id: UUID) -> Output:
 
 def playable_output(*, actor: Actor, output_id: UUID) -> Output:
     """The output, when its sound may be handed out. Raises NotFound, OutputRevoked."""
-    found = output(actor=actor, output_id=output_id)
+    return _playable(output(actor=actor, output_id=output_id))
+
+
+def linked_output(*, output_id: UUID) -> Output:
+    """The output a valid link names, when its sound may be handed out. Raises NotFound, OutputRevoked."""
+    return _playable(_found(Output.objects.select_related("sealed").filter(id=output_id).first()))
+
+
+def _playable(found: Output) -> Output:
     if found.state not in (OutputState.LIVE, OutputState.RELABELLED):
         raise OutputRevoked(state=found.state)
     if active_restrictions(subjects=[("output", str(found.id))]):

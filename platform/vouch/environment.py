@@ -55,6 +55,11 @@ def folder(name: str) -> Path | None:
     return Path(raw).resolve()
 
 
+def given(name: str) -> bool:
+    """Whether a secret is set, here or by its file."""
+    return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
+
+
 def secret(name: str) -> str:
     path = os.environ.get(f"{name}_FILE")
     if path:

@@ -35,6 +35,8 @@ if VOUCH_S3_PREFIX and not VOUCH_S3_PREFIX.endswith("/"):
 
 # -- Django -----------------------------------------------------------------------------------------------------------
 SECRET_KEY = env.secret("VOUCH_SECRET_KEY")
+# While the secret is being changed: what the former one signed (links, sessions, cursors) still counts.
+SECRET_KEY_FALLBACKS = [env.secret("VOUCH_FORMER_SECRET_KEY")] if env.given("VOUCH_FORMER_SECRET_KEY") else []
 DEBUG = False
 ALLOWED_HOSTS = env.text("VOUCH_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
 CSRF_TRUSTED_ORIGINS = [o for o in os.environ.get("VOUCH_ORIGINS", "").split(",") if o]
@@ -65,6 +67,7 @@ INSTALLED_APPS = [
     "vouch.web",
 ]
 MIDDLEWARE = [
+    "vouch.api.core.middleware.RequestIds",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -144,7 +147,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "EXCEPTION_HANDLER": "vouch.api.core.errors.handler",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "vouch.api.core.schema.ApiSchema",
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {
@@ -180,6 +183,7 @@ CELERY_TASK_ROUTES = {
     "vault.*": "sweep",
     "marketplace.*": "sweep",
     "desk.*": "sweep",
+    "api.*": "sweep",
 }
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
@@ -206,6 +210,11 @@ VOUCH_STRIPE_KEY = env.secret("VOUCH_STRIPE_KEY") if VOUCH_PAYMENTS == "stripe" 
 VOUCH_STRIPE_WEBHOOK_SECRET = env.secret("VOUCH_STRIPE_WEBHOOK_SECRET") if VOUCH_PAYMENTS == "stripe" else ""
 # Event streams open at once in a web process; each holds a thread, so fewer than the process has.
 VOUCH_EVENT_STREAMS = env.integer("VOUCH_EVENT_STREAMS", 16, low=1, high=1000)
+# Requests a minute to the API: of one key, of one person by all keys and sessions, of one address.
+VOUCH_RATE_KEY = env.integer("VOUCH_RATE_KEY", 600, low=1, high=1_000_000)
+VOUCH_RATE_PERSON = env.integer("VOUCH_RATE_PERSON", 1_200, low=1, high=1_000_000)
+VOUCH_RATE_ADDRESS = env.integer("VOUCH_RATE_ADDRESS", 3_000, low=1, high=1_000_000)
+VOUCH_RATE_ANONYMOUS = env.integer("VOUCH_RATE_ANONYMOUS", 600, low=1, high=1_000_000)
 VOUCH_POLICY_TEXT_DAYS = env.integer("VOUCH_POLICY_TEXT_DAYS", 90, low=0, high=365)
 #: A deployment's own judges of texts: "name=module:function", separated by commas (docs/policy.md).
 VOUCH_POLICY_CLASSIFIERS = os.environ.get("VOUCH_POLICY_CLASSIFIERS", "")
@@ -248,6 +257,7 @@ CELERY_BEAT_SCHEDULE = {
     "recover-payments": {"task": "marketplace.recover_payments", "schedule": 60},
     "settle-rulings": {"task": "desk.settle", "schedule": 5},
     "tidy-desk": {"task": "desk.tidy", "schedule": 300},
+    "forget-answers": {"task": "api.forget_answers", "schedule": 3600},
     "deliver-webhooks": {"task": "marketplace.deliver_webhooks", "schedule": 60},
     "tidy-sounds": {"task": "marketplace.tidy_sounds", "schedule": 60},
     "settle-earnings": {"task": "marketplace.settle", "schedule": 3600},

@@ -1,6 +1,6 @@
 """``python -m tests.tools.check_django``: migrations match the models, the OpenAPI snapshot matches the code.
 
-Run from the repository root. ``--write-schema`` writes the snapshot instead of comparing it.
+Run from the repository root. ``--write-schema`` writes the snapshot, and the table of codes in docs/api.md.
 """
 
 import io
@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 
 SNAPSHOT = Path("docs/openapi.yaml")
+PAGE = Path("docs/api.md")
 
 
 def main() -> int:
@@ -34,6 +35,9 @@ def main() -> int:
     call_command("spectacular", "--validate", "--fail-on-warn", stdout=schema)
     if "--write-schema" in sys.argv:
         SNAPSHOT.write_text(schema.getvalue())
+        from vouch import problems
+
+        PAGE.write_text(problems.written_into(PAGE.read_text()))
     elif not SNAPSHOT.exists() or SNAPSHOT.read_text() != schema.getvalue():
         sys.stderr.write(f"{SNAPSHOT} does not match the code: run `make schema` and read the difference.\n")
         return 1

@@ -80,6 +80,7 @@ class RecordingView(serializers.Serializer[Any]):
 
 
 class Challenges(ApiView):
+    idempotent: ClassVar[bool] = True
     scopes: ClassVar = {"POST": "consent:write"}
     per_minute = CHALLENGES_A_MINUTE
 
@@ -109,6 +110,7 @@ class Chunks(ApiView):
 
 
 class Answer(ApiView):
+    idempotent: ClassVar[bool] = True
     scopes: ClassVar = {"POST": "consent:write"}
 
     @extend_schema(summary="Finish the answer; it is examined next", request=None, responses={202: QueuedExamination})

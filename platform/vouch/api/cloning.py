@@ -27,10 +27,12 @@ from cloning.models import (
 )
 from consent.scopes import CHANNELS, SPECIAL_USES
 from foundation.audit import receipts
+from foundation.identity.actors import Actor
 from foundation.vault import services as vault
 from vouch.api.core import ApiView, checked
 from vouch.api.core.delivery import delivered
 from vouch.api.core.paging import listed, paged
+from vouch.api.core.schema import refusals
 
 SPEECH_PER_MINUTE = 60
 """Requests to speak: far above what one person writes, far below what would flood the moderators' queue."""
@@ -259,6 +261,24 @@ class OutputItem(ApiView):
         return Response(OutputView(selectors.output(actor=self.actor, output_id=output_id)).data)
 
 
+def handed_out(request: Request, found: Output, *, actor: Actor) -> HttpResponseBase:
+    """The sound of a playable output, whole or in part, and in headers what a listener has to be told about it."""
+    response = delivered(
+        request,
+        lambda: vault.read_stream(sealed_object=found.sealed, actor=actor),
+        size=found.sealed.size,
+        etag=found.sha256,
+        media_type=found.media_type,
+    )
+    response["Content-Disposition"] = f'inline; filename="{found.id}"'
+    response["X-Content-SHA256"] = found.sha256
+    response["X-Vouch-Output"] = str(found.id)
+    response["X-Vouch-State"] = found.state
+    response["X-Vouch-AI-Generated"] = "true"
+    response["X-Vouch-Label-Seconds"] = f"{found.label_seconds:.3f}"
+    return response
+
+
 class OutputAudio(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "speak"}
 
@@ -267,22 +287,13 @@ class OutputAudio(ApiView):
             (200, "audio/*"): OpenApiTypes.BINARY,
             (206, "audio/*"): OpenApiTypes.BINARY,
             304: OpenApiResponse(description="what you have is what there is"),
-            410: OpenApiResponse(description="withdrawn from use"),
-            416: OpenApiResponse(description="no such part"),
+            **refusals(410, 416),
         },
         summary="The recording itself: marked, labelled, signed; whole or in part (Range)",
     )
     def get(self, request: Request, output_id: UUID) -> HttpResponseBase:
         found: Output = selectors.playable_output(actor=self.actor, output_id=output_id)
-        response = delivered(
-            request,
-            lambda: vault.read_stream(sealed_object=found.sealed, actor=self.actor),
-            size=found.sealed.size,
-            etag=found.sha256,
-            media_type=found.media_type,
-        )
-        response["Content-Disposition"] = f'inline; filename="{found.id}"'
-        response["X-Content-SHA256"] = found.sha256
+        response = handed_out(request, found, actor=self.actor)
         # May be kept by the listener's own browser, which asks again each time: it may have been revoked meanwhile.
         response["Cache-Control"] = "private, no-cache"
         return response

@@ -157,6 +157,7 @@ class SecondWord(ApiView):
 
 
 class Notes(ApiView):
+    idempotent: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "moderate"}
 
     @extend_schema(request=NewNote, responses={201: NoteView}, summary="Leave an internal note on a case")
@@ -166,6 +167,7 @@ class Notes(ApiView):
 
 
 class Reverse(ApiView):
+    idempotent: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "desk:quality"}
 
     @extend_schema(request=NewReversal, responses={201: CaseView}, summary="Reverse a decision in force (seniors)")

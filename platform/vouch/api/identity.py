@@ -59,7 +59,7 @@ class KeyRow(serializers.Serializer[Any]):
 
 
 class KeyView(KeyRow):
-    key = serializers.CharField(help_text="Shown once; only its hash is kept.")
+    key = serializers.CharField(required=False, help_text="Shown once; only its hash is kept.")
 
 
 class ClockStep(serializers.Serializer[Any]):
@@ -72,6 +72,8 @@ class ClockView(serializers.Serializer[Any]):
 
 
 class People(ApiView):
+    idempotent: ClassVar[bool] = True
+    shown_once: ClassVar[tuple[str, ...]] = ("key",)
     public: ClassVar[bool] = True
     per_minute: ClassVar[int | None] = 30
 
@@ -129,6 +131,9 @@ class MyErasure(ApiView):
 
 
 class Keys(ApiView):
+    idempotent: ClassVar[bool] = True
+    shown_once: ClassVar[tuple[str, ...]] = ("key",)
+
     @listed(KeyRow, summary="My API keys, newest first")
     def get(self, request: Request) -> Response:
         return paged(request, selectors.keys_of(actor=self.actor), KeyRow)

@@ -98,7 +98,7 @@ class SeatView(serializers.Serializer[Any]):
 
 
 class InvitedSeat(SeatView):
-    code = serializers.CharField(help_text="Shown this once: whoever has it may take the seat.")
+    code = serializers.CharField(required=False, help_text="Shown this once: whoever has it may take the seat.")
 
 
 class SeatCode(serializers.Serializer[Any]):
@@ -178,6 +178,8 @@ class LicenceStop(ApiView):
 
 
 class Seats(ApiView):
+    idempotent: ClassVar[bool] = True
+    shown_once: ClassVar[tuple[str, ...]] = ("code",)
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
 
     @listed(SeatView, summary="The seats of a licence, besides its holder's")
@@ -234,6 +236,7 @@ class Offers(ApiView):
 
 
 class OfferCounter(ApiView):
+    idempotent: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "market:write"}
 
     @extend_schema(summary="Answer an offer with other terms", request=NewTerms, responses={201: OfferView})

@@ -67,6 +67,7 @@ class MyPayouts(ApiView):
 
 
 class Batches(ApiView):
+    idempotent: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"GET": "operate", "POST": "operate"}
 
     @listed(BatchView, summary="Operators: payout files, newest first")
@@ -92,6 +93,7 @@ class ExchangeView(serializers.Serializer[Any]):
 
 
 class Exchanges(ApiView):
+    idempotent: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "operate"}
 
     @extend_schema(request=Exchange, responses={201: ExchangeView}, summary="Operators: the bank changed our money")

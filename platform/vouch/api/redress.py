@@ -110,7 +110,9 @@ class NoticeView(serializers.Serializer[Any]):
 
 
 class ReceivedNotice(NoticeView):
-    token = serializers.CharField(help_text="Shown once: it opens the notice's state (header X-Notice-Token).")
+    token = serializers.CharField(
+        required=False, help_text="Shown once: it opens the notice's state (header X-Notice-Token)."
+    )
 
 
 class DeskNotice(NoticeView):
@@ -146,6 +148,7 @@ class StatementItem(ApiView):
 
 
 class AppealStatement(ApiView):
+    idempotent: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "report"}
     per_minute: ClassVar[int | None] = 10
 
@@ -156,6 +159,7 @@ class AppealStatement(ApiView):
 
 
 class CounterNotice(ApiView):
+    idempotent: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "report"}
     per_minute: ClassVar[int | None] = 10
 
@@ -187,6 +191,7 @@ class AppealItem(ApiView):
 
 
 class AppealMessages(ApiView):
+    idempotent: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "report"}
     per_minute: ClassVar[int | None] = 20
 
@@ -208,6 +213,8 @@ class DecideAppeal(ApiView):
 class Notices(ApiView):
     """Anybody may send a notice; the desk reads those nobody has read yet."""
 
+    idempotent: ClassVar[bool] = True
+    shown_once: ClassVar[tuple[str, ...]] = ("token",)
     public: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"GET": "moderate"}
     per_minute: ClassVar[int | None] = 10

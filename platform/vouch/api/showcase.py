@@ -116,6 +116,7 @@ class ProtectedNames(ApiView):
 
 
 class ReportListing(ApiView):
+    idempotent: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "report"}
 
     @extend_schema(
@@ -134,6 +135,8 @@ class ReportListing(ApiView):
 
 
 class SoundSearches(ApiView):
+    idempotent: ClassVar[bool] = True
+    streamed: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "market:read"}
     per_minute: ClassVar[int | None] = SEARCHES_PER_MINUTE
 

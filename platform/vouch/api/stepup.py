@@ -22,8 +22,8 @@ class NewFactor(serializers.Serializer[Any]):
 
 
 class FactorSecret(serializers.Serializer[Any]):
-    secret = serializers.CharField(help_text="Base32, shown once.")
-    address = serializers.CharField(help_text="The otpauth:// address for the authenticator app.")
+    secret = serializers.CharField(required=False, help_text="Base32, shown once.")
+    address = serializers.CharField(required=False, help_text="The otpauth:// address for the authenticator app.")
 
 
 class Code(serializers.Serializer[Any]):
@@ -31,6 +31,8 @@ class Code(serializers.Serializer[Any]):
 
 
 class Factor(ApiView):
+    idempotent: ClassVar[bool] = True
+    shown_once: ClassVar[tuple[str, ...]] = ("secret", "address")
     per_minute: ClassVar[int | None] = 10
 
     @extend_schema(responses=FactorView, summary="Do I have a second factor?")

@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from vouch.api.core import idempotency
 from vouch.desk import effects
 
 
@@ -9,6 +10,12 @@ from vouch.desk import effects
 def settle() -> int:
     """Puts rulings into force whose undo window is over."""
     return effects.settle_due()
+
+
+@shared_task(name="api.forget_answers", acks_late=True)
+def forget_answers() -> int:
+    """Forgets answers that were kept for repeated requests."""
+    return idempotency.forget()
 
 
 @shared_task(name="desk.tidy", acks_late=True)

@@ -64,6 +64,8 @@ class TraceView(TraceStarted):
 
 
 class Traces(ApiView):
+    idempotent: ClassVar[bool] = True
+    streamed: ClassVar[bool] = True
     public: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "trace"}
     per_minute: ClassVar[int | None] = TRACES_PER_MINUTE

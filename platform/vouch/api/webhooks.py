@@ -31,7 +31,7 @@ class WebhookView(serializers.Serializer[Any]):
 
 
 class NewWebhookView(WebhookView):
-    secret = serializers.CharField(help_text="Signs every event; shown only now.")
+    secret = serializers.CharField(required=False, help_text="Signs every event; shown only now.")
 
 
 class DeliveryView(serializers.Serializer[Any]):
@@ -47,6 +47,8 @@ class DeliveryView(serializers.Serializer[Any]):
 
 
 class Webhooks(ApiView):
+    idempotent: ClassVar[bool] = True
+    shown_once: ClassVar[tuple[str, ...]] = ("secret",)
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
 
     @listed(WebhookView, summary="My webhooks")

@@ -29,7 +29,7 @@ from foundation.identity.models import Person
 from vouch.api.compat import waiting
 from vouch.api.compat.openai import FormatWithoutLabel
 from vouch.api.core import ApiView, checked
-from vouch.api.core.authentication import KeyAuthentication
+from vouch.api.core.authentication import KeyAuthentication, counted_by_key
 from vouch.api.core.errors import handler
 
 PER_MINUTE = 60
@@ -68,7 +68,9 @@ class KeyInAddress(KeyAuthentication):
                 user = base64.b64decode(given, validate=True).decode("ascii").partition(":")[0]
             except (binascii.Error, UnicodeDecodeError):
                 user = ""
-            return self.known(user)
+            found = self.known(user)
+            counted_by_key(request, user)
+            return found
         return super().authenticate(request)
 
 
@@ -116,7 +118,7 @@ class TtsProblem(serializers.Serializer[Any]):
 
 _ANSWERS: Final[dict[Any, Any]] = {
     (200, "audio/*"): OpenApiTypes.BINARY,
-    **{status: OpenApiResponse(TtsProblem) for status in (400, 401, 403, 404, 409, 422, 429, 503)},
+    **{status: OpenApiResponse(TtsProblem) for status in (400, 401, 403, 404, 409, 410, 413, 415, 422, 429, 503)},
 }
 
 
@@ -125,6 +127,7 @@ class TtsView(ApiView):
     authentication_classes = [KeyInAddress]
     scopes: ClassVar[dict[str, str]] = {"GET": "speak", "POST": "speak"}
     per_minute: ClassVar[int | None] = PER_MINUTE
+    problems: ClassVar[bool] = False  # refusals have upstream's shape
 
     @extend_schema(parameters=[Tts], responses=_ANSWERS, summary="GPT-SoVITS's address for speech, by query")
     def get(self, request: Request) -> HttpResponseBase:

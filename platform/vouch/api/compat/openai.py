@@ -58,6 +58,9 @@ class VoiceField(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
+REFUSALS = (400, 401, 403, 404, 409, 410, 413, 415, 422, 429, 503)
+
+
 class CreateSpeech(serializers.Serializer[Any]):
     model = serializers.CharField(max_length=64, help_text="any: the voice decides what it is spoken with")
     input = serializers.CharField(max_length=MAX_INPUT, trim_whitespace=False)
@@ -85,12 +88,16 @@ class CreateSpeechView(ApiView):
     authentication_classes = [KeyAuthentication]
     scopes: ClassVar[dict[str, str]] = {"POST": "speak"}
     per_minute: ClassVar[int | None] = PER_MINUTE
+    problems: ClassVar[bool] = False  # refusals have OpenAI's shape
 
     @extend_schema(
         request=CreateSpeech,
         responses={
             (200, "audio/*"): OpenApiTypes.BINARY,
-            **{status: OpenApiResponse(ProblemAnswer) for status in (400, 401, 403, 404, 409, 422, 429, 503)},
+            **{
+                status: OpenApiResponse(ProblemAnswer)
+                for status in (400, 401, 403, 404, 409, 410, 413, 415, 422, 429, 503)
+            },
         },
         summary="OpenAI's address for speech: the recording itself",
     )

@@ -20,7 +20,9 @@ class KeyAuthentication(authentication.BaseAuthentication):
         scheme, _, token = header.partition(" ")
         if not header:
             return None
-        return self.known(token.strip() if scheme.lower() == "bearer" else "")
+        found = self.known(token.strip() if scheme.lower() == "bearer" else "")
+        counted_by_key(request, token.strip())
+        return found
 
     def known(self, key: str) -> tuple[Person, Actor]:
         """Whose key it is. Raises NotSignedIn."""
@@ -32,6 +34,11 @@ class KeyAuthentication(authentication.BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+def counted_by_key(request: Request, token: str) -> None:
+    """Has the key's own quota counted: the request remembers the key's public part."""
+    request._request.api_key = token.split("_")[1]  # type: ignore[attr-defined]
 
 
 class SessionAuthentication(authentication.SessionAuthentication):

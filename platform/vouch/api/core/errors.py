@@ -18,12 +18,14 @@ PROBLEM = "application/problem+json"
 
 def handler(error: Exception, context: dict[str, Any]) -> Response:
     """DRF's exception handler. What is not known is logged with its traceback and shown as ``internal_error``."""
-    known = as_vouch_error(error)
+    known, view = as_vouch_error(error), context.get("view")
     if known is None:
-        logger.error("request.broke", exc_info=error)
+        logger.error("request.broke id=%s", getattr(view, "request_id", ""), exc_info=error)
         known = InternalError()
-    view = context.get("view")
-    response = Response(body(known, getattr(view, "request_id", "")), status=known.status, content_type=PROBLEM)
+    headers = known.extra.pop("headers", {})
+    response = Response(
+        body(known, getattr(view, "request_id", "")), status=known.status, content_type=PROBLEM, headers=headers
+    )
     if known.status == 401:
         response["WWW-Authenticate"] = "Bearer"
     if "retry_after" in known.extra:
@@ -61,6 +63,12 @@ class InternalError(VouchError):
 
     code, status = "internal_error", 500
     advice = "Try again in a minute; quote the request id if it stays."
+
+
+class BadRequest(VouchError):
+    """The request is malformed."""
+
+    code, status = "bad_request", 400
 
 
 class MethodNotAllowed(VouchError):

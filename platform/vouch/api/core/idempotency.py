@@ -7,7 +7,7 @@ answers below 500 are kept: a crash leaves a row without a status, which a later
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
@@ -21,6 +21,7 @@ from foundation.identity.models import Person
 from vouch.api.models import IdempotentAnswer
 
 STALE_AFTER = timedelta(minutes=1)
+KEPT = timedelta(hours=24)
 MAX_KEY = 120
 
 
@@ -42,15 +43,27 @@ class BadKey(Refused):
     code = "idempotency_key_invalid"
 
 
-def once(request: Request, person: Person, run: Callable[[], Response]) -> Response:
-    """Runs ``run`` at most once for the request's key and returns its answer, now or as stored."""
+def once(
+    request: Request,
+    person: Person,
+    run: Callable[[], Response],
+    *,
+    secrets: Sequence[str] = (),
+    with_body: bool = True,
+) -> Response:
+    """Runs ``run`` at most once for the request's key and returns its answer, now or as stored.
+
+    Fields named in ``secrets`` are shown once and never kept: a repeated answer lacks them. Without ``with_body`` only
+    the length of the body is compared: sound is streamed into encryption and not read twice.
+    """
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return run()
     if not 1 <= len(key) <= MAX_KEY:
         raise BadKey
-    body = request._request.body
-    fingerprint = hashlib.sha256(b"\0".join([(request.method or "").encode(), request.path.encode(), body])).hexdigest()
+    body = request._request.body if with_body else str(request.META.get("CONTENT_LENGTH", "")).encode()
+    words = [(request.method or "").encode(), request.get_full_path().encode(), body]
+    fingerprint = hashlib.sha256(b"\0".join(words)).hexdigest()
     row, fresh = _claim(person, key, fingerprint)
     if not fresh:
         return Response(row.body, status=row.status, headers={"Idempotency-Replayed": "true"})
@@ -62,7 +75,7 @@ def once(request: Request, person: Person, run: Callable[[], Response]) -> Respo
     if response.status_code >= 500:
         row.delete()
         return response
-    row.status, row.body = response.status_code, _plain(response.data)
+    row.status, row.body = response.status_code, _plain(response.data, secrets)
     row.save(update_fields=["status", "body"])
     return response
 
@@ -86,5 +99,11 @@ def _claim(person: Person, key: str, fingerprint: str) -> tuple[IdempotentAnswer
         return row, True
 
 
-def _plain(data: object) -> object:
-    return json.loads(json.dumps(data, cls=JSONEncoder))
+def forget() -> int:
+    """Answers older than KEPT: a client that has not repeated by then does not."""
+    return IdempotentAnswer.objects.filter(created_at__lt=now() - KEPT).delete()[0]
+
+
+def _plain(data: object, secrets: Sequence[str]) -> object:
+    plain = json.loads(json.dumps(data, cls=JSONEncoder))
+    return {name: value for name, value in plain.items() if name not in secrets} if secrets else plain

@@ -1,6 +1,7 @@
 """The base of every endpoint."""
 
-import secrets
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from rest_framework.request import Request
@@ -11,13 +12,10 @@ from rest_framework.views import APIView
 from foundation.errors import NotSignedIn
 from foundation.identity.actors import Actor
 from foundation.identity.models import Person
-from vouch.api.core import idempotency
+from vouch.api.core import idempotency, throttling
 from vouch.api.core.authentication import KeyAuthentication, SessionAuthentication
-from vouch.api.core.throttling import limit
 
 ANONYMOUS = Actor(None, "anonymous", frozenset(), "anonymous")
-PER_MINUTE = 600
-"""The default rate of one caller over all endpoints: polite clients never see it."""
 
 
 class ApiView(APIView):
@@ -25,16 +23,22 @@ class ApiView(APIView):
 
     ``scopes`` maps a method to the scope it needs; a method without an entry needs only a signed-in caller.
     ``public`` lets anonymous callers in (``self.actor`` is then ``ANONYMOUS``). ``idempotent`` makes POST honour
-    ``Idempotency-Key``. ``per_minute`` sets a rate of this endpoint's own beside the common one.
+    ``Idempotency-Key``; its answers are kept without ``shown_once``, and a body that is sound (``streamed``) is not
+    read to compare it. ``problems``: refusals have the common shape. ``per_minute`` sets a rate of this endpoint's own
+    beside the common ones.
     """
 
     authentication_classes = [KeyAuthentication, SessionAuthentication]
     scopes: ClassVar[dict[str, str]] = {}
     public: ClassVar[bool] = False
     idempotent: ClassVar[bool] = False
+    shown_once: ClassVar[tuple[str, ...]] = ()
+    streamed: ClassVar[bool] = False
+    problems: ClassVar[bool] = True
     per_minute: ClassVar[int | None] = None
     actor: Actor
     request_id: str = ""
+    quota_headers: Mapping[str, str] = MappingProxyType({})
 
     @property
     def person(self) -> Person:
@@ -44,7 +48,7 @@ class ApiView(APIView):
         return self.request.user
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        self.request_id = secrets.token_hex(8)
+        self.request_id = getattr(request._request, "request_id", "")
         super().initial(request, *args, **kwargs)
         if isinstance(request.auth, Actor):
             self.actor = request.auth
@@ -52,9 +56,10 @@ class ApiView(APIView):
             self.actor = ANONYMOUS
         else:
             raise NotSignedIn
-        limit(request, door="all", per_minute=PER_MINUTE)
+        quotas = throttling.windows(request)
         if self.per_minute is not None:
-            limit(request, door=type(self).__name__, per_minute=self.per_minute)
+            quotas.append(throttling.door(request, type(self).__name__, self.per_minute))
+        self.quota_headers = throttling.count(quotas)
         scope = self.scopes.get(request.method or "")
         if scope is not None and not (self.public and self.actor is ANONYMOUS):
             self.actor.require_scope(scope)
@@ -67,7 +72,8 @@ class ApiView(APIView):
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().dispatch(request, *args, **kwargs)
-        response.headers.setdefault("X-Request-Id", self.request_id)
+        for name, value in self.quota_headers.items():
+            response.headers.setdefault(name, value)
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 
@@ -77,7 +83,12 @@ class ApiView(APIView):
             handler = cls.__dict__["post"]
 
             def post(self: "ApiView", request: Request, *args: Any, **kw: Any) -> Response:
-                return idempotency.once(request, self.person, lambda: handler(self, request, *args, **kw))
+                def run() -> Response:
+                    return handler(self, request, *args, **kw)
+
+                if not isinstance(request.user, Person):
+                    return run()  # nobody's: there is nobody to keep an answer for
+                return idempotency.once(request, self.person, run, secrets=self.shown_once, with_body=not self.streamed)
 
             post.__doc__ = handler.__doc__
             for name, value in vars(handler).items():

@@ -73,6 +73,59 @@ def test_a_request_that_broke_may_be_repeated(api, person):
     assert len(done) == 2
 
 
+@pytest.mark.django_db
+def test_a_secret_is_shown_once_and_kept_nowhere(api, person, settings):
+    settings.ROOT_URLCONF = "vouch.urls"
+    client = api(person())
+    body = {"name": "again", "scopes": ["speak"]}
+    first, second = (client.post("keys", body, Idempotency_Key="k") for _ in range(2))
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json()["key"].startswith(first.json()["begins"])
+    assert second.json() == {name: value for name, value in first.json().items() if name != "key"}
+    assert first.json()["key"] not in str(IdempotentAnswer.objects.get().body)
+
+
+@pytest.mark.django_db
+def test_sound_is_compared_by_its_length_and_not_read_again(api, person, settings):
+    from cloning.models import TraceJob
+
+    settings.ROOT_URLCONF = "vouch.urls"
+    client = api(person())
+    first, second = (client.post("trace", content=b"RIFF" * 9, Idempotency_Key="k") for _ in range(2))
+    assert (first.status_code, second.json()) == (202, first.json())
+    assert TraceJob.objects.count() == 1
+    other = client.post("trace", content=b"RIFF" * 10, Idempotency_Key="k")
+    assert other.json()["code"] == "idempotency_key_reused"
+
+
+@pytest.mark.django_db
+def test_answers_are_forgotten_after_a_day(api, person):
+    from datetime import timedelta
+
+    from vouch.api import tasks
+
+    client = api(person())
+    client.post("act", Idempotency_Key="old")
+    IdempotentAnswer.objects.update(created_at=IdempotentAnswer.objects.get().created_at - timedelta(hours=25))
+    client.post("act", Idempotency_Key="new")
+    assert tasks.forget_answers() == 1
+    assert IdempotentAnswer.objects.get().key == "new"
+
+
+def test_every_post_that_creates_takes_a_key():
+    import yaml
+
+    with open("docs/openapi.yaml") as file:
+        paths = yaml.safe_load(file)["paths"]
+    creating = {
+        path: {one["name"] for one in operations["post"].get("parameters", [])}
+        for path, operations in paths.items()
+        if "post" in operations and {"201", "202"} & set(operations["post"]["responses"])
+    }
+    assert len(creating) > 30
+    assert [path for path, names in creating.items() if "Idempotency-Key" not in names] == []
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_race_acts_once(api, person):
     client = api(person())
