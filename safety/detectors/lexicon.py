@@ -5,20 +5,26 @@ text and not the number of phrases. Regular expressions run in RE2, which takes 
 within a bound; what it does not take (look-around, back references, too large) is no pattern here.
 """
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, compress
 from typing import Final
 
 import re2
 
-from safety.detectors.normalise import Stream, Words, is_han, normalise, pinyin_of
+from safety.detectors.normalise import Reading, Stream, Words, is_han, normalise, pinyin_of
 from safety.detectors.spans import MAX_HITS, Hits
 
 SHORTEST: Final = 2
 """Letters a phrase keeps at least. One Chinese character is enough: it is a word."""
-KEY: Final = 3
-"""Letters by which a phrase is looked up."""
+LATIN_KEYS: Final = (2, 3, 5)
+"""Letters by which a phrase is looked up: as many of these as it has."""
+HAN_KEYS: Final = (1, 2)
+"""The same of a phrase that begins with a Chinese character."""
+SOUND_KEYS: Final = (5,)
+"""And of pinyin, where five letters are mostly two syllables."""
 HOMOPHONES_FROM: Final = 3
 """Chinese characters from which a phrase is found by its sound alone. A shorter one has too many innocent homophones:
 it counts only where a part of it was typed in Latin letters."""
@@ -85,14 +91,39 @@ class _Entry:
     names: tuple[str, ...]
 
 
+class _Shelf:
+    """Phrases by their first letters: each under the longest of the key lengths that it fills."""
+
+    def __init__(self, keys: tuple[int, ...]) -> None:
+        self._by_key: dict[int, dict[str, list[_Entry]]] = {length: {} for length in keys}
+
+    def file(self, entry: _Entry) -> None:
+        length = max(length for length in self._by_key if length <= len(entry.letters))
+        self._by_key[length].setdefault(entry.letters[:length], []).append(entry)
+
+    def at_edges(self, stream: Stream) -> Iterator[tuple[int, int, _Entry]]:
+        """Where a phrase stands as whole words: (begin, end, entry), in no order."""
+        letters, edges = stream.letters, stream.edges
+        places = list(compress(range(len(letters)), edges))
+        for length, by_key in self._by_key.items():
+            if not by_key:
+                continue
+            for at in [at for at in places if letters[at : at + length] in by_key]:
+                for entry in by_key[letters[at : at + length]]:
+                    end = at + len(entry.letters)
+                    if letters.startswith(entry.letters, at) and (entry.phrase.open or edges[end]):
+                        yield at, end, entry
+
+
 class Lexicon:
     """Named lists of phrases, made once for a pack and searched together in one pass over a text."""
 
     def __init__(self, lists: Mapping[str, Sequence[str]]) -> None:
         """Raises PhraseTooShort."""
         self.names: Final = frozenset(lists)
-        self._letters: dict[str, list[_Entry]] = {}
-        self._sounds: dict[str, list[_Entry]] = {}
+        self._letters = _Shelf(LATIN_KEYS)
+        self._han = _Shelf(HAN_KEYS)
+        self._sounds = _Shelf(SOUND_KEYS)
         owners: dict[str, list[str]] = {}
         for name, phrases in lists.items():
             for written in phrases:
@@ -100,51 +131,50 @@ class Lexicon:
         for written, names in owners.items():
             phrase = Phrase.of(written)
             for letters in phrase.readings:
-                _file(self._letters, _Entry(letters, phrase, tuple(names)))
+                shelf = self._han if is_han(letters[0]) else self._letters
+                shelf.file(_Entry(letters, phrase, tuple(names)))
             for letters in phrase.sounds:
-                _file(self._sounds, _Entry(letters, phrase, tuple(names)))
+                self._sounds.file(_Entry(letters, phrase, tuple(names)))
 
-    def find(self, stream: Stream, *, sound: bool = False) -> dict[str, Hits]:
-        """Where each list has a phrase in ``stream``: at most MAX_HITS each, in order. ``sound``: by pinyin too."""
-        found: dict[str, Hits] = {}
-        letters, edges = stream.letters, stream.edges
-        shelves = (self._letters, self._sounds) if sound else (self._letters,)
-        firsts = [frozenset(key[0] for key in shelf) for shelf in shelves]
-        for at, letter in enumerate(letters):
-            if not edges[at]:
-                continue
-            for shelf, first in zip(shelves, firsts, strict=True):
-                if letter not in first:
-                    continue
-                for length in range(1, KEY + 1):
-                    for entry in shelf.get(letters[at : at + length], ()) if at + length <= len(letters) else ():
-                        if len(entry.letters) < KEY and len(entry.letters) != length:
-                            continue
-                        end = at + len(entry.letters)
-                        if not letters.startswith(entry.letters, at) or not (entry.phrase.open or edges[end]):
-                            continue
-                        if not _heard(entry.phrase, stream, at, end, by_sound=shelf is self._sounds):
-                            continue
-                        for name in entry.names:
-                            hits = found.setdefault(name, [])
-                            if len(hits) < MAX_HITS:
-                                hits.append((at, end))
-        return found
+    def find(self, stream: Stream) -> dict[str, Hits]:
+        """Where each list has a phrase in ``stream`` as it is written."""
+        return _kept(self._written(stream))
 
+    def read(self, reading: Reading) -> list[dict[str, Hits]]:
+        """Where each list has a phrase in each of the reading's streams; in the first by its sound too.
 
-def _file(shelf: dict[str, list[_Entry]], entry: _Entry) -> None:
-    shelf.setdefault(entry.letters[:KEY], []).append(entry)
+        What is found by sound is given its place in the first stream, so that a word in characters and one in pinyin
+        stand beside each other.
+        """
+        first, *others = reading.streams
+        by_sound = self._heard(reading) if reading.sound else self._sounds.at_edges(first)
+        return [_kept(chain(self._written(first), by_sound)), *map(self.find, others)]
+
+    def _written(self, stream: Stream) -> Iterable[tuple[int, int, _Entry]]:
+        latin = self._letters.at_edges(stream)
+        return latin if stream.letters.isascii() else chain(latin, self._han.at_edges(stream))
+
+    def _heard(self, reading: Reading) -> Iterator[tuple[int, int, _Entry]]:
+        """A short phrase counts by its sound only where a part of it was typed in Latin letters."""
+        sound, begins, sounds = reading.sound, reading.words.begins, reading.words.sounds
+        assert sound is not None
+        for at, end, entry in self._sounds.at_edges(sound):
+            if entry.phrase.han >= HOMOPHONES_FROM or not all(sound.sounded[at:end]):
+                yield _placed(at, begins, sounds), _placed(end, begins, sounds), entry
 
 
-def _heard(phrase: Phrase, stream: Stream, begin: int, end: int, *, by_sound: bool) -> bool:
-    """In a stream of sounds, the pinyin of a character is no Latin word ("ma" is no mother), and a short phrase counts
-    by its sound only where a part of it was typed in Latin letters."""
-    if not stream.sounded:
-        return True
-    sounded = stream.sounded[begin:end]
-    if not by_sound:
-        return not any(sounded)
-    return phrase.han >= HOMOPHONES_FROM or not all(sounded)
+def _placed(offset: int, begins: tuple[int, ...], sounds: tuple[int, ...]) -> int:
+    """An offset of the stream of sounds in the first stream; inside a word it can be in Latin words alone."""
+    word = bisect_right(sounds, offset) - 1
+    return min(begins[word] + offset - sounds[word], begins[min(word + 1, len(begins) - 1)])
+
+
+def _kept(hits: Iterable[tuple[int, int, _Entry]]) -> dict[str, Hits]:
+    found: dict[str, list[tuple[int, int]]] = {}
+    for begin, end, entry in hits:
+        for name in entry.names:
+            found.setdefault(name, []).append((begin, end))
+    return {name: Hits.of(places) for name, places in found.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +205,7 @@ class Regex:
         for match in self.compiled.finditer(words.text):
             begin, end = match.span()
             if end > begin:
-                found.append((words.word_at[begin], words.word_at[end - 1] + 1))
+                found.append((words.word_at(begin), words.word_at(end - 1) + 1))
             if len(found) >= MAX_HITS:
                 break
         return found

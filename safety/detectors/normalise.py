@@ -14,9 +14,13 @@ folded for the characters our packs use, digits standing for letters folded insi
 The same folding is applied to a pack's phrases, so it need not be reversible; it only must not separate equals.
 """
 
+import re
 import unicodedata
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate, groupby, islice, pairwise
 from typing import Final
 
 LONGEST_WORD: Final = 22
@@ -28,8 +32,14 @@ SPELLED_RUN: Final = 3
 _CLAUSE_ENDS: Final = frozenset(".,;:!?\n()\u3002\u3001\u2014\u2013\u2026")
 """What ends a clause, after NFKD: full-width forms are plain by then."""
 
+_HAN: Final = re.compile("[\u3400-\u9fff\U00020000-\U0003ffff]")
+# A Chinese character, a run of other letters and digits, or the end of a clause; one character is looked at once.
+_TOKEN: Final = re.compile(f"{_HAN.pattern}|[^\\W_{_HAN.pattern[1:-1]}]+|[{re.escape(''.join(sorted(_CLAUSE_ENDS)))}]")
+_APOSTROPHES: Final = str.maketrans(dict.fromkeys("'\u2019\u02bc`", ""))
 _DIGIT_LETTERS: Final = str.maketrans("01345789", "oieastbg")
 _SYMBOL_LETTERS: Final = {"@": "a", "$": "s", "!": "i", "|": "i", "€": "e", "£": "l", "¥": "y"}
+
+_SYMBOLS: Final = re.compile(f"[{re.escape(''.join(_SYMBOL_LETTERS))}]")
 
 # Filler letters that draw nothing yet are letters to Unicode, so category Cf does not catch them.
 _INVISIBLE: Final = frozenset("\u115f\u1160\u3164\uffa0\u17b4\u17b5")
@@ -61,6 +71,9 @@ _TRADITIONAL: Final[dict[str, str]] = dict(
 """Traditional to Simplified, for the characters that the packs' phrases and their neighbours use; not a dictionary."""
 
 
+_FLAGS: Final = (b"\0", b"\1")
+
+
 @dataclass(frozen=True, slots=True)
 class Stream:
     """One reading of a text.
@@ -79,26 +92,35 @@ class Stream:
 class Words:
     """The words as written, for patterns: case, marks and look-alikes folded, one space between, digits kept.
 
-    ``text`` joins them; ``word_at`` gives for each of its characters the word it belongs to. Word ``i`` takes the
-    letters ``begins[i]`` to ``begins[i + 1]`` of the first stream, ``sounds[i]`` to ``sounds[i + 1]`` of the stream of
-    sounds. ``clauses``: the words that begin a clause: after a full stop, comma, colon and the like, or the very first.
+    ``text`` joins them, and word ``i`` begins in it at ``starts[i]`` (the space before a word belongs to it). Word
+    ``i`` takes the letters ``begins[i]`` to ``begins[i + 1]`` of the first stream, ``sounds[i]`` to ``sounds[i + 1]``
+    of the stream of sounds. ``clauses``: the words that begin a clause: after a full stop, comma, colon and the like,
+    or the very first.
     """
 
     text: str
-    word_at: tuple[int, ...]
+    starts: tuple[int, ...]
     begins: tuple[int, ...]
     sounds: tuple[int, ...]
     clauses: tuple[int, ...]
 
+    def word_at(self, offset: int) -> int:
+        """The word that has the character at ``offset`` (0 to ``len(text) - 1``)."""
+        return bisect_right(self.starts, offset) - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A text ready to be searched. ``sound``: only where it has Chinese characters. ``disguised``: see `disguised`."""
+    """A text ready to be searched. ``sound``: only where it has Chinese characters. ``disguised``: see `disguised`.
+
+    ``other_scripts``: see `share_of_other_scripts`.
+    """
 
     streams: tuple[Stream, ...]
     sound: Stream | None
     words: Words
     disguised: bool
+    other_scripts: float
 
 
 def normalise(text: str) -> tuple[Stream, ...]:
@@ -107,20 +129,41 @@ def normalise(text: str) -> tuple[Stream, ...]:
     Never raises; the cost is linear in the length. The caller bounds the length (NFKD may make it 18 times longer).
     """
     folded = _fold(text)
-    readings = (_stream(_split(_with_symbols(folded))), _stream(_split(folded)))
-    return readings[:1] if readings[0] == readings[1] else readings
+    symbols = _with_symbols(folded)
+    first = _stream(_walk(symbols)[0])
+    if symbols == folded or (other := _stream(_walk(folded)[0])) == first:
+        return (first,)
+    return first, other
 
 
 def read(text: str) -> Reading:
     """Everything that can be searched of a text. As `normalise`."""
     folded = _fold(text)
     symbols = _with_symbols(folded)
-    split = _split(symbols)
-    streams = [_stream(split)]
-    if symbols != folded and (other := _stream(_split(folded))) != streams[0]:
+    words, clauses = _walk(symbols)
+    plain = list(map(_plain, words))
+    streams = [_joined(plain)]
+    if symbols != folded and (other := _stream(_walk(folded)[0])) != streams[0]:
         streams.append(other)
-    sound = _sounds(split) if any(is_han(word) for word in split) else None
-    return Reading(tuple(streams), sound, _shown(split, _clauses(symbols)), disguised(text))
+    begins = tuple(accumulate(map(len, plain), initial=0))
+    if not _HAN.search(symbols):
+        shown, starts = _shown(words, b"")
+        return Reading(
+            tuple(streams), None, Words(shown, starts, begins, begins, clauses), disguised(text), _others(folded)
+        )
+    han = bytes(["\u3400" <= word <= "\u9fff" or is_han(word) for word in words])
+    heard = [_sound(word) if one else letters for word, letters, one in zip(words, plain, han, strict=True)]
+    sounds = tuple(accumulate(map(len, heard), initial=0))
+    sounded = b"".join([_FLAGS[one] * len(letters) for one, letters in zip(han, heard, strict=True)])
+    sound = _joined(heard)
+    shown, starts = _shown(words, han)
+    return Reading(
+        tuple(streams),
+        Stream(sound.letters, sound.edges, sounded),
+        Words(shown, starts, begins, sounds, clauses),
+        disguised(text),
+        _others(folded),
+    )
 
 
 def disguised(text: str) -> bool:
@@ -128,35 +171,31 @@ def disguised(text: str) -> bool:
     three letters and more of one word set apart."""
     plain = text.translate(_ENCLOSED)
     if plain != text or any(
-        unicodedata.category(char) == "Cf" or char in _INVISIBLE for char in text if not char.isascii()
+        unicodedata.category(char) == "Cf" or char in _INVISIBLE for char in set(text) if not char.isascii()
     ):
         return True
-    for word in plain.casefold().split():
-        scripts = {_script(char) for char in word if char.isalpha()}
-        if len(scripts - {"han"}) > 1:
-            return True
     singles = 0
     for word in plain.split():
-        singles = singles + 1 if len(word) == 1 and word.isascii() and word.isalpha() else 0
-        if singles > SPELLED_RUN:
+        if word.isascii():
+            singles = singles + 1 if len(word) == 1 and word.isalpha() else 0
+            if singles > SPELLED_RUN:
+                return True
+            continue
+        singles = 0
+        if len({_script(char) for char in set(word.casefold()) if char.isalpha()} - {"han"}) > 1:
             return True
     return False
 
 
 def pinyin_of(char: str) -> str:
     """The first reading of a Chinese character without its tone, letters folded as everywhere here; "" if unknown."""
-    if char not in _PINYIN:
-        from pypinyin import Style, pinyin
+    from pypinyin import Style, pinyin
 
-        found = pinyin(char, style=Style.NORMAL, errors="ignore")
-        _PINYIN[char] = _plain(found[0][0]) if found else ""
-    return _PINYIN[char]
+    found = pinyin(char, style=Style.NORMAL, errors="ignore")
+    return _plain(found[0][0]) if found else ""
 
 
-_PINYIN: Final[dict[str, str]] = {}
-"""Grows to the characters that were seen: at most as many as there are."""
-
-
+@lru_cache(maxsize=30_000)
 def _script(char: str) -> str:
     if char.isascii():
         return "latin"
@@ -166,51 +205,49 @@ def _script(char: str) -> str:
     return name.split(" ")[0].lower()
 
 
-def _sounds(split: list[str]) -> Stream:
-    letters: list[str] = []
-    edges = bytearray([1])
-    sounded = bytearray()
-    for word in split:
-        han = is_han(word)
-        plain = (pinyin_of(word) or word) if han else _plain(word)
-        letters.append(plain)
-        inner = 1 if len(plain) > LONGEST_WORD else 0
-        edges.extend([inner] * (len(plain) - 1))
-        edges.append(1)
-        sounded.extend([1 if han else 0] * len(plain))
-    return Stream("".join(letters), bytes(edges), bytes(sounded))
+@lru_cache(maxsize=30_000)
+def _sound(char: str) -> str:
+    return pinyin_of(char) or char
 
 
-def _shown(split: list[str], clauses: tuple[int, ...]) -> Words:
-    text: list[str] = []
-    word_at: list[int] = []
-    begins, sounds = [0], [0]
-    han = True
-    for number, word in enumerate(split):
-        if text and not (han and is_han(word)):
-            text.append(" ")
-            word_at.append(number)
-        han = is_han(word)
-        text.append(word)
-        word_at.extend([number] * len(word))
-        plain = _plain(word)
-        begins.append(begins[-1] + len(plain))
-        sounds.append(sounds[-1] + len((pinyin_of(word) or word) if han else plain))
-    return Words("".join(text), tuple(word_at), tuple(begins), tuple(sounds), clauses)
+def _shown(words: list[str], han: bytes) -> tuple[str, tuple[int, ...]]:
+    """The text of `Words`, and where its words start. ``han``: which are Chinese characters; empty if none is."""
+    if not han:
+        starts = accumulate((len(word) + 1 for word in words), initial=-1)
+        return " ".join(words), (0, *islice(starts, 1, len(words))) if words else ()
+    gaps = [0, *(not (one and other) for one, other in pairwise(han))]
+    starts = accumulate((len(word) + gap for word, gap in zip(words, gaps, strict=True)), initial=0)
+    text = "".join([" " + word if gap else word for word, gap in zip(words, gaps, strict=True)])
+    return text, tuple(islice(starts, len(words)))
+
+
+class _Folds(dict[int, str]):
+    """What each character folds to, worked out once: `str.translate` asks for it. At most as many as Unicode has."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        if unicodedata.category(char) in ("Mn", "Me", "Cf") or char in _INVISIBLE:
+            folded = ""
+        else:
+            folded = _TRADITIONAL.get(char) or _LOOKALIKES.get(char, char)
+        self[code] = folded
+        return folded
+
+
+_FOLDS: Final = _Folds()
 
 
 def _fold(text: str) -> str:
-    out: list[str] = []
-    for char in unicodedata.normalize("NFKD", text.translate(_ENCLOSED)).casefold():
-        # casefold may itself decompose (İ), so marks are dropped here and not before.
-        if unicodedata.category(char) in ("Mn", "Me", "Cf") or char in _INVISIBLE:
-            continue
-        out.append(_TRADITIONAL.get(char) or _LOOKALIKES.get(char, char))
-    return "".join(out)
+    if text.isascii():
+        return text.lower()
+    # casefold may itself decompose (İ), so marks are dropped after it and not before.
+    return unicodedata.normalize("NFKD", text.translate(_ENCLOSED)).casefold().translate(_FOLDS)
 
 
 def _with_symbols(folded: str) -> str:
     """Symbols that stand for letters, where a letter follows: "c@sh" yes, "wait!" and "$500" no."""
+    if not _SYMBOLS.search(folded):
+        return folded
     chars = list(folded)
     for i in range(len(chars) - 2, -1, -1):  # from the end, so that "pa$$word" folds both
         letter = _SYMBOL_LETTERS.get(chars[i])
@@ -219,72 +256,65 @@ def _with_symbols(folded: str) -> str:
     return "".join(chars)
 
 
-def _split(folded: str) -> list[str]:
-    return _unspell(_words(folded))
-
-
 def _stream(words: list[str]) -> Stream:
-    letters: list[str] = []
-    edges = bytearray([1])
-    for word in words:
-        plain = _plain(word)
-        letters.append(plain)
-        inner = 1 if len(plain) > LONGEST_WORD else 0
-        edges.extend([inner] * (len(plain) - 1))
-        edges.append(1)
-    return Stream("".join(letters), bytes(edges))
+    return _joined([_plain(word) for word in words])
 
 
-def _words(folded: str) -> list[str]:
-    """Runs of letters and digits. A Chinese character is a word by itself: its writing has no spaces to go by."""
-    return [word for word, _ in _walk(folded)]
+def _joined(plain: list[str]) -> Stream:
+    letters = "".join(plain)
+    if len(letters) == len(plain):  # Chinese alone
+        return Stream(letters, b"\1" * (len(letters) + 1))
+    edges = bytearray(len(letters) + 1)
+    at = 0
+    edges[0] = 1
+    for word in plain:
+        if len(word) > LONGEST_WORD:
+            edges[at : at + len(word)] = b"\1" * len(word)
+        at += len(word)
+        edges[at] = 1
+    return Stream(letters, bytes(edges))
 
 
-def _clauses(folded: str) -> tuple[int, ...]:
-    """Which of the words begin a clause."""
-    return tuple(number for number, (_, begins) in enumerate(_walk(folded)) if begins)
+def _walk(folded: str) -> tuple[list[str], tuple[int, ...]]:
+    """The words, and the numbers of those that begin a clause.
 
-
-def _walk(folded: str) -> Iterator[tuple[str, bool]]:
-    """The words, and whether a clause begins with each."""
-    run: list[str] = []
+    A word is a run of letters and digits; a Chinese character is a word by itself: its writing has no spaces to go by.
+    An apostrophe belongs to its word: "don't" is "dont".
+    """
+    words: list[str] = []
+    clauses: list[int] = []
     fresh = True
-    for char in folded:
-        if char.isalnum() and not is_han(char):
-            run.append(char)
-            continue
-        # An apostrophe belongs to its word: "don't" is "dont".
-        if char in "'’ʼ`" and run:
-            continue
-        if run:
-            yield "".join(run), fresh
-            run, fresh = [], False
-        if is_han(char):
-            yield char, fresh
-            fresh = False
-        elif char in _CLAUSE_ENDS:
+    for token in _TOKEN.findall(folded.translate(_APOSTROPHES)):
+        if token in _CLAUSE_ENDS:
             fresh = True
-    if run:
-        yield "".join(run), fresh
+            continue
+        if fresh:
+            clauses.append(len(words))
+            fresh = False
+        words.append(token)
+    return _unspell(words), tuple(clauses)
 
 
 def _unspell(words: list[str]) -> list[str]:
     """Folds digits to letters in runs of single characters: ["s","3","n","d"] is spelled, ["1","2","3"] is a number."""
+    single = [at for at, word in enumerate(words) if len(word) == 1 and not "\u3400" <= word <= "\u9fff"]
+    if len(single) < SPELLED_RUN:
+        return words
+    single = [at for at in single if not is_han(words[at])]  # the rare characters too
     out = list(words)
-    start = 0
-    while start < len(out):
-        stop = start
-        while stop < len(out) and len(out[stop]) == 1 and not is_han(out[stop]):
-            stop += 1
-        run = out[start:stop]
-        if len(run) >= SPELLED_RUN and sum(char.isalpha() for char in run) * 2 > len(run):
-            out[start:stop] = [char.translate(_DIGIT_LETTERS) for char in run]
-        start = stop + 1
+    for _, group in groupby(enumerate(single), lambda pair: pair[1] - pair[0]):  # numbers that follow one another
+        run = [at for _, at in group]
+        if len(run) >= SPELLED_RUN and sum(out[at].isalpha() for at in run) * 2 > len(run):
+            for at in run:
+                out[at] = out[at].translate(_DIGIT_LETTERS)
     return out
 
 
+@lru_cache(maxsize=30_000)
 def _plain(word: str) -> str:
     """Digits become letters, l reads as i (as 1, I and | do), repeated letters collapse. Numbers stay numbers."""
+    if len(word) == 1 and is_han(word):
+        return word
     if word.isdigit():
         return word
     out: list[str] = []
@@ -304,10 +334,16 @@ def share_of_other_scripts(text: str) -> float:
 
     A pack made for English and Chinese says nothing about a text in Thai; the policy must know that it is blind.
     """
-    letters = [char for char in _fold(text) if char.isalpha()]
-    if not letters:
-        return 0.0
-    return sum(not (char.isascii() or is_han(char)) for char in letters) / len(letters)
+    return _others(_fold(text))
+
+
+def _others(folded: str) -> float:
+    letters = other = 0
+    for char, count in Counter(folded).items():
+        if char.isalpha():
+            letters += count
+            other += 0 if char.isascii() or is_han(char) else count
+    return other / letters if letters else 0.0
 
 
 def _enclosed() -> dict[int, str]:

@@ -4,8 +4,9 @@
     python -m safety.policy.card --write    and writes safety/packs/core/card.json and docs/policy-card.md
 
 A text counts as stopped where the verdict is to hold it, to refuse it, or to ask the voice's owner. Precision, recall
-and false alarm are given with 95 % Wilson intervals (Wilson 1927), for the fit half, the held-out half, each language
-and each ploy, and for the held-out frauds written evasively.
+and false alarm are given with 95 % Wilson intervals (Wilson 1927), for the fit half, both held-out halves (of the first
+set, and of the wide one, which was written before this pack and looked at less), each language and each ploy, and for
+the held-out frauds written evasively.
 """
 
 import json
@@ -29,6 +30,22 @@ _FIRST: Final = {
     "what": "115 of 165 frauds, 7 of 170 innocent texts: the first rules, written from the fit half, measured once",
 }
 """The first measurement of the held-out half, kept as it was."""
+_BEFORE: Final = {
+    "recall": 0.736,
+    "false_alarm": 0.044,
+    "what": "64 of 87 frauds, 4 of 90 innocent texts: the pack of before, when the wide set had just been written",
+}
+_LOOKS: Final = (
+    "While this pack was fitted, the totals of both held-out halves were printed six times, their sentences and the "
+    "names of what was missed never; two versions were kept back for more false alarms than wanted. Their author wrote "
+    "the lists too, and so has their words in mind: a stranger's frauds will be caught less often than these figures "
+    "say. Of 82 frauds of unusual kinds, written for fitting when the rest was done, half were caught at first sight."
+)
+HALVES: Final = {
+    "fit": lambda one: one.half == "fit",
+    "held_out": lambda one: one.half == "held_out" and one.file == labelled.FIRST,
+    "held_out_wide": lambda one: one.half == "held_out" and one.file == labelled.WIDE,
+}
 
 
 def evasive(text: str) -> dict[str, str]:
@@ -52,17 +69,17 @@ def measure() -> dict[str, Any]:
     """The whole card, JSON-safe."""
     everything = labelled.sentences()
     halves: dict[str, Any] = {}
-    for half in ("fit", "held_out"):
-        part = [one for one in everything if one.half == half]
+    for half, belongs in HALVES.items():
+        part = [one for one in everything if belongs(one)]
         halves[half] = {
             "all": _figures(part),
             **{language: _figures([one for one in part if one.language == language]) for language in ("en", "zh")},
             "by_ploy": {
-                ploy: _share([one for one in part if one.fraud and one.family.split(".")[0] == ploy], stopped)
-                for ploy in ("family", "bank", "boss", "police", "code")
+                ploy: _share([one for one in part if one.fraud and _ploy(one) == ploy], stopped)
+                for ploy in ("family", "bank", "boss", "police", "code", "other")
             },
         }
-    frauds = [one for one in everything if one.half == "held_out" and one.fraud]
+    frauds = [one for one in everything if HALVES["held_out"](one) and one.fraud]
     tricks = {
         trick: _of(sum(stopped(one, evasive(one.text)[trick]) for one in part), len(part))
         for trick in evasive("")
@@ -76,8 +93,15 @@ def measure() -> dict[str, Any]:
         "halves": halves,
         "held_out_evasive": tricks,
         "first_held_out": _FIRST,
+        "wide_before": _BEFORE,
         "milliseconds": _speed(everything),
     }
+
+
+def _ploy(one: Labelled) -> str:
+    """The families of the first set are named after their ploys; a wide one may be of another kind."""
+    name = one.family.split(".")[-1 if one.file == labelled.FITTING_ONLY else 0]
+    return name if name in ("family", "bank", "boss", "police", "code") else "other"
 
 
 def _figures(part: list[Labelled]) -> dict[str, Any]:
@@ -150,15 +174,20 @@ def page(card: dict[str, Any]) -> str:
             figures = parts[name]
             cells = " | ".join(_cell(figures[one]) for one in ("recall", "false_alarm", "precision"))
             lines.append(f"| {half.replace('_', ' ')} | {name} | {cells} |")
-    lines += ["", "| ploy (held out) | recall |", "|---|---|"]
-    lines += [f"| {ploy} | {_cell(share)} |" for ploy, share in card["halves"]["held_out"]["by_ploy"].items()]
+    lines += ["", "| ploy | recall, held out | recall, held out wide |", "|---|---|---|"]
+    narrow, wide = (card["halves"][half]["by_ploy"] for half in ("held_out", "held_out_wide"))
+    lines += [f"| {ploy} | {_cell(share)} | {_cell(wide[ploy])} |" for ploy, share in narrow.items()]
     lines += ["", "| held-out frauds written evasively | recall |", "|---|---|"]
     lines += [f"| {trick} | {_cell(share)} |" for trick, share in card["held_out_evasive"].items()]
-    first, speed = card["first_held_out"], card["milliseconds"]
+    first, before, speed = card["first_held_out"], card["wide_before"], card["milliseconds"]
     lines += [
         "",
         f"The first measurement of the held-out half: recall {first['recall']:.1%}, false alarm "
         f"{first['false_alarm']:.1%} ({first['what']}).",
+        f"The first measurement of the wide one: recall {before['recall']:.1%}, false alarm "
+        f"{before['false_alarm']:.1%} ({before['what']}).",
+        "",
+        _LOOKS,
         "",
         f"One verdict took {speed['p50']} ms (median), {speed['p95']} ms (p95) on the machine that wrote this page.",
         "",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from safety.detectors.normalise import Reading, Stream, read, share_of_other_scripts
+from safety.detectors.normalise import Reading, read
 from safety.detectors.spans import Hits
 from safety.policy.errors import RuleFailed
 from safety.policy.expressions import Node, World
@@ -24,24 +24,11 @@ FAILED_SEVERITY: Final = 3
 Outcome = Literal["allow", "allow_with_label", "ask_owner", "hold", "refuse"]
 
 _NUMBER: Final = re.compile(r"[0-9]+(?:[ -]?[0-9]+)*")
-_DIGIT_WORDS: Final = frozenset(
-    [
-        "zero",
-        "oh",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        *"零〇一二三四五六七八九幺两",
-    ]
-)
+_DIGIT_WORDS: Final = "zero|oh|one|two|three|four|five|six|seven|eight|nine"
+_DIGIT: Final = f"(?:(?<![a-z])(?:{_DIGIT_WORDS})(?![a-z])|[0-9]|[零〇一二三四五六七八九幺两])"
 CODE_DIGITS: Final = range(4, 9)
 """One-time codes have 4 to 8 digits."""
+_SPELLED: Final = re.compile(f"{_DIGIT}(?: ?{_DIGIT}){{{CODE_DIGITS.start - 1}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,22 +131,15 @@ def _value(name: str, node: Node, world: World) -> Value:
 
 def _worlds(reading: Reading, pack: Pack, facts: Facts) -> list[World]:
     """One for each reading. Features see the facts as they grow: one is computed before those that use it."""
-    words = {name: pattern.find(reading.words) for name, pattern in pack.patterns.items()}
-
-    def placed(begins: tuple[int, ...]) -> dict[str, Hits]:
-        return {name: [(begins[first], begins[behind]) for first, behind in found] for name, found in words.items()}
-
-    def world(stream: Stream, begins: tuple[int, ...] | None, *, sound: bool) -> World:
-        clauses = [(begins[at], begins[at]) for at in reading.words.clauses] if begins else []
-        return World(facts, pack.lexicon.find(stream, sound=sound), placed(begins) if begins else {}, clauses)
-
-    first, *others = reading.streams
-    found = [world(first, reading.words.begins, sound=reading.sound is None)]
-    if reading.sound is not None:
-        found.append(world(reading.sound, reading.words.sounds, sound=True))
+    begins = reading.words.begins
+    patterns: dict[str, Hits] = {
+        name: Hits.of((begins[first], begins[behind]) for first, behind in pattern.find(reading.words))
+        for name, pattern in pack.patterns.items()
+    }
+    clauses = Hits.of((begins[at], begins[at]) for at in reading.words.clauses)
+    first, *others = pack.lexicon.read(reading)
     # Another splitting into words: the places of patterns are not its places.
-    found.extend(world(stream, None, sound=False) for stream in others)
-    return found
+    return [World(facts, first, patterns, clauses), *(World(facts, terms, {}) for terms in others)]
 
 
 def _built_in(text: str, reading: Reading, language: str) -> Facts:
@@ -169,15 +149,11 @@ def _built_in(text: str, reading: Reading, language: str) -> Facts:
         "text.characters": len(text),
         "text.numbers": len(numbers),
         "text.code": any(sum(map(str.isdigit, one)) in CODE_DIGITS for one in numbers) or _spelled(reading.words.text),
-        "text.other_scripts": share_of_other_scripts(text),
+        "text.other_scripts": reading.other_scripts,
         "text.disguised": reading.disguised,
     }
 
 
 def _spelled(words: str) -> bool:
     """Whether four and more digits are spoken one by one: "four seven one nine", 四七一九."""
-    run = longest = 0
-    for word in re.findall(r"[a-z]+|[0-9]|[\u3007-\u9fff]", words):
-        run = run + 1 if word in _DIGIT_WORDS or word.isdigit() else 0
-        longest = max(longest, run)
-    return longest >= CODE_DIGITS.start
+    return _SPELLED.search(words) is not None

@@ -51,13 +51,8 @@ def protected_names(text: str) -> int:
     names = tuple(protected.public_names())
     if not names or not text:
         return 0
-    lexicon, reading = _lexicon(names), read(text)
-    found: set[str] = set()
-    for stream in reading.streams:
-        found |= lexicon.find(stream, sound=reading.sound is None).keys()
-    if reading.sound is not None:
-        found |= lexicon.find(reading.sound, sound=True).keys()
-    return len(found)
+    found = _lexicon(names).read(read(text))
+    return len(set().union(*found))
 
 
 @lru_cache(maxsize=4)

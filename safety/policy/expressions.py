@@ -21,7 +21,7 @@ from typing import Any, Final
 import lark
 
 from safety.detectors import spans
-from safety.detectors.spans import Hits
+from safety.detectors.spans import NOWHERE, Hits
 from safety.policy.errors import DividesByZero, ExpressionInvalid, RuleFailed, UnknownFact
 from safety.policy.facts import Kind, Value
 
@@ -55,7 +55,7 @@ class World:
     facts: Mapping[str, Value]
     terms: Mapping[str, Hits]
     patterns: Mapping[str, Hits]
-    clauses: Hits = field(default_factory=list)
+    clauses: Hits = NOWHERE
     places: dict[str, Hits] = field(default_factory=dict)
 
 
@@ -210,22 +210,22 @@ class _Builder:
 
     def _f_terms(self, args: list[Node]) -> Node:
         name = _name(args, "terms", self._scope.terms)
-        return Node("hits", lambda world: world.terms.get(name, []))
+        return Node("hits", lambda world: world.terms.get(name, NOWHERE))
 
     def _f_pattern(self, args: list[Node]) -> Node:
         name = _name(args, "pattern", self._scope.patterns)
-        return Node("hits", lambda world: world.patterns.get(name, []))
+        return Node("hits", lambda world: world.patterns.get(name, NOWHERE))
 
     def _f_place(self, args: list[Node]) -> Node:
         name = _name(args, "place", self._scope.places)
-        return Node("hits", lambda world: world.places.get(name, []))
+        return Node("hits", lambda world: world.places.get(name, NOWHERE))
 
     def _f_clause(self, args: list[Node]) -> Node:
         return Node("hits", lambda world: world.clauses)
 
     def _f_weigh(self, args: list[Node]) -> Node:
         places, points = args[1::2], args[2::2]
-        distance, places = _distance([args[0], *places], "weigh", 1, 80)
+        distance, places = _distance([args[0], *places], "weigh", 1, 160)
         if len(points) != len(places) or any(one.kind != "int" or one.constant is None for one in points):
             raise ExpressionInvalid("weigh() takes a distance, then places and points by turns")
         pairs = [(place, int(one.constant or 0)) for place, one in zip(places, points, strict=True)]

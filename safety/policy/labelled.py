@@ -1,6 +1,7 @@
 """The labelled sentences that the shipped pack is measured on: written by us, in English and Chinese.
 
     sentences/<label>_<language>.txt          [family] begins a template family; its lines are variants of one idea
+    sentences/wide_<label>_<language>.txt     the same, written later, before it was measured: more ploys
     sentences/more_<label>_<language>.txt     the same, for fitting only
 
 Rules are written from the fit half alone. The split is by family, never by sentence, or the held-out half would hold
@@ -17,19 +18,26 @@ FOLDER: Final = Path(__file__).parent / "sentences"
 SEED: Final = "vouch/labelled/1"
 FRAUD: Final = "fraud"
 INNOCENT: Final = "innocent"
+FIRST: Final = "first"
+WIDE: Final = "wide"
+FITTING_ONLY: Final = "more"
 
 Half = Literal["fit", "held_out"]
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One sentence. ``fraud``: whether a moderator should see it; ``family`` is unique within label and language."""
+    """One sentence. ``fraud``: whether a moderator should see it; ``family`` is unique within its file.
+
+    ``file``: the set it was written in: first, wide or more.
+    """
 
     text: str
     language: str
     fraud: bool
     family: str
     half: Half
+    file: str = FIRST
 
 
 def sentences(folder: Path = FOLDER) -> list[Labelled]:
@@ -37,12 +45,13 @@ def sentences(folder: Path = FOLDER) -> list[Labelled]:
     found: list[Labelled] = []
     for file in sorted(folder.glob("*_*.txt")):
         *more, label, language = file.stem.split("_")
+        set_name = more[0] if more else FIRST
         families = _families(file)
         by_hash = sorted(families, key=lambda name: hashlib.sha256(f"{SEED}/{file.stem}/{name}".encode()).digest())
-        fit = set(by_hash if more else by_hash[: len(by_hash) // 2])
+        fit = set(by_hash if more == [FITTING_ONLY] else by_hash[: len(by_hash) // 2])
         for family, texts in families.items():
             half: Half = "fit" if family in fit else "held_out"
-            found.extend(Labelled(text, language, label == FRAUD, family, half) for text in texts)
+            found.extend(Labelled(text, language, label == FRAUD, family, half, set_name) for text in texts)
     return found
 
 

@@ -11,10 +11,7 @@ from safety.detectors.normalise import disguised, normalise, read, share_of_othe
 
 
 def has(phrase, written):
-    lexicon = Lexicon({"it": [phrase]})
-    reading = read(written)
-    found = any(lexicon.find(stream, sound=reading.sound is None) for stream in reading.streams)
-    return found or (reading.sound is not None and bool(lexicon.find(reading.sound, sound=True)))
+    return any(Lexicon({"it": [phrase]}).read(read(written)))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +104,7 @@ def test_a_disguise_is_told_from_honest_writing(written, hides):
 
 def test_clauses_begin_after_stops_and_commas():
     words = read("Grandma, send it. Now: pay").words
-    assert [words.text[words.word_at.index(at) :].split()[0] for at in words.clauses] == [
+    assert [words.text[words.starts[at] :].split()[0] for at in words.clauses] == [
         "grandma",
         "send",
         "now",
@@ -131,7 +128,8 @@ def test_a_word_written_with_hidden_and_decorated_characters_still_reads_as_itse
 def test_the_words_of_any_text_fit_its_streams(text):
     reading = read(text)
     words = reading.words
-    assert len(words.text) == len(words.word_at)
+    assert len(words.starts) + 1 == len(words.begins) == len(words.sounds)
+    assert all(words.word_at(at) < len(words.starts) for at in range(len(words.text)))
     assert words.begins[-1] == len(reading.streams[0].letters)
     if reading.sound is not None:
         assert words.sounds[-1] == len(reading.sound.letters) == len(reading.sound.sounded)

@@ -131,7 +131,7 @@ def test_simulate_changes_nothing(person, zebras):
     before = list(PolicyDecision.objects.values())
     replay.simulate(library.take(zebras), since=clock.now() - timedelta(days=1))
     assert list(PolicyDecision.objects.values()) == before
-    assert library.in_use().live.label == "core@2"
+    assert library.in_use().live.label == "core@3"
 
 
 def test_a_report_equals_what_the_shadow_then_says(person, zebras, capsys):

@@ -1,9 +1,13 @@
 """One function, one verdict."""
 
+import json
+import time
+
 import pytest
 
 from safety.errors import TextTooLong
 from safety.policy import MAX_TEXT_CHARS, UNCOVERED_RULE, evaluate, live_pack
+from safety.policy.card import CARD
 from safety.policy.pack import OUTCOMES
 
 HELD = "Grandma, I had an accident, please send the money today and do not tell anyone."
@@ -13,7 +17,7 @@ FINE = "The weather is lovely this morning and the train leaves at nine."
 def test_an_ordinary_text_is_allowed_and_names_the_pack():
     verdict = evaluate(FINE, language="en")
     assert (verdict.outcome, verdict.rule, verdict.clause) == ("allow", "", "")
-    assert (verdict.pack, verdict.pack_sha256) == ("core@2", live_pack().sha256)
+    assert (verdict.pack, verdict.pack_sha256) == ("core@3", live_pack().sha256)
 
 
 def test_the_family_emergency_is_held_with_its_rule_and_clause():
@@ -70,6 +74,60 @@ def test_every_example_of_a_rule_gets_its_verdict_or_a_stronger_one():
 def test_innocent_sentences_with_suspicious_words_are_allowed(text):
     language = "en" if text.isascii() else "zh"
     assert evaluate(text, language=language).outcome == "allow"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Your bank here. Please read me the code that we have just sent to your phone.",
+        "Grandma, I had a crash and I need you to send two thousand dollars for bail, please don't tell Mom.",
+        "This is your CEO, buy five gift cards and send me the codes, and keep it to yourself.",
+        "This is Officer Hall. There is a warrant for your arrest unless you pay the fine today.",
+        "You have won the lottery, just pay the processing fee of two hundred dollars first.",
+        "Your computer is infected with a virus. Install this program so that I can connect and remove it.",
+        "妈，我出车祸了，快给我转两万，别告诉爸爸。",
+        "您的账户有风险，请把钱转到安全账户。",
+        "我是王总，马上给这个账户转二十万，不要跟别人说。",
+        "恭喜您中奖了，请先交两千元手续费。",
+    ],
+)
+def test_the_usual_frauds_are_held(text):
+    assert evaluate(text, language="en" if text.isascii() else "zh").outcome == "hold"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Our bank opens at nine and closes at five.",
+        "Never tell anyone your code, not even somebody who says that they work for your bank.",
+        "The policeman asked the boy for his name, and the boy said that he was called Tom.",
+        "The boss praised the whole team and paid for the pizza.",
+        "The code of conduct asks everyone to be kind.",
+        "Mom asks you to call her when you are home.",
+        "钱包落在家里了，我走路去上班。",
+        "银行不会向您索要密码，接到这样的电话请挂断。",
+        "千万别忘了明天的家长会。",
+    ],
+)
+def test_their_innocent_look_alikes_are_allowed(text):
+    assert evaluate(text, language="en" if text.isascii() else "zh").outcome == "allow"
+
+
+def test_the_card_is_of_the_shipped_pack_and_keeps_the_bars():
+    card = json.loads(CARD.read_text(encoding="utf-8"))
+    assert card["sha256"] == live_pack().sha256
+    held_out = card["halves"]["held_out"]["all"]
+    assert held_out["recall"]["share"] >= 0.95
+    assert held_out["false_alarm"]["share"] <= 0.02
+
+
+def test_a_long_text_full_of_hits_is_judged_in_moments():
+    begin = time.process_time()
+    assert (
+        evaluate(("奶奶，我出车祸了，快给我转两万，验证码发给我。" * 900)[:MAX_TEXT_CHARS], language="zh").outcome
+        == "hold"
+    )
+    assert time.process_time() - begin < 4.0
 
 
 def test_a_text_over_the_bound_is_refused_unread():

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from safety.detectors.spans import NOWHERE, Hits
 from safety.policy.errors import DividesByZero, ExpressionInvalid, RuleFailed, UnknownFact
 from safety.policy.expressions import Scope, World, compile_condition, compile_feature
 
@@ -14,7 +15,12 @@ SCOPE = Scope(
     patterns=frozenset({"amount"}),
 )
 FACTS = {"a.int": 7, "a.number": 0.25, "a.bool": True, "text.language": "en"}
-WORLD = World(FACTS, {"kin": [(0, 3)], "money": [(10, 15), (90, 95)]}, {"amount": []}, [(0, 0), (10, 10)])
+WORLD = World(
+    FACTS,
+    {"kin": Hits.of([(0, 3)]), "money": Hits.of([(10, 15), (90, 95)])},
+    {"amount": NOWHERE},
+    Hits.of([(0, 0), (10, 10)]),
+)
 
 
 def value(source):
@@ -54,7 +60,8 @@ def value(source):
     ],
 )
 def test_what_it_says(source, expected):
-    assert value(source) == expected
+    found = value(source)
+    assert (list(found) if isinstance(found, Hits) else found) == expected
 
 
 def test_hits_count_as_whether_there_are_any():

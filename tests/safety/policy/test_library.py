@@ -19,7 +19,7 @@ SYSTEM = Actor.system("test")
 def pack(tmp_path):
     """A signed pack of this deployment's that differs from the shipped one by a threshold."""
     folder = copy_of_core(tmp_path)
-    change(folder, "pack.json", lambda data: data.update(version="3", thresholds={**data["thresholds"], "fraud": 20}))
+    change(folder, "pack.json", lambda data: data.update(version="4", thresholds={**data["thresholds"], "fraud": 90}))
     library.sign(folder)
     return folder
 
@@ -33,7 +33,7 @@ def kinds():
 def test_the_shipped_pack_rules_until_one_is_promoted(pack):
     assert library.in_use().live.sha256 == live_pack().sha256
     library.promote(folder=pack, actor=SYSTEM)
-    assert library.in_use().live.label == "core@3"
+    assert library.in_use().live.label == "core@4"
     library.rollback(actor=SYSTEM)
     assert library.in_use().live.sha256 == live_pack().sha256
     with pytest.raises(library.NothingToRollBack):
@@ -50,11 +50,11 @@ def test_promoting_what_is_in_force_is_refused(pack):
 def test_the_shadow_decides_nothing_and_ends_by_promotion(pack):
     library.shadow(folder=pack, actor=SYSTEM)
     used = library.in_use()
-    assert (used.live.label, used.shadow.label) == ("core@2", "core@3")
+    assert (used.live.label, used.shadow.label) == ("core@3", "core@4")
     library.promote(folder=pack, actor=SYSTEM)
     assert library.in_use().shadow is None
     library.shadow(folder=CORE, actor=SYSTEM)
-    assert library.in_use().shadow.label == "core@2"
+    assert library.in_use().shadow.label == "core@3"
     assert library.shadow(folder=None, actor=SYSTEM) is None
     assert library.in_use().shadow is None
     assert kinds() == ["policy.shadowed", "policy.promoted", "policy.shadowed", "policy.shadow_ended"]
@@ -78,7 +78,7 @@ def test_a_bad_pack_leaves_the_old_one_in_force(pack, edit, error):
     for act in (library.promote, library.shadow):
         with pytest.raises(error):
             act(folder=pack, actor=SYSTEM)
-    assert library.in_use().live.label == "core@3"
+    assert library.in_use().live.label == "core@4"
     assert PolicyPack.objects.count() == 2
 
 
@@ -118,7 +118,7 @@ def test_the_command_signs_checks_promotes_and_rolls_back(tmp_path, capsys):
     assert "core@9" in run(capsys, "check", folder)
     assert "in force" in run(capsys, "promote", folder)
     assert "core@9" in run(capsys, "status")
-    assert "core@2" in run(capsys, "rollback")
+    assert "core@3" in run(capsys, "rollback")
     with pytest.raises(CommandError, match="nothing_to_roll_back"):
         call_command("policy", "rollback")
 

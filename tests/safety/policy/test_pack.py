@@ -28,7 +28,7 @@ def first_rule(edit):
 
 def test_the_core_pack_loads_by_the_release_key_and_every_rule_proves_its_own_examples():
     core = pack.load(CORE, trusted={"release": release_key()})
-    assert core.label == "core@2"
+    assert core.label == "core@3"
     assert core.languages == {"en", "zh"}
     assert core.sha256 == live_pack().sha256
     for one in core.rules:
