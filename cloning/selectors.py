@@ -92,7 +92,7 @@ def speech(*, actor: Actor, request_id: UUID) -> SpeechRequest:
 
 def output(*, actor: Actor, output_id: UUID) -> Output:
     """Raises NotFound."""
-    return _found(outputs(actor=actor).select_related("sealed", "voice").filter(id=output_id).first())
+    return _found(outputs(actor=actor).select_related("sealed", "voice", "request").filter(id=output_id).first())
 
 
 def playable_output(*, actor: Actor, output_id: UUID) -> Output:

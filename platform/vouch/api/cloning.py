@@ -270,7 +270,8 @@ def handed_out(request: Request, found: Output, *, actor: Actor) -> HttpResponse
         etag=found.sha256,
         media_type=found.media_type,
     )
-    response["Content-Disposition"] = f'inline; filename="{found.id}"'
+    # Browsers take this name before that of a link: it must say what kind of file it is.
+    response["Content-Disposition"] = f'inline; filename="vouch-{found.id}.{found.request.container}"'
     response["X-Content-SHA256"] = found.sha256
     response["X-Vouch-Output"] = str(found.id)
     response["X-Vouch-State"] = found.state

@@ -19,6 +19,7 @@ from foundation.audit import tree
 from foundation.clock import now
 from foundation.errors import NotFound
 from foundation.identity.actors import Actor
+from foundation.identity.models import ApiKey
 from marketplace.models import Listing
 from marketplace.states import ListingState
 from retention import selectors as retention
@@ -106,6 +107,18 @@ def consent_rows(actor: Actor) -> list[ConsentRow]:
     ]
 
 
+def consents_in_force(actor: Actor) -> int:
+    """How many consents of the actor's own stand."""
+    return consents.consents_of(actor=actor).filter(state="active", valid_until__gt=now()).count()
+
+
+def keys_of(actor: Actor) -> list[ApiKey]:
+    """The actor's keys that can still be used, newest first."""
+    unexpired = Q(expires_at=None) | Q(expires_at__gt=now())
+    mine = ApiKey.objects.filter(unexpired, person=actor.person_id, revoked_at=None)
+    return list(mine.order_by("-created_at")[:ROWS])
+
+
 def consent_cards(actor: Actor) -> list[ConsentCard]:
     """The actor's own consents in full, newest first."""
     moment = now()
@@ -156,6 +169,12 @@ def licence_rows(actor: Actor) -> list[LicenceRow]:
         )
         for one in found
     ]
+
+
+def licensed_characters(actor: Actor, voice: Voice) -> int:
+    """Characters left for this voice under the fullest of the actor's licences in force; 0 without one."""
+    found = consents.licences_of(actor=actor).filter(consent_id=voice.consent_id, state="active", valid_until__gt=now())
+    return max((one.characters_cap - one.characters_used - one.characters_reserved for one in found), default=0)
 
 
 def held(actor: Actor) -> list[CustodyRow]:

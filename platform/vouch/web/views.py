@@ -31,7 +31,7 @@ from foundation.errors import NotFound
 from retention import schedule
 from retention import selectors as custodies
 from retention.purposes import LIMIT as RETENTION
-from vouch.web import drawing, selectors
+from vouch.web import drawing, manners, selectors, takes
 from vouch.web.access import actor_of, needs
 
 QUEUE = 100
@@ -51,11 +51,30 @@ def home(request: HttpRequest) -> HttpResponse:
         "web/dashboard.html",
         {
             "voices": selectors.voices(actor),
+            "in_force": selectors.consents_in_force(actor),
+            "held": selectors.held(actor),
+        },
+    )
+
+
+@require_safe
+@needs("consent:read")
+def me(request: HttpRequest) -> HttpResponse:
+    """All that is kept of me, and how to end it."""
+    actor = actor_of(request)
+    return render(
+        request,
+        "web/me.html",
+        {
             "consents": selectors.consent_rows(actor),
             "licences": selectors.licence_rows(actor),
             "held": selectors.held(actor),
             "destroyed": selectors.destroyed(actor),
             "hours": _hours(RETENTION),
+            "outputs": takes.count(actor),
+            "output_days": settings.VOUCH_OUTPUT_DAYS,
+            "keys": selectors.keys_of(actor),
+            "scopes": sorted(actor.scopes),
         },
     )
 
@@ -127,8 +146,30 @@ def voice(request: HttpRequest, voice_id: UUID) -> HttpResponse:
     limits = {"max_text": MAX_TEXT, "max_seed": MAX_SEED, "containers": CONTAINERS, "languages": LANGUAGES}
     limits |= {"channels": CHANNELS, "uses": sorted(SPECIAL_USES - {"cross_lingual"})}
     own = found.owner_id == actor.person_id
-    cost = bases.cost_of(found.version) if own else None
-    return render(request, "web/voice.html", {"voice": found, "own": own, "cost": cost, **limits})
+    return render(
+        request,
+        "web/voice.html",
+        {
+            "voice": found,
+            "own": own,
+            "cost": bases.cost_of(found.version) if own else None,
+            "left": None if own else selectors.licensed_characters(actor, found),
+            "sliders": manners.sliders(),
+            "presets": manners.presets(),
+            "takes": takes.recent(actor, voice_id),
+            **limits,
+        },
+    )
+
+
+@require_safe
+@needs("speak")
+def recordings(request: HttpRequest) -> HttpResponse:
+    """What was spoken for me, newest first, a page at a time."""
+    actor, asked = actor_of(request), request.GET.dict()
+    found = takes.page(actor, asked)
+    about = {"asked": asked, "voices": takes.voices_heard(actor), "containers": CONTAINERS}
+    return render(request, "web/recordings.html", {"takes": found.takes, "older": found.older, **about})
 
 
 @require_safe

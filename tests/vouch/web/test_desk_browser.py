@@ -29,13 +29,13 @@ from safety import quality, services
 from safety.models import Appeal, Case, Check, Exposure, Note, Notice, Restriction, Ruling
 from tests.cloning import factories as make
 from tests.safety.desk import hold, reported, rule, settled
+from tests.vouch.web.test_browser import accessible
 from vouch.desk import effects
 
 pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.django_db(transaction=True)]
 PASSWORD = "a long enough password"
 SHOTS = os.environ.get("VOUCH_SCREENSHOTS")
 XSS = "<img src=x onerror=document.title='owned'><script>document.title='owned'</script>"
-AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 
 
 @pytest.fixture(autouse=True)
@@ -50,15 +50,6 @@ def left_at_the_end(page: Any) -> Iterator[None]:
 def shot(page: Any, name: str) -> None:
     if SHOTS:
         page.screenshot(path=Path(SHOTS) / f"desk-{name}.png", full_page=False, scale="css")
-
-
-def accessible(page: Any, where: str) -> None:
-    """No finding of axe-core that is serious or critical, by the rules of WCAG 2.2 A and AA."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page, options=AXE_RULES).response["violations"]
-    bad = [(one["id"], one["nodes"][0]["html"][:120]) for one in found if one["impact"] in ("serious", "critical")]
-    assert bad == [], where
 
 
 def in_time(page: Any) -> None:

@@ -64,7 +64,7 @@ def test_a_customer_finds_a_voice_licenses_it_and_is_stopped_exactly_at_the_edge
     page.get_by_label("Channel").select_option("online")
     page.get_by_role("button", name="Speak").click()
     finished(until(lambda: SpeechRequest.objects.filter(requester=customer).first()))
-    page.locator("article audio").wait_for()
+    page.locator("article[data-loaded]").wait_for()
     page.get_by_label("What shall it say?").fill("a")
     page.get_by_role("button", name="Speak").click()
     page.get_by_role("alert").filter(has_text="cap: 20 of 20 characters used").wait_for()
@@ -100,6 +100,7 @@ def test_an_owner_offers_a_voice_with_a_preview_and_a_moderator_publishes_it(pag
     page.get_by_label("Preview:").select_option(str(preview.id))
     page.get_by_label("Licence text").select_option("VL-NO-ADS-1")
     page.get_by_label("Recordings after the end").select_option("take_down")
+    page.get_by_label("Days a licence lasts").fill("7")  # the consent has less than thirty left
     page.get_by_label("Politics").check()
     page.get_by_role("button", name="Offer it").click()
     page.get_by_text("Waits for a review").wait_for()

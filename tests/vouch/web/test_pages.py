@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 TEXT = "Grandma, I had an accident, please send the money today and do not tell anyone. <script>alert(1)</script>"
 DESK = ["/desk/figures", "/desk/archive"]
 PUBLIC = ["/", "/sign-in", "/sign-up", "/trace", "/log", "/retention"]
-MEMBERS = ["/consent", "/consents", "/reviews", "/market", "/market/offers"]
+MEMBERS = ["/consent", "/consents", "/me", "/recordings", "/reviews", "/market", "/market/offers"]
 NOWHERE = "0e4f3c1a-5d0b-4c39-9d6f-6f2f5a1c7b10"
 """An id that nothing has."""
 
@@ -134,6 +134,8 @@ def test_nobody_signed_in_is_sent_to_sign_in_and_back(path):
         ("operator", "/consent"),
         ("operator", "/market"),
         ("member", "/custody"),
+        ("auditor", "/me"),
+        ("operator", "/recordings"),
         ("moderator", "/custody"),
         ("auditor", f"/voices/{NOWHERE}"),
     ],
@@ -196,8 +198,9 @@ def test_the_dashboard_shows_ones_own_things_and_nobody_elses(person, sign_in):
     item = custody.receive(
         stream=[b"sound"], purpose=Purpose.TRAINING, subject=owner, actor=Actor.of(owner), max_bytes=100
     )
-    body = sign_in(owner).get("/").content.decode()
-    assert f"/voices/{voice.id}" in body
+    home, body = (sign_in(owner).get(path).content.decode() for path in ("/", "/me"))
+    assert f"/voices/{voice.id}" in home
+    assert str(foreign.id) not in home
     assert str(foreign.id) not in body
     assert f"/api/v1/consents/{voice.consent_id}/receipt" in body
     assert str(foreign.consent_id) not in body
@@ -220,13 +223,13 @@ def test_a_recording_past_its_deadline_is_not_shown_as_held(person, sign_in):
     from foundation import clock
 
     clock.move_forward(timedelta(seconds=31))
-    assert "data-seconds-left" not in sign_in(owner).get("/").content.decode()
+    assert "data-seconds-left" not in sign_in(owner).get("/me").content.decode()
 
 
 def test_a_withdrawn_consent_offers_no_withdrawal(person, sign_in):
     owner = person()
     consent_of(owner, state="withdrawn", ended_at=now(), ended_leaf=0, rehearsal=True)
-    body = sign_in(owner).get("/").content.decode()
+    body = sign_in(owner).get("/me").content.decode()
     assert "Withdrawn" in body
     assert "data-withdraw=" not in body
 
@@ -288,7 +291,7 @@ def test_the_operators_page_shows_incidents_and_holds_and_the_owner_sees_why(per
     assert "Order 17/26 of a court" in page
     assert str(late.id) not in page.split('id="h-soon"')[0]
     assert str(late.id) in page.split('id="h-incidents"')[1]
-    assert "Order 17/26 of a court" in sign_in(owner).get("/").content.decode()
+    assert "Order 17/26 of a court" in sign_in(owner).get("/me").content.decode()
 
 
 def test_an_operator_has_the_buttons_of_a_hold_and_an_auditor_has_none(person, sign_in):

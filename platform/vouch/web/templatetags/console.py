@@ -100,6 +100,11 @@ WORDS: Final[dict[str, str]] = {
     "adult": _("Adult content"),
     "singing": _("Singing"),
     "voice_mask": _("Live voice mask"),
+    # moods
+    "excited": _("Excited"),
+    "gentle": _("Gentle"),
+    "lazy": _("Lazy"),
+    "serious": _("Serious"),
     # languages
     "en": _("English"),
     "zh": _("Chinese"),
@@ -116,6 +121,26 @@ def word(code: str) -> str:
     """The word for a code, in the page's language."""
     found = WORDS.get(str(code))
     return gettext(found) if found else str(code)
+
+
+SCOPES: Final[dict[str, str]] = {
+    "consent:read": _("See my consents"),
+    "consent:write": _("Give, renew and withdraw consents"),
+    "voice:read": _("See my voices"),
+    "voice:write": _("Train voices"),
+    "speak": _("Speak in voices I may use"),
+    "trace": _("Trace recordings"),
+    "market:read": _("See the market and my orders"),
+    "market:write": _("Offer and order licences"),
+    "report": _("Report something"),
+}
+
+
+@register.filter
+def scope_word(scope: str) -> str:
+    """What a scope allows, in the page's language; the scope itself where there are no words."""
+    found = SCOPES.get(scope)
+    return gettext(found) if found else scope
 
 
 @register.filter

@@ -2,14 +2,14 @@
 import { Problem, call, poll, sleep } from "./api.js";
 import { attempt, byId, el, report } from "./dom.js";
 import { fill, gettext, lang, span, word } from "./i18n.js";
-import { Meter, Recorder } from "./recorder.js";
+import { Meter, Recorder, lost } from "./recorder.js";
 
 const RATE = 16000; // What the API takes: 16-bit mono at 16 kHz.
 const TRIES = 5; // For one chunk, when the network stumbles.
 const BEGIN_WITHIN = 10; // Seconds until the first word; the server refuses a later one.
 const SAY_LEFT = [60, 30, 10]; // Seconds left that are said aloud; a countdown read out whole would drown the reading.
 const SPEECH_DBFS = -45; // From this level on somebody is taken to be reading.
-const WAITING = "vouch-held"; // Where a challenge that waits for a moderator is remembered: ids only.
+const WAITING = "vouch-held"; // Where a challenge is remembered that is listened to or waits for a moderator: ids only.
 const SETTLED = ["done", "failed", "held"];
 
 /** Sends chunks one after another, in order, while more are being spoken. */
@@ -65,7 +65,7 @@ class LiveSender {
   }
 }
 
-/** A moderator may take hours: the page can be closed meanwhile. */
+/** Listening takes seconds and a moderator hours: the page can be closed meanwhile. */
 function keep(waiting) {
   localStorage.setItem(WAITING, JSON.stringify(waiting));
 }
@@ -103,7 +103,10 @@ export class ChallengeStep {
     byId("challenge-start").addEventListener("click", () => this.begin());
     byId("challenge-again").addEventListener("click", () => this.begin());
     byId("challenge-finish").addEventListener("click", () => this.finish());
-    byId("challenge-next").addEventListener("click", () => this.onPassed(this.id));
+    byId("challenge-next").addEventListener("click", () => {
+      localStorage.removeItem(WAITING);
+      this.onPassed(this.id);
+    });
     byId("challenge-look").addEventListener("click", () => this.look());
     byId("words").addEventListener("keydown", (event) => {
       if (event.key === "Enter" && !byId("challenge-finish").disabled) this.finish();
@@ -151,8 +154,7 @@ export class ChallengeStep {
       this.sender.push(pcm);
       if (this.sender.failure) this.abandon(this.sender.failure);
     };
-    this.recorder.onLost = () =>
-      this.abandon(new Problem(0, { code: "microphone_lost", detail: gettext("The microphone was disconnected.") }));
+    this.recorder.onLost = () => this.abandon(lost());
     this.recorder.start();
     byId("words").textContent = challenge.words.join(" · ");
     byId("challenge-sent").textContent = "";
@@ -208,6 +210,7 @@ export class ChallengeStep {
       const { examination } = await call("POST", `challenges/${this.id}/answer`, { json: {} });
       byId("words").textContent = "";
       this.examination = examination;
+      keep({ person: this.person, challenge: this.id, examination });
       await this.hear();
     } catch (error) {
       this.abandon(error);
@@ -250,8 +253,8 @@ export class ChallengeStep {
     const advice = passed ? "" : (examination.advice[lang] ?? examination.advice.en ?? "");
     this.verdict(word(held ? "held" : examination.verdict), advice);
     showEvidence(byId("challenge-evidence"), examination.evidence);
-    if (held) keep({ person: this.person, challenge: this.id, examination: this.examination });
-    else localStorage.removeItem(WAITING);
+    // What passed is kept until the person goes on: whoever closes the page now has not lost it.
+    if (!held && !passed) localStorage.removeItem(WAITING);
     const next = byId(held ? "challenge-look" : passed ? "challenge-next" : "challenge-again");
     next.hidden = false;
     next.focus();

@@ -1,6 +1,7 @@
 // The ceremony, step by step: challenge, reading, terms, training.
 import { call, newKey } from "./api.js";
 import { ChallengeStep } from "./challenge.js";
+import { Curve } from "./curve.js";
 import { attempt, byId, el, report } from "./dom.js";
 import { gettext, lang } from "./i18n.js";
 import { ReadingStep } from "./reading.js";
@@ -12,17 +13,18 @@ const box = byId("problem");
 const KEPT = "vouch-ceremony";
 const FRESH_MS = 24 * 3600 * 1000; // A passed challenge vouches for a day; the server decides.
 
-/** What a reload must not lose: ids only, in this tab only. */
-const state = { person: page.dataset.person, challenge: null, recordings: [], at: 0 };
+/** What a reload or a closed tab must not lose: ids only. `consent` and `voice` come with the later steps. */
+const state = { person: page.dataset.person, challenge: null, recordings: [], sent: [], consent: null, voice: null, at: 0 };
 
 function keep() {
-  if (!renews) sessionStorage.setItem(KEPT, JSON.stringify(state));
+  if (!renews) localStorage.setItem(KEPT, JSON.stringify(state));
 }
 
 function kept() {
   try {
-    const found = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
-    const usable = found?.person === state.person && found.challenge && Date.now() - found.at < FRESH_MS;
+    const found = JSON.parse(localStorage.getItem(KEPT) ?? "null");
+    const fresh = found?.consent || Date.now() - found?.at < FRESH_MS;
+    const usable = found?.person === state.person && found.challenge && fresh;
     return usable ? found : null;
   } catch {
     return null;
@@ -46,20 +48,21 @@ function show(step) {
 }
 
 new ChallengeStep(page, (challenge) => {
-  Object.assign(state, { challenge, recordings: [], at: Date.now() });
+  Object.assign(state, { challenge, recordings: [], sent: [], consent: null, voice: null, at: Date.now() });
   keep();
   if (renews) terms();
   else show("reading");
 });
 const reading = new ReadingStep(page, state, { onChange: keep, onDone: () => terms() });
 
+// Whoever comes back goes on where they stopped, and may start over.
 const earlier = renews ? null : kept();
 if (earlier) {
-  byId("challenge-resume").hidden = false;
-  byId("challenge-resume").addEventListener("click", () => {
-    Object.assign(state, earlier);
-    reading.total();
-    show("reading");
+  Object.assign(state, earlier);
+  byId("resumed").hidden = false;
+  byId("start-over").addEventListener("click", () => {
+    localStorage.removeItem(KEPT);
+    location.reload();
   });
 }
 
@@ -119,16 +122,23 @@ byId("terms").addEventListener("submit", (event) => {
   attempt(form.querySelector("button"), box, async () => {
     const consent = await call("POST", renews ? `consents/${renews}/renew` : "consents", { json: given, key: consentKey });
     if (renews) return location.assign(page.dataset.consentsUrl);
-    sessionStorage.removeItem(KEPT);
-    byId("receipt").href = `/api/v1/consents/${consent.id}/receipt`;
-    byId("receipt").download = `consent-${consent.id}.json`;
-    byId("train").dataset.consent = consent.id;
-    byId("train").dataset.language = state.recordings[0].language;
-    show("training");
+    state.consent = { id: consent.id, language: state.recordings[0].language };
+    keep();
+    train();
   });
 });
 
 // -- training ---------------------------------------------------------------------------------------------------------
+
+/** The last step, at once or when somebody comes back to it: the form, or the training that is under way. */
+function train() {
+  const { id, language } = state.consent;
+  byId("receipt").href = `/api/v1/consents/${id}/receipt`;
+  byId("receipt").download = `consent-${id}.json`;
+  Object.assign(byId("train").dataset, { consent: id, language });
+  show("training");
+  if (state.voice) watch(state.voice);
+}
 
 byId("train").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -137,17 +147,21 @@ byId("train").addEventListener("submit", (event) => {
     const { name, version } = form.elements;
     const asked = { consent: form.dataset.consent, name: name.value.trim(), language: form.dataset.language, version: version.value };
     const voice = await call("POST", "voices", { json: asked, key: newKey() });
-    form.hidden = true;
-    byId("training-progress").hidden = false;
-    watch(voice);
+    state.voice = { id: voice.id, job: voice.job };
+    keep();
+    watch(state.voice);
   });
 });
 
+const curve = new Curve(byId("training-curve"));
+
 function watch(voice) {
-  byId("training-retry").hidden = true;
+  byId("train").hidden = byId("training-retry").hidden = true;
+  byId("training-progress").hidden = false;
   attempt(null, box, async () => {
-    const job = await follow(voice.job, byId("training-bar"), byId("training-stage"));
+    const job = await follow(voice.job, byId("training-bar"), byId("training-stage"), curve);
     if (job.state === "succeeded") {
+      localStorage.removeItem(KEPT);
       byId("training-stage").textContent = gettext("Your voice is ready.");
       byId("training-voice").href = page.dataset.voiceUrl + voice.id;
       byId("training-voice").hidden = false;
@@ -162,4 +176,10 @@ function watch(voice) {
         });
     }
   });
+}
+
+if (earlier?.consent) train();
+else if (earlier) {
+  reading.resume(earlier.sent ?? []);
+  show("reading");
 }

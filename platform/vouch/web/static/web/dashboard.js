@@ -1,4 +1,4 @@
-// My voices: training on the move, deadlines counting down, withdrawal with its consequences.
+// My voices and my data: training on the move, deadlines counting down, withdrawal with its consequences.
 import { call, newKey } from "./api.js";
 import { attempt, byId, el } from "./dom.js";
 import { gettext, span, word } from "./i18n.js";
@@ -44,9 +44,9 @@ for (const dialog of document.querySelectorAll("dialog")) {
   const close = dialog.querySelector("[data-close]");
   close.addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => {
-    if (!done.hidden) location.reload();
+    if (done && !done.hidden) location.reload();
   });
-  withdraw.addEventListener("click", () =>
+  withdraw?.addEventListener("click", () =>
     attempt(withdraw, dialog.querySelector("[data-problem]"), async () => {
       const { consequences } = await call("POST", `consents/${withdraw.dataset.withdraw}/withdraw`, { json: {} });
       dialog

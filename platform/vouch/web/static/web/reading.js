@@ -1,8 +1,8 @@
 // Training speech: sentences read one after another into one recording, listened to, sent, examined.
 import { call, newKey, poll } from "./api.js";
-import { attempt, byId, el } from "./dom.js";
+import { attempt, byId, el, report } from "./dom.js";
 import { fill, gettext, lang, ngettext, span, word } from "./i18n.js";
-import { Meter, Recorder, wav } from "./recorder.js";
+import { Meter, Recorder, lost, wav } from "./recorder.js";
 
 const SPEECH_DBFS = -42; // Louder than this counts as speech in the running estimate.
 const LEVEL_SECONDS = 0.1; // What one level report stands for.
@@ -74,7 +74,10 @@ export class ReadingStep {
         // The size is checked too, two seconds before the largest upload that is accepted.
         if (seconds > MOST || this.bytes > this.limit - 4 * recorder.rate) this.finish();
       };
-      recorder.onLost = () => this.finish();
+      recorder.onLost = async () => {
+        await this.finish(); // What was heard so far is kept, and can be listened to.
+        report(this.box, lost());
+      };
       byId("reading-language").disabled = true;
       recorder.start();
       this.buttons("step", "finish", "discard");
@@ -150,8 +153,17 @@ export class ReadingStep {
       const { id } = await call("POST", "recordings", { json: announced, key: newKey() });
       const { examination } = await call("PUT", `recordings/${id}/content`, { body: blob });
       this.reset();
+      this.state.sent.push({ id, language, seconds, examination });
+      this.onChange();
       this.follow({ id, language, seconds }, examination);
     });
+  }
+
+  /** Readings that were sent before the page was closed: their verdicts are asked for again. */
+  resume(sent) {
+    Object.assign(this.state, { recordings: [], sent });
+    for (const { examination, ...recording } of sent) this.follow(recording, examination);
+    this.total();
   }
 
   /** Waits for the verdict on a sent reading without blocking the next one. */
@@ -192,6 +204,7 @@ export class ReadingStep {
           time: span(seconds),
         })
       : gettext("None passed yet.");
+    byId("reading-sum").value = seconds;
     byId("reading-done").disabled = passed.length === 0 || this.open > 0;
   }
 }

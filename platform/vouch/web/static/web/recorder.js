@@ -6,6 +6,10 @@ const CHUNK_SECONDS = 1;
 const QUIET_DBFS = -45; // Speech this soft is refused by the quality check.
 const CLIPPED = 0.985; // Peak from which samples are, in all likelihood, cut off.
 const ADVICE_SECONDS = 2; // Levels are judged over this long, so that pauses between words do not count as quiet.
+const NOISE_SECONDS = 4; // Long enough to hold a pause: between words nothing should be heard.
+const NOISY_DBFS = -42; // A room that is louder than this in its pauses ...
+const LEAST_SNR_DB = 15; // ... and nearer to the speech than this is refused by the quality check.
+const LEVELS_A_SECOND = 10;
 
 /** What the browser or person said no to, as a problem with advice. */
 function refused(error) {
@@ -20,6 +24,14 @@ function refused(error) {
     advice: advice[error.name] ?? gettext("Open this page over https or on this computer itself, and try another browser."),
   });
 }
+
+/** The microphone went away while it was in use. */
+export const lost = () =>
+  new Problem(0, {
+    code: "microphone_lost",
+    detail: gettext("The microphone was disconnected."),
+    advice: gettext("Plug it in again, or choose another one in the browser, then start again."),
+  });
 
 export class Recorder {
   /**
@@ -61,9 +73,11 @@ export class Recorder {
       else this.onLevel(data);
     };
     for (const track of stream.getTracks()) track.onended = () => this.onLost();
+    this.leaving = (event) => event.preventDefault(); // The browser asks before a recording is thrown away.
   }
 
   start() {
+    addEventListener("beforeunload", this.leaving);
     this.node.port.postMessage("start");
   }
 
@@ -77,6 +91,7 @@ export class Recorder {
 
   /** Switches the microphone off. */
   close() {
+    removeEventListener("beforeunload", this.leaving);
     for (const track of this.stream.getTracks()) {
       track.onended = null;
       track.stop();
@@ -92,6 +107,7 @@ export class Meter {
     this.bar = box.querySelector("meter");
     this.advice = box.querySelector("[data-level-advice]");
     this.recent = [];
+    this.floor = [];
     box.hidden = false;
   }
 
@@ -101,16 +117,23 @@ export class Meter {
     const at = performance.now();
     this.recent.push({ at, level, peak });
     this.recent = this.recent.filter((one) => at - one.at < ADVICE_SECONDS * 1000);
-    const loudest = Math.max(...this.recent.map((one) => one.level));
-    const said =
-      Math.max(...this.recent.map((one) => one.peak)) > CLIPPED
-        ? gettext("Too loud: move back a little.")
-        : this.recent.length > 12 && loudest < QUIET_DBFS
-          ? gettext("Too quiet: come closer or speak up.")
-          : "";
+    this.floor = [...this.floor, level].slice(-NOISE_SECONDS * LEVELS_A_SECOND);
+    const said = this.judged();
     // Only a change is written: a live region that is written ten times a second is read out ten times a second.
     if (this.advice.textContent !== said) this.advice.textContent = said;
     return level;
+  }
+
+  /** What to do about the sound, or "" when it is good. */
+  judged() {
+    const loudest = Math.max(...this.recent.map((one) => one.level));
+    if (Math.max(...this.recent.map((one) => one.peak)) > CLIPPED) return gettext("Too loud: move back a little.");
+    if (this.recent.length > 12 && loudest < QUIET_DBFS) return gettext("Too quiet: come closer or speak up.");
+    if (this.floor.length < NOISE_SECONDS * LEVELS_A_SECOND) return "";
+    const quietest = [...this.floor].sort((a, b) => a - b)[Math.floor(this.floor.length / 10)];
+    return quietest > NOISY_DBFS && Math.max(...this.floor) - quietest < LEAST_SNR_DB
+      ? gettext("Noisy: something hums or rustles along. Switch it off, or find a quieter place.")
+      : "";
   }
 
   off() {

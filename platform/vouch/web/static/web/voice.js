@@ -1,125 +1,248 @@
-// Speaking: a request, its progress or refusal, and a player that says what the sound is before it can be played.
+// The studio: a text, how it is to sound, one or two versions of it, and what was made before.
 import { call, newKey, poll } from "./api.js";
+import { Compare } from "./compare.js";
 import { attempt, byId, el, report } from "./dom.js";
-import { fill, gettext, word } from "./i18n.js";
-import { revoked } from "./player.js";
+import { fill, gettext, ngettext, word } from "./i18n.js";
+import { Panel } from "./manner.js";
+import { recall, remember } from "./remember.js";
+import { Take } from "./take.js";
 import { stageOf } from "./training.js";
 
 const form = byId("speak");
 const box = byId("problem");
 const OVER = ["succeeded", "failed", "refused", "cancelled", "held"];
+const MOST_SEED = Number(form.elements.seed.max);
+const PER_SECOND = { zh: 4.5 }; // Characters spoken in a second, about.
+const LATIN_PER_SECOND = 14;
+const LABEL_S = 4;
+const DRAFT = `vouch-draft:${form.dataset.voice}`; // In this tab only: a reload loses neither text nor work.
 
-const count = () => (byId("characters").textContent = String([...byId("text").value].length));
-byId("text").addEventListener("input", count);
-count();
+const panel = new Panel(form);
+const text = byId("text");
+let comparing = false;
 
-form.addEventListener("submit", (event) => {
+// -- the text ---------------------------------------------------------------------------------------------------------
+
+function count() {
+  const n = [...text.value].length;
+  byId("characters").textContent = String(n);
+  const seconds = Math.ceil(n / (PER_SECOND[form.elements.language.value] ?? LATIN_PER_SECOND)) + LABEL_S;
+  const twice = comparing ? 2 : 1;
+  const cost = form.dataset.left
+    ? n * twice > Number(form.dataset.left)
+      ? gettext("This is more than is left under the licence.")
+      : fill(gettext("%(n)s characters of the licence; %(left)s would be left."), { n: n * twice, left: form.dataset.left - n * twice })
+    : gettext("Your own voice: nothing is charged.");
+  byId("cost").textContent = n ? `${fill(gettext("About %(n)s s with the label."), { n: seconds })} ${cost}` : cost;
+}
+
+function draft() {
+  const kept = { text: text.value, language: form.elements.language.value, work: waiting };
+  sessionStorage.setItem(DRAFT, JSON.stringify(kept));
+}
+
+text.addEventListener("paste", (event) => {
+  const pasted = event.clipboardData?.getData("text") ?? "";
+  const room = text.maxLength - text.value.length + (text.selectionEnd - text.selectionStart);
+  byId("too-long").textContent = "";
+  if (pasted.length <= room) return;
+  // A book pasted whole would be cut by the browser without a word.
   event.preventDefault();
+  text.setRangeText(pasted.slice(0, room).replace(/[\uD800-\uDBFF]$/, ""), text.selectionStart, text.selectionEnd, "end");
+  byId("too-long").textContent = fill(gettext("Only the first %(n)s characters fit; the rest was left out."), { n: text.maxLength });
+  count();
+});
+text.addEventListener("input", () => {
+  count();
+  draft();
+});
+form.elements.language.addEventListener("change", () => {
+  count();
+  draft();
+});
+
+// -- settings ---------------------------------------------------------------------------------------------------------
+
+byId("compare").addEventListener("change", () => {
+  comparing = byId("compare").checked;
+  byId("sets").hidden = !comparing;
+  if (comparing) panel.sets.b = panel.read();
+  else panel.turn("a");
+  byId("speak-words").textContent = comparing ? gettext("Speak A and B") : gettext("Speak");
+  count();
+});
+
+const drawn = () => crypto.getRandomValues(new Uint32Array(1))[0] % (MOST_SEED + 1);
+byId("new-seed").addEventListener("click", () => (form.elements.seed.value = String(drawn())));
+
+function reuse(request, said) {
+  panel.set(request.manner);
+  form.elements.seed.value = String(request.seed);
+  form.elements.language.value = request.language;
+  if (form.elements.container) form.elements.container.value = request.container;
+  if (said) text.value = said;
+  count();
+  draft();
+  text.focus();
+}
+
+// -- speaking ---------------------------------------------------------------------------------------------------------
+
+let waiting = []; // Requests under way: [{id, text}].
+
+function wanted(manner, seed) {
   const asked = {
     voice: form.dataset.voice,
-    text: form.elements.text.value,
+    text: text.value,
     language: form.elements.language.value,
     container: form.elements.container.value,
+    manner,
   };
   if (form.elements.channel?.value) asked.channel = form.elements.channel.value;
   if (form.elements.territory?.value) asked.territory = form.elements.territory.value.toUpperCase();
   const uses = [...form.querySelectorAll('[name="use"]:checked')].map((one) => one.value);
   if (uses.length) asked.uses = uses;
-  if (form.elements.seed.value !== "") asked.seed = Number(form.elements.seed.value);
-  attempt(form.querySelector("button"), box, async () => {
-    try {
-      const request = await call("POST", "speech", { json: asked, key: newKey() });
-      byId("work").hidden = false;
-      const done = await poll(`speech/${request.id}`, (one) => OVER.includes(one.state), progress);
-      await settle(done, asked.text);
-    } finally {
-      byId("work").hidden = true;
-    }
+  if (seed !== null) asked.seed = seed;
+  return asked;
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const typed = form.elements.seed.value;
+  const seed = typed === "" ? null : Number(typed);
+  attempt(byId("go"), box, async () => {
+    if (!comparing) return speak([wanted(panel.read(), seed)]);
+    // Two versions are compared fairly only from one seed.
+    const same = seed ?? drawn();
+    return speak(panel.both().map((manner) => wanted(manner, same)));
   });
 });
 
-function progress(request) {
-  byId("bar").value = request.progress;
+/** Asks for one or two recordings and shows them when they are done. */
+async function speak(asked) {
+  for (const one of asked) {
+    const request = await call("POST", "speech", { json: one, key: newKey() });
+    remember(request.id, one.text);
+    waiting.push({ id: request.id, text: one.text });
+  }
+  draft();
+  await hear();
+}
+
+/** Follows what is under way to its end. */
+async function hear() {
+  const under = waiting;
+  const at = new Map();
+  byId("work").hidden = false;
+  try {
+    const done = await Promise.all(
+      under.map(({ id }) =>
+        poll(`speech/${id}`, (one) => OVER.includes(one.state), (one) => {
+          at.set(id, one.progress);
+          progress(one, [...at.values()]);
+        }),
+      ),
+    );
+    waiting = [];
+    const takes = await Promise.all(done.map((request, n) => settled(request, under[n].text)));
+    if (takes.length === 2 && takes.every(Boolean)) add(new Compare(...takes).root);
+    else for (const take of takes) if (take) add(take.root);
+    for (const take of takes) take?.load().catch((error) => report(take.problem, error));
+  } finally {
+    byId("work").hidden = true;
+    draft();
+  }
+}
+
+function progress(request, all) {
+  byId("bar").value = Math.min(...all);
   const said = stageOf(request);
   if (byId("stage").textContent !== said) byId("stage").textContent = said;
 }
 
-async function settle(request, text) {
-  if (request.state === "succeeded") {
-    const output = await call("GET", `outputs/${request.output}`);
-    add(player(output, text));
-  } else if (request.state === "held" && request.approval) {
-    add(
-      note(
-        "note",
-        gettext("The owner of the voice reads it first"),
-        gettext("It is spoken only if the owner approves exactly this text; you need not stay here."),
-        "held_for_owner",
-      ),
-    );
+/** A take, or null when there is none: then a note says why. */
+async function settled(request, said) {
+  if (request.state === "succeeded") return takeOf(await call("GET", `outputs/${request.output}`), request, said);
+  if (request.state === "held" && request.approval) {
+    note("note", gettext("The owner of the voice reads it first"), gettext("It is spoken only if the owner approves exactly this text; you need not stay here."), "held_for_owner");
   } else if (request.state === "held") {
-    add(
-      note(
-        "note",
-        gettext("A moderator decides"),
-        gettext("The policy holds this text. It is spoken only if a moderator allows exactly this text; you need not stay here."),
-        "held_for_moderator",
-      ),
-    );
-  } else add(note("note bad", word(request.state), request.error_detail, request.error_code));
+    note("note", gettext("A moderator decides"), gettext("The policy holds this text. It is spoken only if a moderator allows exactly this text; you need not stay here."), "held_for_moderator");
+  } else note("note bad", word(request.state), request.error_detail, request.error_code);
+  return null;
+}
+
+function takeOf(output, request, said) {
+  return new Take(output, request, {
+    text: said,
+    voice: form.dataset.name,
+    formats: form.dataset.containers.split(" "),
+    onReuse: () => reuse(request, said),
+    onFormat: async (container) => {
+      const again = { ...wanted(request.manner, request.seed), text: said, language: request.language, container };
+      await speak([again]);
+      byId("results").querySelector("a[download]")?.click();
+    },
+  });
 }
 
 function note(kind, title, detail, code) {
   const parts = [el("p", {}, el("strong", {}, title)), el("p", {}, detail), el("p", {}, el("code", {}, code))];
-  return el("div", { class: kind, role: "status", tabindex: "-1" }, ...parts);
-}
-
-/** The label stands before the sound: on the page, in reading order, and as the player's description. */
-function player(output, text) {
-  const id = `label-${output.id}`;
-  const label = fill(
-    gettext("Speech made by artificial intelligence in the voice “%(voice)s”. It begins with an audible label of %(seconds)s s."),
-    { voice: form.dataset.name, seconds: output.label_seconds.toFixed(1) },
-  );
-  const address = `/api/v1/outputs/${output.id}`;
-  const name = `vouch-${output.id}.${form.elements.container.value}`;
-  const sound = el("audio", {
-    controls: true,
-    preload: "none",
-    src: `${address}/audio`,
-    "aria-label": gettext("Recording made by artificial intelligence"),
-    "aria-describedby": id,
-  });
-  sound.addEventListener("error", async () => {
-    // The element tells no reason; the API does.
-    report(box, await call("GET", `outputs/${output.id}/audio`).then(() => null, (error) => error));
-  });
-  sound.addEventListener("play", async () => {
-    // The list says what the file cannot: that it was withdrawn since. Unknown counts as withdrawn.
-    const place = output.status;
-    if (!place || !(await revoked(`/api/v1/status/${place.list}`, place.index).catch(() => true))) return;
-    sound.pause();
-    sound.removeAttribute("src");
-    sound.load();
-  });
-  return el(
-    "article",
-    { class: "card", tabindex: "-1", "aria-describedby": id },
-    el("p", { id, class: "label" }, label),
-    el("p", {}, text.length > 200 ? `${text.slice(0, 200)} …` : text),
-    sound,
-    el(
-      "p",
-      { class: "actions" },
-      el("a", { class: "button small", href: `${address}/audio`, download: name }, gettext("Download")),
-      el("a", { class: "button small quiet", href: `${address}/receipt`, download: `receipt-${output.id}.json` }, gettext("Receipt")),
-    ),
-    el("p", { class: "meta" }, fill(gettext("%(seconds)s s, entry %(leaf)s of the log"), { seconds: output.seconds.toFixed(1), leaf: output.leaf })),
-  );
+  add(el("div", { class: kind, role: "status", tabindex: "-1" }, ...parts));
 }
 
 function add(thing) {
   byId("none").hidden = true;
   byId("results").prepend(thing);
   thing.focus();
+}
+
+// -- what was made before ---------------------------------------------------------------------------------------------
+
+for (const row of document.querySelectorAll("[data-take]")) {
+  const { output, request } = JSON.parse(row.dataset.take);
+  const said = recall(request.id);
+  if (said) row.querySelector("[data-said]").textContent = said;
+  row.querySelector("[data-listen]").addEventListener("click", (event) =>
+    attempt(event.target, box, async () => {
+      const take = takeOf(output, request, said);
+      row.replaceWith(el("li", {}, take.root));
+      take.root.focus();
+      await take.play();
+    }),
+  );
+}
+
+// -- coming back ------------------------------------------------------------------------------------------------------
+
+function kept() {
+  try {
+    return JSON.parse(sessionStorage.getItem(DRAFT) ?? "null");
+  } catch {
+    return null;
+  }
+}
+
+const again = new URLSearchParams(location.search).get("again"); // From the list of recordings: its settings.
+const left = kept();
+if (left && !text.value) {
+  text.value = left.text ?? "";
+  if (left.language) form.elements.language.value = left.language;
+}
+count();
+if (again) {
+  attempt(null, box, async () => reuse(await call("GET", `speech/${again}`), recall(again)));
+}
+if (left?.work?.length) {
+  waiting = left.work;
+  const n = waiting.length;
+  byId("stage").textContent = fill(ngettext("%(n)s recording was under way.", "%(n)s recordings were under way.", n), { n });
+  attempt(byId("go"), box, async () => {
+    try {
+      await hear();
+    } catch (error) {
+      if (error.status !== 404) throw error;
+      waiting = [];
+      draft();
+    }
+  });
 }

@@ -1,0 +1,41 @@
+// Every recording of mine: words from this browser's memory, searched here, the rest from the server.
+import { attempt, byId, el } from "./dom.js";
+import { fill, gettext, ngettext } from "./i18n.js";
+import { forget, known, recall, search } from "./remember.js";
+import { Take } from "./take.js";
+
+const MOST_IDS = 40;
+const box = byId("problem");
+const form = byId("search");
+
+form.addEventListener("submit", () => {
+  // Found by words here, fetched by number there: the words never leave this computer for it.
+  form.elements.ids.value = search(form.elements.q.value).slice(0, MOST_IDS).join(",");
+});
+
+for (const row of document.querySelectorAll("[data-take]")) {
+  const { output, request, voice } = JSON.parse(row.dataset.take);
+  const said = recall(request.id);
+  if (said) row.querySelector("[data-said]").textContent = said;
+  row.querySelector("[data-listen]")?.addEventListener("click", (event) =>
+    attempt(event.target, box, async () => {
+      const onReuse = row.dataset.again ? () => location.assign(row.dataset.again) : null;
+      const take = new Take(output, request, { text: said, voice, onReuse });
+      row.replaceChildren(take.root);
+      take.root.focus();
+      await take.play();
+    }),
+  );
+}
+
+const n = known();
+byId("memory").hidden = n === 0;
+byId("memory-said").textContent = fill(
+  ngettext("This browser remembers the words of %(n)s recording.", "This browser remembers the words of %(n)s recordings.", n),
+  { n },
+);
+byId("forget").addEventListener("click", () => {
+  forget();
+  byId("memory").replaceChildren(el("p", { role: "status" }, gettext("Forgotten on this computer.")));
+  for (const one of document.querySelectorAll("[data-said]")) one.textContent = "";
+});

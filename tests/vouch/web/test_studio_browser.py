@@ -1,0 +1,153 @@
+"""The studio in a real browser: settings, two versions side by side, formats, what was made before."""
+
+import pytest
+
+from cloning import services
+from cloning.models import Output, SpeechRequest
+from foundation.identity.models import ApiKey
+from tests.cloning import factories as make
+from tests.vouch.web.test_browser import SYSTEM, accessible, finished, own_voice, until
+
+pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.django_db(transaction=True)]
+
+
+def spoken(n: int) -> list[Output]:
+    """The ``n`` requests that wait are spoken."""
+    waiting = until(
+        lambda: len(found := SpeechRequest.objects.filter(output=None).order_by("created_at")) == n and list(found)
+    )
+    return [finished(one) for one in waiting]
+
+
+def test_two_versions_are_compared_at_the_same_place_and_done_again(page, sign_in, person):
+    owner = person()
+    voice = own_voice(owner)
+    sign_in(owner).goto(f"/voices/{voice.id}")
+    page.get_by_label("What shall it say?").fill(make.TEXT)
+    assert page.locator("#characters").inner_text() == str(len(make.TEXT))
+    assert "nothing is charged" in page.locator("#cost").inner_text()
+    page.get_by_text("Gentle", exact=True).click()
+    page.get_by_label("Compare two versions").check()
+    page.get_by_role("button", name="Version B").click()
+    page.get_by_text("Excited", exact=True).click()
+    page.get_by_label("Pitch").press("ArrowRight")
+    page.get_by_role("button", name="Speak A and B").click()
+    a, b = spoken(2)
+    assert a.request.manner == {"speed": 0.92, "pause": 0.4, "liveliness": 0.35, "pitch": -0.5}
+    assert b.request.manner == {"speed": 1.12, "pause": 0.2, "liveliness": 0.8, "pitch": 2.0}
+    assert a.request.seed == b.request.seed
+    page.locator(".compare article[data-loaded]").nth(1).wait_for()
+
+    # The label stands before the sound, which nobody started, and describes it.
+    first = page.locator(f'[data-output="{a.id}"]')
+    sound = first.locator("audio")
+    label = page.locator(f"#{sound.get_attribute('aria-describedby')}")
+    assert "made by artificial intelligence in the voice “Reading voice”" in label.inner_text()
+    assert label.evaluate("(one, audio) => !!(one.compareDocumentPosition(audio) & 4)", sound.element_handle())
+    assert sound.evaluate("one => one.paused && !one.autoplay")
+
+    # With the keyboard alone: to the middle of the speech, played, and on in the other version at the same place.
+    wave = first.get_by_role("slider", name="Position in the recording")
+    wave.press("End")
+    for _ in range(2):
+        wave.press("ArrowLeft")
+    assert wave.get_attribute("aria-valuetext") == f"{a.seconds - 2:.1f} of {a.seconds:.1f} seconds"
+    other = page.locator(f'[data-output="{b.id}"] audio')
+    assert page.locator(f'[data-output="{b.id}"] .wave').get_attribute("aria-valuenow") == f"{b.seconds - 2:.1f}"
+    wave.press("k")
+    until(lambda: not sound.evaluate("one => one.paused"))
+    wave.press("x")
+    until(lambda: not other.evaluate("one => one.paused"))
+    assert sound.evaluate("one => one.paused")
+    assert other.evaluate("one => one.currentTime") >= b.seconds - 2.1
+    assert "B" in page.locator(".half.now h3").inner_text()
+    first.get_by_label("Volume").fill("0.4")
+    assert sound.evaluate("one => one.volume") == 0.4
+    accessible(page, "compare")
+
+    # Another format: the same text, settings and seed as another file, downloaded when it is there.
+    first.get_by_text("Other formats").click()
+    with page.expect_download() as download:
+        first.get_by_role("button", name="FLAC").click()
+        (again,) = spoken(1)
+    assert download.value.suggested_filename == f"vouch-{again.id}.flac"
+    assert (again.request.seed, again.request.manner, again.request.container) == (
+        a.request.seed,
+        a.request.manner,
+        "flac",
+    )
+
+    # Came back later: found by its words in this browser, its settings used again.
+    page.get_by_role("link", name="My recordings").click()
+    page.get_by_label("Words, or the name").fill("lovely morning")
+    page.get_by_role("button", name="Search").click()
+    page.wait_for_url("**ids=*")
+    assert page.locator("[data-take]").count() == 3
+    assert page.locator("[data-said]").first.inner_text() == make.TEXT
+    page.locator("[data-take]").nth(1).get_by_role("link", name="Use its settings").click()
+    until(lambda: page.locator("#seed").input_value() == str(b.request.seed))
+    assert page.locator("#pitch").input_value() == "2"
+    assert page.locator("#text").input_value() == make.TEXT
+
+    # Withdrawn since: it is not played, and it says why.
+    services.destroy_voices_for_consent(consent_id=voice.consent_id, actor=SYSTEM)
+    page.goto("/recordings")
+    page.get_by_text("Withdrawn from use").first.wait_for()
+    assert page.get_by_role("button", name="Listen").count() == 0
+    page.get_by_role("button", name="Forget them").click()
+    page.get_by_text("Forgotten on this computer.").wait_for()
+    assert page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('vouch-texts'))") == []
+
+
+def test_a_book_is_cut_with_a_word_and_work_under_way_survives_a_reload(page, sign_in, person):
+    owner = person()
+    voice = own_voice(owner)
+    sign_in(owner).goto(f"/voices/{voice.id}")
+    text = page.get_by_label("What shall it say?")
+    # 50 MB on the clipboard, right to left and with emoji.
+    page.evaluate(
+        """() => {
+          const data = new DataTransfer();
+          data.setData("text", "שלום 👋🏽 ".repeat(5_000_000));
+          const paste = new ClipboardEvent("paste", { clipboardData: data, cancelable: true });
+          document.getElementById("text").dispatchEvent(paste);
+        }"""
+    )
+    assert "Only the first 10000 characters fit" in page.locator("#too-long").inner_text()
+    kept = text.input_value()
+    assert len(kept.encode("utf-16-le")) // 2 <= 10_000
+    assert kept.startswith("שלום 👋🏽")
+    assert text.evaluate("one => getComputedStyle(one).direction") == "rtl"
+
+    text.fill("It goes on.")
+    page.get_by_role("button", name="Speak").click()
+    request = until(lambda: SpeechRequest.objects.first())
+    page.reload()
+    assert text.input_value() == "It goes on."
+    finished(request)
+    page.locator("article[data-loaded]").wait_for()
+    assert SpeechRequest.objects.count() == 1
+
+    # My data: a key is shown once and revoked, and the account ends only by its own address.
+    page.get_by_role("link", name="My data").click()
+    page.get_by_text("Make a key").click()
+    page.get_by_label("What is it for?").fill("my program")
+    page.get_by_label("Speak in voices I may use").check()
+    page.get_by_role("button", name="Make the key").click()
+    page.locator("#made-key").wait_for()
+    key = ApiKey.objects.get(name="my program")
+    assert page.locator("#made-key-text").inner_text().startswith("vk_")
+    assert key.scopes == ["speak"]
+    page.reload()
+    page.get_by_role("button", name="Revoke the key “my program”").click()
+    until(lambda: ApiKey.objects.get(name="my program").revoked_at)
+    page.get_by_text("None: no program acts for you.").wait_for()
+    page.get_by_role("button", name="Close my account").click()
+    go = page.get_by_role("button", name="Close it for good")
+    assert go.is_disabled()
+    page.get_by_label("To confirm").fill(owner.email)
+    go.click()
+    page.get_by_role("link", name="Create an account").wait_for()
+    owner.refresh_from_db()
+    assert owner.email.endswith("erased.invalid")
+    assert page.evaluate("localStorage.length + sessionStorage.length") == 0
