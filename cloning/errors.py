@@ -182,6 +182,26 @@ class ContainerUnknown(Refused):
     code = "unknown_container"
 
 
+class QuotaUsed(GateRefused):
+    """This month's free characters are used."""
+
+    code = "quota_used"
+    advice = "Become a member, or wait until next month."
+
+
+class TrialOver(Conflict):
+    """This account had its trial."""
+
+    code = "trial_over"
+    advice = "A membership can be ordered."
+
+
+class MemberAlready(Conflict):
+    """This account is a member's already."""
+
+    code = "member_already"
+
+
 class RateUnknown(Refused):
     """Outputs are not delivered at this rate."""
 

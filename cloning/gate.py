@@ -19,7 +19,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from cloning import approvals, errors, policy_facts, texts, topics
+from cloning import approvals, errors, membership, policy_facts, texts, topics
 from cloning.entitlement import Asked, covered
 from cloning.models import Output, SpeechRequest, Voice
 from cloning.states import VoiceState
@@ -128,6 +128,7 @@ def judge_speech(
     language: str,
     reserved: int = 0,
     reserved_ms: int = 0,
+    quota_reserved: int = 0,
     channel: str = "",
     territory: str = "",
     uses: frozenset[str] = frozenset(),
@@ -135,10 +136,10 @@ def judge_speech(
 ) -> Judgement:
     """May ``requester_id`` have this text spoken in this voice? Inside a transaction; takes the consent's lock.
 
-    ``reserved`` characters and ``reserved_ms`` are what this very request has already set aside under the licence: the
-    worker's question must not count them a second time. ``channel``, ``territory`` and ``uses`` are declared by the
-    requester; with ``licence_id`` no other licence than that one is asked. A voice the requester may not know of is
-    answered as one that does not exist.
+    ``reserved`` characters and ``reserved_ms`` are what this very request has already set aside under the licence, and
+    ``quota_reserved`` of the free quota: the worker's question must not count them a second time. ``channel``,
+    ``territory`` and ``uses`` are declared by the requester; with ``licence_id`` no other licence than that one is
+    asked. A voice the requester may not know of is answered as one that does not exist.
     """
     voice = Voice.objects.filter(id=voice_id).first()
     if voice is None:
@@ -162,7 +163,11 @@ def judge_speech(
     licence = None
     asked = Asked(text, reserved, reserved_ms, frozenset(), _uses(voice, language, uses), language, channel, territory)
     if voice.owner_id == requester_id:
-        refusal = None if _use(consent, OWN_USE) else errors.ConsentScope("The consent does not cover your own use.")
+        refusal = (
+            membership.refusal(requester_id, len(text) - quota_reserved)
+            if _use(consent, OWN_USE)
+            else errors.ConsentScope("The consent does not cover your own use.")
+        )
     else:
         asked = replace(asked, topics=topics.topics(text))
         licence, refusal = _entitled(voice, consent, requester_id, licence_id, asked)
@@ -190,6 +195,7 @@ def clear_speech(*, actor: Actor, request: SpeechRequest) -> str:
             language=request.language,
             reserved=request.reserved,
             reserved_ms=request.reserved_ms,
+            quota_reserved=request.quota_reserved,
             channel=request.channel,
             territory=request.territory,
             uses=frozenset(request.uses),

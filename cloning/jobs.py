@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from kombu.exceptions import OperationalError as BrokerDown
 from redis.exceptions import ConnectionError as RedisDown
 
-from cloning import texts
+from cloning import membership, texts
 from cloning.models import Job, JobKind, SpeechRequest
 from cloning.states import JOB, VOICE, JobState, VoiceState, move
 from consent import licences
@@ -101,7 +101,14 @@ def forget_text(request: SpeechRequest) -> None:
 
 
 def reserve(request: SpeechRequest) -> None:
-    """Sets the text's characters aside under the licence, once. Raises what `consent.licences.reserve` raises."""
+    """Sets the text's characters aside under the licence, or of the requester's own quota, once.
+
+    Raises what `consent.licences.reserve` and `membership.reserve` raise.
+    """
+    if request.licence_id is None and not request.quota_reserved:
+        request.quota = membership.reserve(person_id=request.requester_id, characters=request.characters)
+        request.quota_reserved = request.characters if request.quota else 0
+        request.save(update_fields=["quota", "quota_reserved"])
     if request.licence_id is None or request.reserved:
         return
     milliseconds = texts.longest_ms(request.text)
@@ -112,6 +119,7 @@ def reserve(request: SpeechRequest) -> None:
 
 def release(request: SpeechRequest) -> None:
     """Gives a reservation back, once."""
+    _settle_quota(request, used=0)
     if request.licence_id is None or not request.reserved:
         return
     licences.release(licence_id=request.licence_id, characters=request.reserved, **_sound(request))
@@ -122,6 +130,7 @@ def release(request: SpeechRequest) -> None:
 def settle(request: SpeechRequest, *, seconds: float) -> None:
     """Turns the reservation of a locked request into use, with the output of so many ``seconds`` of speech, in the
     caller's transaction. Raises LicenceCapReached when it came out longer than the licence has room for."""
+    _settle_quota(request, used=request.quota_reserved)
     if request.licence_id is None:
         return
     licences.settle(
@@ -132,6 +141,13 @@ def settle(request: SpeechRequest, *, seconds: float) -> None:
     )
     request.reserved, request.reserved_ms = 0, 0
     request.save(update_fields=["reserved", "reserved_ms"])
+
+
+def _settle_quota(request: SpeechRequest, *, used: int) -> None:
+    if request.quota_id is not None and request.quota_reserved:
+        membership.settle(quota_id=request.quota_id, reserved=request.quota_reserved, used=used)
+        request.quota_reserved = 0
+        request.save(update_fields=["quota_reserved"])
 
 
 def _sound(request: SpeechRequest) -> dict[str, int]:

@@ -42,7 +42,7 @@ def meter(*, owner_id: UUID, output_id: UUID, licence_id: UUID | None, character
     The caller has settled the licence's characters before: that row's lock orders the uses under it. From here to the
     commit other uses of this owner wait. Raises OutOfPlace.
     """
-    account, at = _open(owner_id)
+    account, at = open_month(owner_id)
     before = MeteredUse.objects.filter(licence_id=licence_id).select_related("usage") if licence_id else None
     last = before.order_by("-uses_before").first() if before is not None else None
     leaf = UsageLeaf(
@@ -84,8 +84,8 @@ def close(account: UsageAccount) -> None:
     account.save(update_fields=["closed"])
 
 
-def _open(owner_id: UUID) -> tuple[UsageAccount, datetime]:
-    """The owner's account of this month, locked and open, and the time of the use in it.
+def open_month(owner_id: UUID) -> tuple[UsageAccount, datetime]:
+    """The owner's account of this month, locked and open, and the time of what is written into it. Raises OutOfPlace.
 
     The time is taken under the lock, so the month's last use and its closing have an order.
     """

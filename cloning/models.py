@@ -13,6 +13,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
+from cloning import account_models
 from cloning.engine.versions import STARTER, VERSIONS
 from cloning.states import ApprovalState, JobState, OutputState, TraceState, VoiceState
 from foundation.clock import now
@@ -205,6 +206,7 @@ class SpeechRequest(models.Model):
 
     ``reserved`` counts the characters set aside under the licence: 0 before, ``characters`` while the job is open, 0
     again after settling or releasing. It makes both safe to do twice. ``reserved_ms``: sound set aside with them.
+    ``quota_reserved``: characters set aside of the requester's free ``quota``, in the same way.
     ``channel``, ``territory`` and ``uses`` are what the requester declared; ``cleared_at`` is when the gate last said
     yes to a worker, the moment a licence is audited at.
     """
@@ -218,6 +220,8 @@ class SpeechRequest(models.Model):
     characters = models.PositiveIntegerField()
     reserved = models.PositiveIntegerField(default=0)
     reserved_ms = models.PositiveIntegerField(default=0)
+    quota = models.ForeignKey(account_models.Quota, null=True, on_delete=models.PROTECT, related_name="+")
+    quota_reserved = models.PositiveIntegerField(default=0, db_default=0)
     channel = models.CharField(max_length=12, blank=True)
     territory = models.CharField(max_length=2, blank=True)
     uses = models.JSONField(default=list)

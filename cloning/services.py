@@ -171,13 +171,13 @@ def request_speech(
     several licences. ``manner``: how it is to sound (`cloning.manner`).
 
     ``seed`` 0 to 2**31-1; without one, a random one is drawn and kept. Raises GateRefused (by name), TextInvalid,
-    LanguageUnsupported, ContainerUnknown, RateUnknown. ``rate`` (Hz) is the tier's own by default, ``label_language``
-    (the listener's) that of the text.
+    LanguageUnsupported, ContainerUnknown, RateUnknown. ``rate`` (Hz) is that of the actor's tier by default,
+    ``label_language`` (the listener's) that of the text.
     """
     text = texts.check_text(text)
     texts.check_language(language)
     texts.check_container(container)
-    rate = texts.check_rate(rate)
+    rate = texts.check_rate(rate, person_id=actor.person_id)
     label_language = texts.label_language(label_language or language)
     texts.check_uses(channel, territory, uses)
     seed = secrets.randbelow(MAX_SEED + 1) if seed is None else seed
@@ -343,6 +343,7 @@ def _judge_again(request: SpeechRequest) -> gate.Judgement:
         language=request.language,
         reserved=request.reserved,
         reserved_ms=request.reserved_ms,
+        quota_reserved=request.quota_reserved,
         channel=request.channel,
         territory=request.territory,
         uses=frozenset(request.uses),

@@ -16,7 +16,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from cloning import drift, gate, jobs, metering, mounted
+from cloning import drift, gate, jobs, membership, metering, mounted
 from cloning.engine.versions import STARTER
 from cloning.errors import VoiceNotReady
 from cloning.manner import Manner
@@ -47,7 +47,8 @@ SYNTHESIS_SHARE: Final = 0.9
 
 
 def speak(run: Run) -> None:
-    """Speaks the job's request. Raises what the gate, the vault, the engine and the seal refuse, and RunLost."""
+    """Speaks the job's request. Raises what the gate, the vault, the engine and the seal refuse,
+    RateUnknown (the requester is no member any more), and RunLost."""
     request = SpeechRequest.objects.select_related("voice", "voice__weights").get(job_id=run.job_id)
     report = Reporter(run)
     report("opening the voice", 0.0)
@@ -104,8 +105,9 @@ def _seal(speech: Speech | MountedSpeech, request: SpeechRequest, mark: IssuedMa
     from watermark.labels.profile import load_profile
     from watermark.seal import seal
 
+    # Asked again: a membership that ended meanwhile has nothing sealed at its rates.
+    membership.check_delivery(request.rate, person_id=request.requester_id)
     certificate = certificates.load(settings.VOUCH_KEYS)
-
     return seal(
         speech.pcm,
         speech.rate,

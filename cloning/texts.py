@@ -4,17 +4,15 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Collection
-from typing import Final
+from uuid import UUID
 
 from django.conf import settings
 
+from cloning import membership
 from cloning.errors import ContainerUnknown, LanguageUnsupported, RateUnknown, TextInvalid
 from cloning.models import CONTAINERS, LABEL_LANGUAGES, LANGUAGES, MAX_TEXT
 from consent.scopes import CHANNELS, SPECIAL_USES
 from safety.detectors.normalise import is_han
-
-TIER_RATES: Final = {"free": (24_000,), "member": (32_000, 48_000)}
-"""Rates in Hz at which each tier's outputs are delivered; the first is its default."""
 
 ALLOWED_CONTROLS = frozenset("\n\t")
 FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Co", "Cn"})
@@ -52,14 +50,15 @@ def check_container(container: str) -> str:
     return container
 
 
-def check_rate(rate: int | None) -> int:
-    """``rate``, or the tier's default for None. Raises RateUnknown.
-
-    The tier is the deployment's for everybody (``VOUCH_TIER``): people have no membership yet.
-    """
-    rates = TIER_RATES[settings.VOUCH_TIER]
+def check_rate(rate: int | None, *, person_id: UUID | None = None) -> int:
+    """``rate``, or the default of the person's tier (`cloning.membership`) for None. Raises RateUnknown."""
+    tier = membership.tier_of(person_id)
+    rates = membership.RATES[tier]
     if rate is not None and rate not in rates:
-        raise RateUnknown(f"Supported here: {', '.join(map(str, rates))} Hz.")
+        more = (
+            " Members have more." if settings.VOUCH_TIER == membership.BY_ACCOUNT and tier != membership.MEMBER else ""
+        )
+        raise RateUnknown(f"Supported for you: {', '.join(map(str, rates))} Hz.{more}", tier=tier)
     return rates[0] if rate is None else rate
 
 

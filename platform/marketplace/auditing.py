@@ -22,6 +22,8 @@ from django.db import connection, transaction
 from consent import compact
 from foundation.audit import receipts
 from foundation.audit.errors import NoSuchLeaf
+from foundation.clock import now
+from marketplace.auditing_charges import CHARGES
 
 MOST: Final = 10_000
 """Findings listed; all are counted."""
@@ -49,6 +51,9 @@ KINDS: Final = {
     "unrecorded": "in the log, without a recording",
     "licence_log": "under a licence whose log entry says something else, or is missing",
     "counter": "under a licence whose counter is not the sum of its uses",
+    "charge": "charged by the month or of revenue, not as the order and its log entry say",
+    "uncharged": "a month that is over, or revenue that was paid, without a charge",
+    "undeclared": "used in a month whose revenue is overdue and was not declared",
 }
 """Every finding there is, in words."""
 
@@ -203,6 +208,12 @@ WHERE created_at >= %(since)s AND created_at < %(until)s
 """
 
 
+def _charges(cursor: Any, bounds: dict[str, Any]) -> Iterator[Finding]:
+    """What is paid by the month, or of revenue (`auditing_charges`)."""
+    for kind, order, licence, at, leaf, said in _rows(cursor, CHARGES, bounds | {"now": now()}):
+        yield Finding(kind, f"order:{order}", _text(licence), at, _leaves(leaf), said)
+
+
 def audit(*, since: datetime, until: datetime) -> Audit:
     """Replays ``since <= made < until``. Read only; in one snapshot unless the caller is in a transaction already."""
     done = Audit(since, until)
@@ -228,6 +239,8 @@ def audit(*, since: datetime, until: datetime) -> Audit:
         for licence, leaf, statement, licensee, logged, differs in _rows(cursor, _LICENCES, bounds):
             if differs or not _stated(json.loads(statement), licensee, logged):
                 done.add(Finding("licence_log", f"licence:{licence}", str(licence), None, _leaves(leaf)))
+        for found in _charges(cursor, bounds):
+            done.add(found)
     return done
 
 

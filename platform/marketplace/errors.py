@@ -93,6 +93,38 @@ class OrderOpen(Conflict):
     advice = "Pay or cancel it first."
 
 
+class BillStands(Conflict):
+    """A bill for declared revenue cannot be cancelled."""
+
+    code = "bill_stands"
+    advice = "Pay it; an operator helps where the declaration was wrong."
+
+
+class NotAShare(Refused):
+    """This order is not paid by a share of revenue."""
+
+    code = "not_a_share"
+
+
+class AlreadyDeclared(Conflict):
+    """That month's revenue was declared already."""
+
+    code = "already_declared"
+    advice = "A declaration is signed and stands; an operator helps where it was wrong."
+
+
+class NotRenewable(Conflict):
+    """This order is not one that is followed by another."""
+
+    code = "not_renewable"
+
+
+class MembershipNotSold(Conflict):
+    """No membership is sold here."""
+
+    code = "membership_not_sold"
+
+
 class PriceChanged(Conflict):
     """The price is not the one you were told."""
 

@@ -67,13 +67,17 @@ class Statement:
 
 
 @dataclass(slots=True)
-class _Meter:
+class Meter:
+    """What was used under one licence, before the period and in it; ``charged``: minor units by the month or of
+    revenue, which uses do not count."""
+
     before: int = 0
     before_ms: int = 0
     before_uses: int = 0
     characters: int = 0
     milliseconds: int = 0
     uses: int = 0
+    charged: int = 0
 
 
 class UnknownTerms(ValueError):
@@ -95,14 +99,10 @@ def price(
     ``rows``: every use from the beginning up to ``until``, in any order (later ones are ignored): the earlier ones are
     needed for exact rounding. Raises UnknownTerms, ValueError unless ``since < until``.
     """
-    if since >= until:
-        raise ValueError("a statement's period begins before it ends")
-    meters: dict[str | None, _Meter] = defaultdict(_Meter)
+    meters: dict[str | None, Meter] = defaultdict(Meter)
     for row in rows:
         if row.at >= until:
             continue
-        if row.licence not in terms:
-            raise UnknownTerms(f"no terms for licence {row.licence}")
         if row.at < since:
             early = meters[row.licence]
             early.before += row.characters
@@ -113,10 +113,22 @@ def price(
         meter.characters += row.characters
         meter.milliseconds += row.milliseconds
         meter.uses += 1
+    return price_meters(meters, terms, since=since, until=until)
+
+
+def price_meters(
+    meters: Mapping[str | None, Meter], terms: Mapping[str | None, Terms], *, since: datetime, until: datetime
+) -> Statement:
+    """As ``price``, of what is added up already. Raises UnknownTerms, ValueError unless ``since < until``."""
+    if since >= until:
+        raise ValueError("a statement's period begins before it ends")
+    for licence in meters:
+        if licence not in terms:
+            raise UnknownTerms(f"no terms for licence {licence}")
     lines = tuple(
         _line(licence, meter, terms[licence])
         for licence, meter in sorted(meters.items(), key=lambda item: item[0] or "")
-        if meter.uses
+        if meter.uses or meter.charged
     )
     totals: dict[str, int] = defaultdict(int)
     for line in lines:
@@ -125,16 +137,18 @@ def price(
     return Statement(since, until, lines, dict(sorted(totals.items())))
 
 
-def _line(licence: str | None, meter: _Meter, terms: Terms) -> Line:
+def _line(licence: str | None, meter: Meter, terms: Terms) -> Line:
     if terms.rule is None:
         amount = earned(meter.before + meter.characters, terms.price_minor) - earned(meter.before, terms.price_minor)
+    elif terms.rule.unit not in pricing.BY_USE:
+        amount = meter.charged
     else:
         before, used = _counted(terms.rule.unit, meter)
         amount = terms.rule.gross(before + used) - terms.rule.gross(before)
     return Line(licence, terms.currency, terms.price_minor, meter.uses, meter.characters, meter.milliseconds, amount)
 
 
-def _counted(unit: pricing.Unit, meter: _Meter) -> tuple[int, int]:
+def _counted(unit: pricing.Unit, meter: Meter) -> tuple[int, int]:
     """Before the period and in it, in what the unit counts."""
     if unit == pricing.Unit.SECOND:
         return meter.before_ms, meter.milliseconds

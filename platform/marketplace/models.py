@@ -1,5 +1,5 @@
 """Listings and orders. A price is integer minor units for what its unit counts (`pricing.PER`: 1,000 characters, a
-second, an output, a month) and never changes under a customer."""
+second, an output, a month), or basis points of declared revenue, and never changes under a customer."""
 
 import uuid
 from typing import Any, ClassVar
@@ -13,12 +13,13 @@ from marketplace.hooks.models import Delivery, Endpoint
 from marketplace.ledger.models import Account, Entry, Leg
 from marketplace.payments.models import Payment, ProviderEvent
 from marketplace.payouts.models import Payout, PayoutAccount, PayoutBatch
-from marketplace.pricing import BY_USE, PER, Unit
-from marketplace.statements.models import RateTable, Statement
-from marketplace.states import Currency, ListingState, OrderState, ReviewState, SearchState
+from marketplace.pricing import BASIS_POINTS, PER, Unit
+from marketplace.statements.models import Charge, RateTable, Statement, StatementJob
+from marketplace.states import Currency, ListingState, OrderKind, OrderState, ReviewState, SearchState
 
 __all__ = [
     "Account",
+    "Charge",
     "Delivery",
     "Endpoint",
     "Entry",
@@ -34,6 +35,7 @@ __all__ = [
     "RateTable",
     "SoundSearch",
     "Statement",
+    "StatementJob",
 ]
 
 TITLE_CHARS = 120
@@ -50,17 +52,36 @@ MAX_LICENCE_DAYS = 3_650
 
 MAX_FREE_UNITS = 100_000
 """Characters, seconds or outputs an owner gives each customer for nothing: a chapter, not a book."""
+MAX_FREE_MONTHS = 3
+"""Months an owner gives each customer for nothing."""
 MAX_QUANTITY = 10**9
-"""Of any unit: eleven days of sound in milliseconds."""
+"""Of any unit: eleven days of sound in milliseconds, ten million of the larger unit of declared revenue."""
 
 
 def _amount_follows() -> Q:
-    """What an order costs, by its unit; a share of revenue costs nothing in advance."""
-    prepaid = [unit for unit in Unit if unit != Unit.SHARE]
-    found = Q(unit=Unit.SHARE.value, amount_minor=0)
-    for unit in prepaid:
+    """What an order costs, by its unit. Of a share, the order that brings the licence has a quantity of 0."""
+    found = Q()
+    for unit in Unit:
         found |= Q(unit=unit.value, amount_minor=F("quantity") * F("price_minor") / PER[unit])
     return found
+
+
+def _whole_by_kind() -> Q:
+    """What each kind of order has, and when it brings what it is for."""
+    waiting = ~Q(state=OrderState.FULFILLED)
+    sold = Q(listing__isnull=False, seller__isnull=False)
+    nothing = Q(licence__isnull=True, membership__isnull=True, fulfilled_at__isnull=True)
+    done = Q(state__in=[OrderState.FULFILLED, OrderState.REFUNDED], fulfilled_at__isnull=False)
+    licence = Q(kind=OrderKind.LICENCE, period="", characters__gte=1) & sold
+    bill = Q(kind=OrderKind.BILL, unit=Unit.SHARE.value, follows__isnull=False, characters=0) & sold & ~Q(period="")
+    own = Q(kind=OrderKind.MEMBERSHIP, unit=Unit.MONTH.value, listing__isnull=True, seller__isnull=True)
+    return (
+        licence & (waiting & nothing | done & Q(licence__isnull=False, membership__isnull=True))
+        | bill & Q(licence__isnull=True, membership__isnull=True) & (waiting & nothing | done)
+        | own
+        & Q(period="", characters=0)
+        & (waiting & nothing | done & Q(licence__isnull=True, membership__isnull=False))
+    )
 
 
 class Listing(models.Model):
@@ -70,7 +91,8 @@ class Listing(models.Model):
     of `consent.scopes`. ``act``: the owner's own, by which the offer was signed. ``review``: whether a moderator has
     let it into the shop; ``sound``: what it is found by its sound with, sealed, while it is there (`sounds`).
     ``skeleton``: what a reader takes the title for (`naming`). The price is for what ``unit`` counts; ``free_units``
-    (characters, seconds, outputs) are every customer's once, and can be had alone, as a trial.
+    (characters, seconds, outputs, months) are every customer's once, and can be had alone, as a trial. The price of a
+    share is basis points of what the customer declares.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -105,7 +127,11 @@ class Listing(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(price_minor__range=(0, MAX_PRICE_MINOR)), name="listing_price_range"),
             models.CheckConstraint(condition=Q(currency__in=Currency.values), name="listing_currency_known"),
-            models.CheckConstraint(condition=Q(unit__in=sorted(BY_USE)), name="listing_unit_by_use"),
+            models.CheckConstraint(condition=Q(unit__in=[unit.value for unit in Unit]), name="listing_unit_known"),
+            models.CheckConstraint(
+                condition=~Q(unit=Unit.SHARE.value) | Q(price_minor__lte=BASIS_POINTS, free_units=0),
+                name="listing_share_is_a_part",
+            ),
             models.CheckConstraint(condition=Q(free_units__range=(0, MAX_FREE_UNITS)), name="listing_free_range"),
             models.CheckConstraint(condition=Q(rehearsal=False) | Q(price_minor=0), name="listing_rehearsal_free"),
             models.CheckConstraint(
@@ -176,15 +202,21 @@ class SoundSearch(models.Model):
 class Order(models.Model):
     """A customer's order of so much of the listing's unit, at the listing's price when it was placed.
 
-    ``quantity``: what is paid for, in what the unit counts (`pricing.Terms`); ``free``: what comes before it for
-    nothing; ``characters``: what the licence allows in all. ``fee_bp``: the platform's part, in basis points.
-    ``settled_at``: when its earnings were last booked; ``fully_earned``: nothing will ever be left to book.
+    ``kind``: what it brings (`states.OrderKind`). ``quantity``: what is paid for, in what the unit counts
+    (`pricing.Terms`); ``free``: what comes before it for nothing; ``characters``: what the licence allows in all.
+    ``fee_bp``: the platform's part, in basis points. ``settled_at``: when its earnings were last booked;
+    ``fully_earned``: nothing will ever be left to book.
+
+    Paid by the month: ``starts_at`` to ``ends_at``; ``counted`` months are charged already, the next one at
+    ``charge_at``; ``renews``: another order ``follows`` before its end. A bill ``follows`` the order that brought the
+    licence, for the ``period`` (YYYY-MM) declared. ``due_at``: when an order that follows lapses, unpaid.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    listing = models.ForeignKey(Listing, on_delete=models.PROTECT, related_name="orders")
+    kind = models.CharField(max_length=10, choices=OrderKind.choices, default=OrderKind.LICENCE)
+    listing = models.ForeignKey(Listing, null=True, on_delete=models.PROTECT, related_name="orders")
     customer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders")
-    seller = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="sales")
+    seller = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="sales")
     characters = models.BigIntegerField()
     unit = models.CharField(max_length=9, choices=UNITS, default=Unit.CHARACTER.value)
     quantity = models.BigIntegerField()
@@ -196,6 +228,15 @@ class Order(models.Model):
     state = models.CharField(max_length=16, choices=OrderState.choices, default=OrderState.PLACED)
     rehearsal = models.BooleanField()
     licence = models.OneToOneField("consent.Licence", null=True, on_delete=models.PROTECT, related_name="+")
+    membership = models.OneToOneField("cloning.Membership", null=True, on_delete=models.PROTECT, related_name="+")
+    follows = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="followers")
+    period = models.CharField(max_length=7, blank=True)
+    renews = models.BooleanField(default=False)
+    starts_at = models.DateTimeField(null=True)
+    ends_at = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(null=True)
+    counted = models.BigIntegerField(default=0)
+    charge_at = models.DateTimeField(null=True, db_index=True)
     payment_ref = models.CharField(max_length=120, blank=True)
     act = models.JSONField(null=True)
     placed_at = models.DateTimeField(default=now)
@@ -211,7 +252,18 @@ class Order(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.CheckConstraint(
-                condition=Q(characters__range=(1, MAX_ORDER_CHARACTERS)), name="order_characters_range"
+                condition=Q(characters__range=(0, MAX_ORDER_CHARACTERS)), name="order_characters_range"
+            ),
+            models.CheckConstraint(condition=_whole_by_kind(), name="order_whole_by_kind"),
+            models.CheckConstraint(
+                condition=Q(starts_at__isnull=True, ends_at__isnull=True, renews=False)
+                | Q(unit=Unit.MONTH.value, starts_at__isnull=True, ends_at__isnull=True)
+                | Q(unit=Unit.MONTH.value, starts_at__lt=F("ends_at")),
+                name="order_term_by_the_month",
+            ),
+            models.CheckConstraint(
+                condition=Q(counted__gte=0, counted__lte=F("quantity") + F("free")),
+                name="order_counts_what_was_ordered",
             ),
             models.CheckConstraint(condition=Q(price_minor__range=(0, MAX_PRICE_MINOR)), name="order_price_range"),
             # The pricing rule, kept by the database too.
@@ -229,12 +281,6 @@ class Order(models.Model):
                 name="order_paid_has_time",
             ),
             models.CheckConstraint(
-                condition=Q(licence__isnull=False, fulfilled_at__isnull=False)
-                & Q(state__in=[OrderState.FULFILLED, OrderState.REFUNDED])
-                | ~Q(state=OrderState.FULFILLED) & Q(licence__isnull=True, fulfilled_at__isnull=True),
-                name="order_fulfilled_has_licence",
-            ),
-            models.CheckConstraint(
                 condition=Q(state=OrderState.REFUNDED, refunded_at__isnull=False)
                 & Q(refunded_minor__gte=0, refunded_minor__lte=F("amount_minor"))
                 | ~Q(state=OrderState.REFUNDED) & Q(refunded_at__isnull=True, refunded_minor__isnull=True),
@@ -246,8 +292,21 @@ class Order(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["listing", "customer"],
-                condition=Q(state__in=[OrderState.PLACED, OrderState.PAID]),
+                condition=Q(state__in=[OrderState.PLACED, OrderState.PAID], follows__isnull=True),
                 name="order_one_open_per_listing",
+            ),
+            models.UniqueConstraint(
+                fields=["customer"],
+                condition=Q(
+                    kind=OrderKind.MEMBERSHIP, state__in=[OrderState.PLACED, OrderState.PAID], follows__isnull=True
+                ),
+                name="order_one_open_membership",
+            ),
+            # One renewal of an order, one bill of a month.
+            models.UniqueConstraint(
+                fields=["follows", "period"],
+                condition=Q(follows__isnull=False) & ~Q(state=OrderState.CANCELLED),
+                name="order_followed_once",
             ),
         ]
 

@@ -10,13 +10,14 @@ from uuid import UUID
 
 from django.db import transaction
 
+from cloning import membership
 from cloning.models import MeteredUse
 from consent import licences
 from consent.models import Licence
 from foundation.audit import log
 from foundation.clock import now
 from foundation.identity.actors import Actor
-from marketplace import states
+from marketplace import charging, states
 from marketplace.errors import OrderBusy, WrongDispute
 from marketplace.guards import locked_order, require_operator
 from marketplace.ledger import entries, selectors
@@ -66,10 +67,16 @@ def settle_due() -> dict[str, int]:
     itself. Returns how many entries of each kind it booked."""
     done = {"earn": 0, "release": 0}
     sold = Order.objects.filter(state=OrderState.FULFILLED, disputed_at__isnull=True, fully_earned=False)
-    used = sold.filter(amount_minor__gt=0, licence__characters_used__gt=0)
-    for order_id in used.order_by("settled_at").values_list("id", flat=True)[:BATCH]:
+    used = sold.filter(unit__in=BY_USE, amount_minor__gt=0, licence__characters_used__gt=0)
+    over = sold.filter(charge_at__lte=now())
+    for order_id in [
+        *used.order_by("settled_at").values_list("id", flat=True)[:BATCH],
+        *over.order_by("charge_at").values_list("id", flat=True)[:BATCH],
+    ]:
         done["earn"] += accrue(order_id=order_id) is not None
-    due = selectors.owed_earnings().filter(at__lte=now() - HOLDBACK, order__disputed_at__isnull=True)
+    due = selectors.owed_earnings().filter(
+        at__lte=now() - HOLDBACK, order__disputed_at__isnull=True, order__seller__isnull=False
+    )
     for entry_id in due.values_list("id", flat=True)[:BATCH]:
         done["release"] += release(entry_id=entry_id) is not None
     return done
@@ -79,13 +86,17 @@ def settle_due() -> dict[str, int]:
 def accrue(*, order_id: UUID) -> Entry | None:
     """Books what the owner has earned of an order and is not booked yet; None when there is nothing."""
     order = Order.objects.select_for_update(of=("self",)).get(id=order_id)
-    if order.state != OrderState.FULFILLED or order.licence is None or order.disputed_at is not None:
+    if order.state != OrderState.FULFILLED or order.disputed_at is not None:
         return None
     return _accrue(order, order.licence)
 
 
-def _accrue(order: Order, licence: Licence) -> Entry | None:
+def _accrue(order: Order, licence: Licence | None) -> Entry | None:
     """For a locked order."""
+    if order.unit not in BY_USE:
+        return charging.collect(order, licence)
+    if licence is None:
+        return None
     terms = terms_of(order)
     booked = order.amount_minor - _prepaid(order)
     whole = terms.gross(_used(order, licence))
@@ -118,7 +129,7 @@ def release(*, entry_id: UUID) -> Entry | None:
 # -- what operators do ------------------------------------------------------------------------------------------------
 @transaction.atomic
 def refund(*, actor: Actor, order_id: UUID) -> Order:
-    """Gives back what was not used; what was used stays earned. Ends the licence.
+    """Gives back what was not used, or the months that are not over; what was earned stays. Ends the licence.
 
     Raises NotAllowed, NotFound, WrongState, OrderBusy (a text of this licence is being spoken), WrongDispute.
     """
@@ -128,9 +139,13 @@ def refund(*, actor: Actor, order_id: UUID) -> Order:
         raise WrongDispute("The order is disputed: close the dispute instead.")
     states.require(states.ORDER, order.state, OrderState.REFUNDED)
     licence = _idle_licence(order)
-    if licence is not None:
+    due: list[charging.Due] = []
+    if order.unit not in BY_USE:
+        due = charging.earn(order, licence)[1] if order.state == OrderState.FULFILLED else []
+    elif licence is not None:
         _accrue(order, licence)
     _give_back(order, licence, [], actor)
+    charging.write(order, due)
     return order
 
 
@@ -224,8 +239,11 @@ def _give_back(order: Order, licence: Licence | None, earns: list[Entry], actor:
     post_all(movements, actor=actor)
     if licence is not None and licence.state == "active":
         licences.end(licence=licence, reason="refunded", actor=actor)
+    if order.membership is not None:
+        membership.end(membership=order.membership, reason="refunded", actor=actor)
     order.state, order.refunded_minor, order.refunded_at = OrderState.REFUNDED, rest, now()
-    order.save(update_fields=["state", "refunded_minor", "refunded_at"])
+    order.renews = False
+    order.save(update_fields=["state", "refunded_minor", "refunded_at", "renews"])
     _log(order, "order.refunded", actor)
     tell_order(order, "order.refunded")
 
@@ -250,7 +268,7 @@ def _used(order: Order, licence: Licence) -> int:
     if order.unit == Unit.CHARACTER:
         return licence.characters_used
     last = MeteredUse.objects.filter(licence=licence).order_by("-uses_before").first()
-    if last is None or order.unit not in BY_USE:
+    if last is None:
         return 0
     return last.uses_before + 1 if order.unit == Unit.OUTPUT else last.milliseconds_before + last.milliseconds
 

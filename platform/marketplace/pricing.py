@@ -54,7 +54,9 @@ PER: Final[Mapping[Unit, int]] = {
 """How much of what is counted a price is for: 1,000 characters; 1,000 milliseconds; one output; one month of 30 days;
 and a share is basis points of the revenue that the customer reports, in minor units."""
 BY_USE: Final = frozenset({Unit.CHARACTER, Unit.SECOND, Unit.OUTPUT})
-"""Units that outputs count; the others are charged by `marketplace.charges`."""
+"""Units that outputs count; the others are charged by `marketplace.charging`."""
+MONTH_DAYS: Final = 30
+"""A month that is paid for, in days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,10 @@ class Terms:
 
     def gross(self, used: int) -> int:
         """What ``used`` has earned in all: the free part is worth nothing, and more than was ordered earns no more."""
-        if used < 0:
-            raise PriceProblem("nothing is used less than not at all")
+        if not 0 <= used <= MAX_MINOR:
+            raise PriceProblem("nothing is used less than not at all, or without bounds")
+        if self.unit is Unit.SHARE:
+            return used * self.price_minor // PER[self.unit]  # of revenue: nothing was ordered beforehand
         return min(max(used - self.free, 0), self.quantity) * self.price_minor // PER[self.unit]
 
     def fee(self, gross: int) -> int:

@@ -21,8 +21,8 @@ from marketplace.errors import (
     TermTooLong,
     VoiceNotReady,
 )
-from marketplace.models import MAX_FREE_UNITS, MAX_LICENCE_DAYS, MAX_PRICE_MINOR, TITLE_CHARS, Listing
-from marketplace.pricing import BY_USE
+from marketplace.models import MAX_FREE_MONTHS, MAX_FREE_UNITS, MAX_LICENCE_DAYS, MAX_PRICE_MINOR, TITLE_CHARS, Listing
+from marketplace.pricing import BASIS_POINTS, MONTH_DAYS, Unit
 from marketplace.states import Currency, ListingState, ReviewState
 from safety.selectors import active_restrictions
 
@@ -45,11 +45,25 @@ def check_terms(title: str, price_minor: int, currency: str, languages: Sequence
         raise BadTerms(f"A licence lasts 1 to {MAX_LICENCE_DAYS} days.")
 
 
-def check_unit(unit: str, free_units: int) -> None:
-    if unit not in BY_USE:
-        raise BadTerms(f"Prices are for: {', '.join(sorted(BY_USE))}.")
-    if not 0 <= free_units <= MAX_FREE_UNITS:
-        raise BadTerms(f"At most {MAX_FREE_UNITS} are free.")
+def check_unit(unit: str, free_units: int, *, price_minor: int, days: int) -> None:
+    """``days``: how long a licence may last at most."""
+    if unit not in list(Unit):
+        raise BadTerms(f"Prices are for: {', '.join(sorted(Unit))}.")
+    most = {Unit.SHARE.value: 0, Unit.MONTH.value: MAX_FREE_MONTHS}.get(unit, MAX_FREE_UNITS)
+    if not 0 <= free_units <= most:
+        raise BadTerms(f"At most {most} are free.")
+    if unit == Unit.SHARE and price_minor > BASIS_POINTS:
+        raise BadTerms(f"A share is at most {BASIS_POINTS} basis points.")
+    if unit == Unit.MONTH and days < MONTH_DAYS * max(1, free_units):
+        raise BadTerms(f"A licence by the month lasts {MONTH_DAYS} days or more.")
+
+
+def check_renewal(listing: Listing, renews: bool) -> None:
+    """Raises BadTerms for an order that cannot be followed by another."""
+    if renews and listing.unit != Unit.MONTH:
+        raise BadTerms("Only what is paid by the month is renewed.")
+    if renews and listing.scope.get("terms", {}).get("exclusive"):
+        raise BadTerms("An exclusive licence is not renewed by itself: the next one begins when it is over.")
 
 
 def check_scope(

@@ -3,14 +3,14 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, F, FloatField, Func, Q, QuerySet, Sum, Value
 
 from cloning.models import Usage
 from foundation.clock import now
 from foundation.errors import NotFound
 from foundation.identity.actors import Actor
 from marketplace import metering
-from marketplace.models import Listing, Order
+from marketplace.models import Charge, Listing, Order
 from marketplace.statements.sources import terms_of
 from marketplace.states import ListingState, ReviewState
 
@@ -57,16 +57,32 @@ def order(*, actor: Actor, order_id: UUID) -> Order:
 def statement(*, owner_id: UUID, since: datetime, until: datetime) -> metering.Statement:
     """What the owner's voices were used for and earned in ``since <= at < until``.
 
-    Reads usage and the prices of the orders that brought a licence; the arithmetic is ``metering.price``.
+    The database adds uses up by licence, however many they are; the prices are those of the orders that brought a
+    licence, the arithmetic is ``metering.price_meters``.
     """
     used = Usage.objects.filter(consent__person_id=owner_id, created_at__lt=until)
-    # Rows before terms: an order exists before its licence is used, so no row can be read without its price.
-    rows = [
-        metering.UsageRow(str(licence_id) if licence_id else None, characters, round(seconds * 1000), at)
-        for licence_id, characters, seconds, at in used.values_list("licence_id", "characters", "seconds", "created_at")
-    ]
-    terms: dict[str | None, metering.Terms] = {row.licence: metering.FREE for row in rows}
+    within, before = Q(created_at__gte=since), Q(created_at__lt=since)
+    length = Func(F("seconds") * Value(1000.0), function="ROUND", output_field=FloatField())
+    sums = used.values("licence_id").annotate(
+        before=Sum("characters", filter=before, default=0),
+        before_ms=Sum(length, filter=before, default=0.0),
+        before_uses=Count("id", filter=before),
+        used=Sum("characters", filter=within, default=0),
+        milliseconds=Sum(length, filter=within, default=0.0),
+        uses=Count("id", filter=within),
+    )
+    # Uses before terms: an order exists before its licence is used, so nothing can be read without its price.
+    meters: dict[str | None, metering.Meter] = {
+        str(row["licence_id"]) if row["licence_id"] else None: metering.Meter(
+            row["before"], int(row["before_ms"]), row["before_uses"], row["used"], int(row["milliseconds"]), row["uses"]
+        )
+        for row in sums.order_by()
+    }
+    charges = Charge.objects.filter(owner_id=owner_id, at__gte=since, at__lt=until).values("licence_id")
+    for row in charges.annotate(total=Sum("gross")).order_by():
+        meters.setdefault(str(row["licence_id"]), metering.Meter()).charged = row["total"]
+    terms: dict[str | None, metering.Terms] = dict.fromkeys(meters, metering.FREE)
     sold = Order.objects.filter(seller_id=owner_id, licence__isnull=False)
     for order in sold:
         terms[str(order.licence_id)] = metering.Terms(order.price_minor, order.currency, terms_of(order))
-    return metering.price(rows, terms, since=since, until=until)
+    return metering.price_meters(meters, terms, since=since, until=until)

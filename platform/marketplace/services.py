@@ -1,8 +1,6 @@
 """Writes: listings and orders. Lock order: listing, order, then what `consent` locks, accounts, then the log."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,22 +10,19 @@ from django.db import IntegrityError, transaction
 from cloning.models import Voice
 from consent import licence_classes
 from consent.acts import Act
-from consent.licences import Signatures, grant_licence
 from foundation.audit import log
-from foundation.audit.people import commit_for
 from foundation.clock import now
 from foundation.errors import NotAllowed, NotFound
 from foundation.identity.actors import Actor
-from marketplace import money, naming, rules, showcase, states
-from marketplace.errors import AlreadyListed, BadTerms, NotLive, OrderOpen, OwnVoice, PriceChanged
+from marketplace import fulfilment, money, naming, rules, showcase, states
+from marketplace.errors import AlreadyListed, BadTerms, BillStands, NotLive, OrderOpen, OwnVoice, PriceChanged
 from marketplace.guards import locked_order, require_operator
 from marketplace.ledger.entries import MAX_AMOUNT
-from marketplace.models import MAX_ORDER_CHARACTERS, MAX_QUANTITY, Listing, Order
+from marketplace.models import MAX_ORDER_CHARACTERS, Listing, Order
 from marketplace.payments.models import Payment
 from marketplace.pricing import PER, Unit
 from marketplace.sending import after_commit
-from marketplace.statements import sources as statements
-from marketplace.states import ListingState, OrderState, ReviewState
+from marketplace.states import ListingState, OrderKind, OrderState, ReviewState
 from marketplace.telling import tell_order
 
 
@@ -66,7 +61,7 @@ def create_listing(
     if voice is None:
         raise NotFound
     rules.check_terms(title, price_minor, currency, languages, licence_days)
-    rules.check_unit(unit, free_units)
+    rules.check_unit(unit, free_units, price_minor=price_minor, days=licence_days)
     rules.check_sale(voice, price_minor)
     rules.check_consent(voice.consent, languages)
     rules.check_restrictions(voice, [owner_id])
@@ -134,10 +129,17 @@ def withdraw_listing(*, actor: Actor, listing_id: UUID) -> Listing:
 # -- orders -----------------------------------------------------------------------------------------------------------
 @transaction.atomic
 def place_order(
-    *, actor: Actor, listing_id: UUID, characters: int, quoted_minor: int | None = None, act: Act | None = None
+    *,
+    actor: Actor,
+    listing_id: UUID,
+    characters: int,
+    quoted_minor: int | None = None,
+    renews: bool = False,
+    act: Act | None = None,
 ) -> Order:
-    """Orders so many ``characters``, or seconds or outputs where the listing's price is for those; ``act`` signs its
-    terms. An order that costs nothing is fulfilled at once.
+    """Orders so many ``characters``, or seconds, outputs or months where the listing's price is for those, or 1 licence
+    for a share of revenue; ``act`` signs its terms. An order that costs nothing is fulfilled at once. ``renews``: paid
+    by the month, it is followed by another order before it ends (`renewals`).
 
     The listing's free part comes on top of a customer's first order; 0 orders that part alone: a trial.
     ``quoted_minor``: what the customer was told it costs. Raises NotAllowed, NotFound, NotLive, NotReviewed, OwnVoice,
@@ -153,39 +155,25 @@ def place_order(
     if listing.owner_id == customer_id:
         raise OwnVoice
     rules.check_offer(listing, customer_id)
-    rules.check_term(listing.voice.consent, timedelta(days=listing.scope["days"]))
-    wanted = _wanted(listing, customer_id, characters)
-    amount = wanted.quantity * listing.price_minor // PER[Unit(listing.unit)]
-    if amount > MAX_AMOUNT:
-        raise BadTerms("Nobody orders for that much at once.")
-    if quoted_minor is not None and quoted_minor != amount:
-        raise PriceChanged(amount_minor=amount, currency=listing.currency)
-    try:
-        with transaction.atomic():
-            order = Order.objects.create(
-                listing=listing,
-                customer_id=customer_id,
-                seller_id=listing.owner_id,
-                characters=wanted.characters,
-                unit=listing.unit,
-                quantity=wanted.quantity,
-                free=wanted.free,
-                fee_bp=settings.VOUCH_FEE_BP,
-                price_minor=listing.price_minor,
-                currency=listing.currency,
-                amount_minor=amount,
-                act=act.signed(now()) if act else None,
-                rehearsal=listing.rehearsal,
-            )
-    except IntegrityError as error:
-        raise OrderOpen from error
-    tell_order(order, "order.placed")
-    if amount == 0:
-        _mark_paid(order, reference="")
-        _fulfil(order, actor)
-    else:
-        money.hold(order, actor=actor)
-    return order
+    wanted = fulfilment.wanted(listing, customer_id, characters)
+    rules.check_term(listing.voice.consent, fulfilment.term(listing, wanted))
+    rules.check_renewal(listing, renews)
+    return open_order(
+        actor=actor,
+        quoted_minor=quoted_minor,
+        listing=listing,
+        customer_id=customer_id,
+        seller_id=listing.owner_id,
+        characters=wanted.characters,
+        unit=listing.unit,
+        quantity=wanted.quantity,
+        free=wanted.free,
+        price_minor=listing.price_minor,
+        currency=listing.currency,
+        renews=renews,
+        act=act.signed(now()) if act else None,
+        rehearsal=listing.rehearsal,
+    )
 
 
 def record_payment(*, actor: Actor, order_id: UUID, reference: str) -> Order:
@@ -207,34 +195,57 @@ def record_payment(*, actor: Actor, order_id: UUID, reference: str) -> Order:
 
 @transaction.atomic
 def fulfil(*, actor: Actor, order_id: UUID) -> Order:
-    """Grants the licence of a paid order. Raises NotAllowed, NotFound, WrongState, and what ``place_order`` refuses."""
+    """Gives what a paid order is for. Raises NotAllowed, NotFound, WrongState, and what ``place_order`` refuses."""
     require_operator(actor)
     listing_id = Order.objects.filter(id=order_id).values_list("listing_id", flat=True).first()
-    if listing_id is None:
-        raise NotFound
-    listing = Listing.objects.select_for_update(of=("self",)).get(id=listing_id)
+    listing = Listing.objects.select_for_update(of=("self",)).get(id=listing_id) if listing_id else None
     order = locked_order(order_id)
     states.require(states.ORDER, order.state, OrderState.FULFILLED)
-    rules.check_voice(listing, order.customer_id)
-    _fulfil(order, actor)
+    if listing is not None and order.kind == OrderKind.LICENCE:
+        rules.check_voice(listing, order.customer_id)
+    fulfilment.fulfil(order, actor)
     return order
 
 
 @transaction.atomic
 def cancel_order(*, actor: Actor, order_id: UUID) -> Order:
-    """The customer takes back an order that is not paid. Raises NotAllowed, NotFound, WrongState."""
+    """The customer takes back an order that is not paid. Raises NotAllowed, NotFound, WrongState, BillStands."""
     actor.require_scope("market:write")
     customer_id = _person(actor)
     order = Order.objects.select_for_update(of=("self",)).filter(id=order_id, customer_id=customer_id).first()
     if order is None:
         raise NotFound
+    if order.kind == OrderKind.BILL:
+        raise BillStands
     cancel_placed(order, actor=actor)
     if Payment.objects.filter(order=order).exists():
         after_commit("marketplace.void_payment", str(order.id))
     return order
 
 
-# -- for `payments`, which holds the order's lock ---------------------------------------------------------------------
+# -- for this room's other modules; the order is locked where there is one --------------------------------------------
+def open_order(*, actor: Actor, quoted_minor: int | None = None, **fields: Any) -> Order:
+    """Places an order of these ``fields``, at the fee of the day, and fulfils it when it costs nothing. Inside the
+    caller's transaction. Raises BadTerms, PriceChanged, OrderOpen."""
+    amount = fields["quantity"] * fields["price_minor"] // PER[Unit(fields["unit"])]
+    if amount > MAX_AMOUNT:
+        raise BadTerms("Nobody orders for that much at once.")
+    if quoted_minor is not None and quoted_minor != amount:
+        raise PriceChanged(amount_minor=amount, currency=fields["currency"])
+    try:
+        with transaction.atomic():
+            order: Order = Order.objects.create(**{"fee_bp": settings.VOUCH_FEE_BP, **fields, "amount_minor": amount})
+    except IntegrityError as error:
+        raise OrderOpen from error
+    tell_order(order, "order.placed")
+    if amount == 0:
+        _mark_paid(order, reference="")
+        fulfilment.fulfil(order, actor)
+    else:
+        money.hold(order, actor=actor)
+    return order
+
+
 def pay_placed(order: Order, *, reference: str, actor: Actor) -> None:
     """The money of a locked, placed order is there. Raises WrongState."""
     _mark_paid(order, reference=reference)
@@ -252,91 +263,18 @@ def cancel_placed(order: Order, *, actor: Actor) -> None:
 
 
 def check_still_on_offer(order: Order) -> None:
-    """Whether its licence could be granted now, for its whole term. Raises TermTooLong, and what ``fulfil`` raises."""
-    rules.check_voice(order.listing, order.customer_id)
-    rules.check_term(order.listing.voice.consent, timedelta(days=order.listing.scope["days"]))
+    """Whether what it is for could be given now, for its whole term. Raises TermTooLong, and what ``fulfil`` raises."""
+    if order.kind == OrderKind.LICENCE and order.listing is not None:
+        rules.check_voice(order.listing, order.customer_id)
+        wanted = fulfilment.Wanted(order.quantity, order.free, order.characters)
+        until = fulfilment.starts_at(order) + fulfilment.term(order.listing, wanted)
+        rules.check_term(order.listing.voice.consent, until - now())
 
 
 def _mark_paid(order: Order, *, reference: str) -> None:
     states.require(states.ORDER, order.state, OrderState.PAID)
     order.state, order.paid_at, order.payment_ref = OrderState.PAID, now(), reference
     order.save(update_fields=["state", "paid_at", "payment_ref"])
-
-
-def _fulfil(order: Order, actor: Actor) -> None:
-    """The grant itself. The term never passes the consent's own end (days may have gone by since an operator's order
-    was placed); `consent` checks the scope once more.
-
-    The customer (or operator) acts, but the licence is given by the owner's standing offer: its leaf names the
-    marketplace, and the leaf of the order names who acted.
-    """
-    states.require(states.ORDER, order.state, OrderState.FULFILLED)
-    scope = order.listing.scope
-    consent = order.listing.voice.consent
-    signatures = Signatures(licensor=order.listing.act, licensee=order.act)
-    moment = now()
-    licence = grant_licence(
-        actor=Actor.system("marketplace"),
-        consent=consent,
-        licensee=order.customer,
-        scope=_capped({**scope.get("terms", {}), "languages": scope["languages"]}, order),
-        text=scope.get("text", licence_classes.STANDARD),
-        signatures=signatures,
-        characters_cap=order.characters,
-        valid_until=min(moment + timedelta(days=scope["days"]), consent.valid_until),
-    )
-    order.state, order.licence, order.fulfilled_at = OrderState.FULFILLED, licence, moment
-    order.save(update_fields=["state", "licence", "fulfilled_at"])
-    order.leaf_index = log.append(
-        kind="order.fulfilled",
-        subject=f"order:{order.id}",
-        actor=actor,
-        data={
-            "listing": str(order.listing_id),
-            "licence": str(licence.id),
-            "terms": statements.sheet_of(order, licence).sha256(),
-            "characters": order.characters,
-            "amount_minor": order.amount_minor,
-            "currency": order.currency,
-            "payment": commit_for(order.payment_ref, person_id=order.customer_id) if order.payment_ref else None,
-        },
-        rehearsal=order.rehearsal,
-    ).index
-    order.save(update_fields=["leaf_index"])
-    tell_order(order, "order.fulfilled")
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """``quantity`` and ``free`` in what the unit counts; ``characters``: what the licence allows in all."""
-
-    quantity: int
-    free: int
-    characters: int
-
-
-def _wanted(listing: Listing, customer_id: UUID, count: int) -> _Wanted:
-    """What an order of ``count`` characters, seconds or outputs is for. Raises BadTerms when that is nothing."""
-    had = Order.objects.filter(listing=listing, customer_id=customer_id, free__gt=0)
-    free = 0 if had.exclude(state=OrderState.CANCELLED).exists() else listing.free_units
-    if count + free == 0:
-        raise BadTerms("An order is for at least one; what was free here you have had.")
-    if listing.unit == Unit.CHARACTER:
-        return _Wanted(count, free, count + free)
-    each = PER[Unit.SECOND] if listing.unit == Unit.SECOND else 1
-    if count * each > MAX_QUANTITY:
-        raise BadTerms(f"An order is for at most {MAX_QUANTITY // each}.")
-    return _Wanted(count * each, free * each, MAX_ORDER_CHARACTERS)
-
-
-def _capped(scope: dict[str, Any], order: Order) -> dict[str, Any]:
-    """The licence's scope with the cap that the order paid for; a tighter one of the listing stays."""
-    name = {Unit.SECOND.value: "seconds", Unit.OUTPUT.value: "outputs"}.get(order.unit)
-    if name is None:
-        return scope
-    cap = (order.quantity + order.free) // (PER[Unit.SECOND] if order.unit == Unit.SECOND else 1)
-    caps = dict(scope.get("caps", {}))
-    return {**scope, "caps": {**caps, name: min(cap, caps.get(name, cap))}}
 
 
 # -- shared -----------------------------------------------------------------------------------------------------------

@@ -33,6 +33,12 @@ class OrderState(models.TextChoices):
     REFUNDED = "refunded", "Refunded"
 
 
+class OrderKind(models.TextChoices):
+    LICENCE = "licence", "Licence"
+    BILL = "bill", "Share of declared revenue"
+    MEMBERSHIP = "membership", "Membership"
+
+
 class Currency(models.TextChoices):
     CNY = "CNY", "CNY"
     EUR = "EUR", "EUR"

@@ -7,10 +7,11 @@ from uuid import UUID
 from celery import shared_task
 
 from foundation.errors import VouchError
-from marketplace import money, sending, services
+from marketplace import money, renewals, sending, services, shares
 from marketplace.hooks import services as hooks
 from marketplace.payments import services as payments
 from marketplace.payments.errors import ProviderDown
+from marketplace.statements import jobs
 from marketplace.states import WrongState
 
 logger = logging.getLogger("marketplace.tasks")
@@ -20,6 +21,18 @@ logger = logging.getLogger("marketplace.tasks")
 def settle() -> dict[str, int]:
     """Books what owners have earned and releases what waited long enough. Safe to run twice."""
     return money.settle_due()
+
+
+@shared_task(name="marketplace.periods", acks_late=True)
+def periods() -> dict[str, int]:
+    """Renews, lapses and gives back what is paid by the month; ends licences whose share is not paid. Safe to run
+    twice."""
+    return {
+        "renewed": renewals.renew_due(),
+        "lapsed": renewals.lapse_due(),
+        "refunded": renewals.refund_broken(),
+        "ended": shares.enforce_due(),
+    }
 
 
 @shared_task(name="marketplace.capture_payment", acks_late=True)
@@ -68,6 +81,21 @@ def _step(step: Callable[..., str], order_id: str) -> None:
         logger.warning("provider.down order=%s error=%s", order_id, error.detail)
     except VouchError as error:
         payments.note(order_id=UUID(order_id), what=f"{error.code}: {error.detail}")
+
+
+@shared_task(name="marketplace.make_statement", acks_late=True)
+def make_statement(job_id: str) -> None:
+    """Computes the statement of a large month. Safe to run twice."""
+    jobs.run(job_id=UUID(job_id))
+
+
+@shared_task(name="marketplace.recover_statements", acks_late=True)
+def recover_statements() -> int:
+    """Hands out again the statements that a lost worker or broker has left lying. Safe to run twice."""
+    found = jobs.unfinished()
+    for job_id in found:
+        sending.after_commit(jobs.TASK, str(job_id))
+    return len(found)
 
 
 @shared_task(name="marketplace.deliver_webhook", acks_late=True)

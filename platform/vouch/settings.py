@@ -241,7 +241,13 @@ except notes.BadNote as error:
 VOUCH_PROVIDER_CODE = env.text("VOUCH_PROVIDER_CODE", "001100000000000000000000000")
 # How outputs are labelled (`watermark/labels/profiles`), at which rates they are delivered, and who says when.
 VOUCH_LABEL_PROFILE = env.choice("VOUCH_LABEL_PROFILE", "eu", ("cn", "eu", "in", "us"))
-VOUCH_TIER = env.choice("VOUCH_TIER", "member", ("free", "member"))
+VOUCH_TIER = env.choice("VOUCH_TIER", "member", ("accounts", "free", "member"))
+# Of accounts without membership: characters of own use a month (0: no bound). Of all: the trial, and what a month costs
+# (0: none is sold).
+VOUCH_FREE_CHARACTERS = env.integer("VOUCH_FREE_CHARACTERS", 20_000, low=0, high=10**9)
+VOUCH_TRIAL_DAYS = env.integer("VOUCH_TRIAL_DAYS", 14, low=0, high=365)
+VOUCH_MEMBERSHIP_MINOR = env.integer("VOUCH_MEMBERSHIP_MINOR", 0, low=0, high=10_000_000)
+VOUCH_MEMBERSHIP_CURRENCY = env.choice("VOUCH_MEMBERSHIP_CURRENCY", "EUR", ("CNY", "EUR", "GBP", "JPY", "USD"))
 #: Second marks that audiowmark reads: made by this code or by the program, on narrations from so many seconds on.
 VOUCH_AUDIOWMARK = env.choice("VOUCH_AUDIOWMARK", "off", ("off", "own", "program"))
 VOUCH_AUDIOWMARK_SECONDS = env.integer("VOUCH_AUDIOWMARK_SECONDS", 60, low=20, high=3600)
@@ -260,6 +266,8 @@ CELERY_BEAT_SCHEDULE = {
     "forget-answers": {"task": "api.forget_answers", "schedule": 3600},
     "deliver-webhooks": {"task": "marketplace.deliver_webhooks", "schedule": 60},
     "tidy-sounds": {"task": "marketplace.tidy_sounds", "schedule": 60},
+    "recover-statements": {"task": "marketplace.recover_statements", "schedule": 60},
+    "pay-periods": {"task": "marketplace.periods", "schedule": 3600},
     "settle-earnings": {"task": "marketplace.settle", "schedule": 3600},
 }
 

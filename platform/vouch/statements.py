@@ -59,10 +59,12 @@ def _said(found: Verified, extra: list[str]) -> Iterator[str]:
     summary = found.summary
     kind = "final" if summary["final"] else "so far"
     note = " (REHEARSAL)" if found.rehearsal else ""
+    charges = summary.get("charges", {}).get("count", 0)
+    more = f" and {charges} charge{'s' if charges > 1 else ''} by the month or of revenue" if charges else ""
     yield (
         f"INTACT: {summary['period']} ({kind}){note}, owner {summary['owner']}: {summary['uses']} uses, "
-        f"{summary['characters']} characters, none left out of the account; {_money(summary)}; leaf {found.index} of "
-        f"{found.origin}."
+        f"{summary['characters']} characters{more}, none left out of the account; {_money(summary)}; leaf "
+        f"{found.index} of {found.origin}."
     )
     for line in extra:
         yield f"  {line}"

@@ -118,7 +118,9 @@ def test_the_json_statement_prices_by_the_same_rule(owner, customer, operator, v
 
 
 @pytest.mark.parametrize(
-    "change", [{"unit": "month"}, {"unit": "share"}, {"unit": "word"}, {"free_units": -1},
+    "change", [{"unit": "month", "licence_days": 29}, {"unit": "month", "free_units": 4},
+               {"unit": "share", "price_minor": 10_001}, {"unit": "share", "free_units": 1}, {"unit": "word"},
+               {"free_units": -1},
                {"free_units": MAX_FREE_UNITS + 1}, {"price_minor": -1}, {"price_minor": 10**18}, {"currency": "XXX"}]
 )  # fmt: skip
 def test_an_offer_that_cannot_be_is_refused(owner, voice, change):

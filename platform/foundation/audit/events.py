@@ -253,6 +253,8 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         "protected.imported": _event(origin=WORD, added=COUNT, removed=COUNT),
         "search.rekeyed": _event({"templates": WHOLE}, templates=COUNT, former=or_null(ID)),
         # Market
+        "membership.begun": _event(**{"is": WORD, "from": TIME, "until": TIME}),
+        "membership.ended": _event(reason=WORD),
         "listing.made": _event(NOTHING, voice=ID, price_minor=COUNT, currency=WORD, scope=MAP),
         "listing.withdrawn": _event(NOTHING, voice=ID),
         "listing.published": _event(voice=ID, terms=DIGEST),
@@ -274,6 +276,10 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         "webhook.added": _event(url=DIGEST, kinds=list),
         "webhook.ended": _event(reason=str),
         "rates.published": _event(date=str, sha256=DIGEST, base=WORD, rates=MAP),
+        "charge.made": _event(order=ID, licence=ID, charge=MAP),
+        "revenue.declared": _event(
+            order=ID, licence=ID, period=WORD, revenue_minor=COUNT, currency=WORD, act=or_null(DIGEST)
+        ),
         "statement.made": _event(
             period=WORD, account=DIGEST, final=FLAG, uses=COUNT, head=DIGEST, root=DIGEST, summary=DIGEST
         ),

@@ -33,7 +33,7 @@ from marketplace.sending import after_commit
 
 KINDS: Final = (
     "order.placed", "order.paid", "order.fulfilled", "order.cancelled", "order.refunded", "order.disputed",
-    "order.dispute_closed", "statement.made", "payout.sent",
+    "order.dispute_closed", "order.not_renewed", "statement.made", "payout.sent",
 )  # fmt: skip
 """What a webhook can be told; each goes to the people whom it concerns."""
 MAX_ENDPOINTS: Final = 10

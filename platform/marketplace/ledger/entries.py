@@ -7,7 +7,8 @@ below. Nothing is ever changed: a mistake is mended by an entry the other way ro
     order placed     reserve   authorised(order)  +a   reserved(order)  -a     the provider holds a; nothing is ours
     order cancelled  void      reserved(order)    +a   authorised(order)-a
     money arrived    capture   the two of void, and    clearing +a   prepaid(order) -a
-    a use            earn      prepaid(order)     +e   holdback(owner)  -(e-f) fees -f; by the rule of `pricing`
+    a use, a month   earn      prepaid(order)     +e   holdback(owner)  -(e-f) fees -f; by the rule of `pricing`
+    membership       earn      prepaid(order)     +e   fees -e
     time has passed  release   holdback(owner)    +e   payable(owner)   -e     no dispute can take it back any more
     dispute lost     reverse   an earn, the other way round, its fee included
     refunded         refund    prepaid(order)     +r   clearing -r
@@ -106,8 +107,9 @@ def capture(order: str, currency: str, amount: int) -> dict[AccountRef, int]:
 
 
 def earn(order: str, owner: str, currency: str, amount: int, fee: int = 0) -> dict[AccountRef, int]:
-    """``amount`` leaves the order; ``fee`` of it, less than all, is the platform's."""
-    legs = {_of(AccountKind.PREPAID, order, currency): amount, _of(AccountKind.HOLDBACK, owner, currency): fee - amount}
+    """``amount`` leaves the order; ``fee`` of it is the platform's: less than all, but for the platform's own sales."""
+    legs = {_of(AccountKind.PREPAID, order, currency): amount}
+    legs |= {_of(AccountKind.HOLDBACK, owner, currency): fee - amount} if fee != amount else {}
     return legs | ({_of(AccountKind.FEES, "vouch", currency): -fee} if fee else {})
 
 

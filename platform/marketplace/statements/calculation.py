@@ -1,7 +1,8 @@
 """The statement itself: uses in, priced lines and a summary out. Pure, and the same for whoever makes and who checks.
 
 One pass over an owner's uses of a month, in the order of their numbers: prices each (`marketplace.pricing`), moves the
-account's head on, and grows a Merkle sum tree over the priced lines. A million lines take seconds and O(log n) memory.
+account's head on, and grows a Merkle sum tree over the priced lines; the month's charges (`charges`) come after them.
+A million lines take seconds and O(log n) memory.
 """
 
 import hashlib
@@ -12,10 +13,13 @@ from typing import Any, Final, NamedTuple
 from cloning import usage_leaf
 from foundation.audit import canonical
 from marketplace.pricing import GRANTED, MAX_MINOR, PriceProblem, Rates, Terms, Unit
+from marketplace.statements import charges
+from marketplace.statements.charges import BadCharge, Charge
 from marketplace.statements.sheets import Sheet
 from marketplace.statements.sumtree import Builder
 
-VERSION: Final = 1
+VERSION: Final = 2
+"""1 knew no charges."""
 
 
 class Use(NamedTuple):
@@ -68,12 +72,29 @@ class Total:
         return {"gross": self.gross, "fee": self.fee, "reversed": self.reversed, "net": self.net}
 
 
-class Calculation:
-    """Takes the uses one by one with ``add``; ``summary`` says what they come to."""
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """The owner's charges before the month's: how many, and the head after them."""
 
-    def __init__(self, account: Account, sheets: Iterable[Sheet], adjusted: Sequence[tuple[str, int]] = ()) -> None:
-        """``adjusted``: reversals of the month, (currency, minor units)."""
+    first: int
+    before: bytes
+
+
+class Calculation:
+    """Takes the uses one by one with ``add``, then the charges with ``charge``; ``summary`` says what they come to."""
+
+    def __init__(
+        self,
+        account: Account,
+        sheets: Iterable[Sheet],
+        adjusted: Sequence[tuple[str, int]] = (),
+        charged: Charged | None = None,
+    ) -> None:
+        """``adjusted``: reversals of the month, (currency, minor units). ``charged``: None before the first charge."""
         self.account = account
+        self.charged = charged or Charged(0, charges.opening(account.owner))
+        self.charges = 0
+        self.charge_head = self.charged.before
         self.sheets = {sheet.licence: sheet for sheet in sheets}
         self.head = account.opened
         priced = {sheet.terms.currency for sheet in self.sheets.values()} | {currency for currency, _ in adjusted}
@@ -94,7 +115,7 @@ class Calculation:
 
     @property
     def uses(self) -> int:
-        return self._tree.size
+        return self._tree.size - self.charges
 
     def add(self, use: Use) -> bytes:
         """The priced line: the use's own, with its gross amount and the fee of it. Raises NoTerms, SumProblem."""
@@ -112,6 +133,22 @@ class Calculation:
         self._tree.add(line, sums)
         self.head = usage_leaf.follow(self.head, use.line)
         return line
+
+    def charge(self, charge: Charge) -> tuple[bytes, int, int]:
+        """The priced line, its gross amount and its fee. Raises NoTerms, BadCharge, PriceProblem, SumProblem."""
+        terms = self._terms.get(charge.licence)
+        if terms is None:
+            raise NoTerms(f"no terms for licence {charge.licence}")
+        if charge.number != self.charged.first + self.charges:
+            raise BadCharge(f"charge {charge.number} is not the next one")
+        gross, fee = charge.amounts(terms)
+        line = charge.line()
+        left, right = self._around[charge.licence]
+        priced = b"%b,%d,%d]" % (line[:-1], gross, fee)
+        self._tree.add(priced, (0, 0, *left, *((gross, fee) if terms.currency else ()), *right))
+        self.charges += 1
+        self.charge_head = charges.follow(self.charge_head, line)
+        return priced, gross, fee
 
     def _priced(self, terms: Terms, use: Use) -> tuple[int, int]:
         """Gross and fee of one use: what has been earned with it, less what had been before."""
@@ -133,11 +170,15 @@ class Calculation:
         self._totals[use.licence] = (before + now, gross, fee)
         return gross - gross_before, fee - fee_before
 
-    def summary(self, *, final: bool, rates: Rates | None, rates_sha256: str | None, payout: str) -> dict[str, Any]:
+    def summary(
+        self, *, final: bool, rates: Rates | None, rates_sha256: str | None, payout: str, version: int = VERSION
+    ) -> dict[str, Any]:
         """What the log's leaf commits to, JSON-safe.
 
         ``payout``: the currency everything is converted into by ``rates``; empty for none. Raises PriceProblem.
         """
+        if version not in (1, VERSION) or (version == 1 and self.charges):
+            raise PriceProblem("a summary of this form holds something else")
         root = self._tree.root()
         characters, milliseconds, *sums = root.sums
         totals = {
@@ -156,8 +197,14 @@ class Calculation:
             payable = {"currency": payout, "minor": minor}
         if any(abs(total.net) > MAX_MINOR for total in totals.values()):
             raise PriceProblem("a total is out of bounds")
-        return {
-            "v": VERSION,
+        charged = {
+            "first": self.charged.first,
+            "count": self.charges,
+            "before": self.charged.before.hex(),
+            "head": self.charge_head.hex(),
+        }
+        return ({} if version == 1 else {"charges": charged}) | {
+            "v": version,
             "owner": self.account.owner,
             "period": self.account.period,
             "account": self.account.name.hex(),

@@ -4,7 +4,7 @@ A statement is made of uses that never change, so nothing is locked while it is 
 the account first, and is computed from what then stands.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -35,10 +35,11 @@ CHUNK: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What a statement is made of. ``uses`` and ``head``: the account as it stood when it was read."""
+    """What a statement is made of. ``uses``, ``charges`` and ``head``: the account as it stood when it was read."""
 
     account: UsageAccount
     uses: int
+    charges: int
     head: bytes
     final: bool
     rates: RateTable | None
@@ -58,16 +59,26 @@ def make(*, actor: Actor, period: str, payout_currency: str = "") -> Statement:
     return make_for(actor=actor, owner_id=actor.person_id, period=period, payout_currency=payout_currency)
 
 
-def make_for(*, actor: Actor, owner_id: UUID, period: str, payout_currency: str = "") -> Statement:
-    """As ``make``, for the system: whose months end without anybody asking."""
+def make_for(
+    *,
+    actor: Actor,
+    owner_id: UUID,
+    period: str,
+    payout_currency: str = "",
+    progress: Callable[[int], None] = lambda done: None,
+) -> Statement:
+    """As ``make``, for the system: whose months end without anybody asking. ``progress`` is told now and then how many
+    uses are priced."""
     plan = _plan(owner_id, _month(period), payout_currency)
     found = _same(plan)
     if found is not None:
         return found
     adjustments = sources.reversals(owner_id=owner_id, period=period)
     calculation = _calculation(plan, adjustments)
-    for use in sources.uses(account=plan.account, below=plan.uses):
+    for use in sources.uses(account=plan.account, below=plan.uses, between=progress):
         calculation.add(use)
+    for charge in sources.charges(account=plan.account, count=plan.charges):
+        calculation.charge(sources.as_line(charge))
     if (calculation.uses, calculation.head) != (plan.uses, plan.head):
         raise AccountBroken(f"account {plan.account.id}")
     rates = read_rates(plan.rates.table) if plan.rates else None
@@ -80,18 +91,25 @@ def make_for(*, actor: Actor, owner_id: UUID, period: str, payout_currency: str 
     return _keep(plan, summary, [index for index, _, _ in adjustments], actor)
 
 
+def known(*, owner_id: UUID, period: str, payout_currency: str = "") -> Statement | None:
+    """The statement that says already what a new one would. Raises as ``make``."""
+    return _same(_plan(owner_id, _month(period), payout_currency))
+
+
 def file(statement: Statement) -> Iterator[bytes]:
     """The statement's file, in pieces: header, then a line a use. The same bytes each time but for the checkpoint.
 
     Outside a transaction: it may sign a checkpoint. Raises AccountBroken before the first piece.
     """
     account = statement.account
-    sheets = sources.sheets(account=account, below=statement.uses)
+    charged = sources.charges(account=account, count=_charges(statement))
+    sheets = sources.sheets(account=account, below=statement.uses, charged=charged)
     last = sources.last_leaf(account=account, below=statement.uses)
     rates = statement.rates
     wanted = [statement.leaf_index, *(index for _, index in sheets), *statement.adjustments]
     wanted += [last] if last is not None else []
     wanted += [rates.leaf_index] if rates else []
+    wanted += [charged[-1].leaf_index] if charged else []
     checkpoint, leaves = receipts.together(wanted)
     yield document.header(
         summary=statement.summary,
@@ -105,9 +123,11 @@ def file(statement: Statement) -> Iterator[bytes]:
             rates=leaves[rates.leaf_index] if rates else None,
             terms=[leaves[index] for _, index in sheets],
             adjustments=[leaves[index] for index in statement.adjustments],
+            charged=leaves[charged[-1].leaf_index] if charged else None,
         ),
+        charges=[sources.as_priced(charge) for charge in charged],
     )
-    plan = _Plan(account, statement.uses, b"", statement.final, rates, "")
+    plan = _Plan(account, statement.uses, len(charged), b"", statement.final, rates, "")
     calculation = _calculation(plan, sources.reversals_at(statement.adjustments, owner_id=account.owner_id))
     piece = bytearray()
     for use in sources.uses(account=account, below=statement.uses):
@@ -166,11 +186,13 @@ def _plan(owner_id: UUID, begin: datetime, payout: str) -> _Plan:
             raise NothingUsed
         if final and not account.closed:
             metering.close(account)
+        # Charges are booked under the same lock.
+        charges = len(sources.charges(account=account))
     rates = None
     if payout:
         day = min(end - timedelta(days=1), now()).date()
         rates = rates_on(day, sources.currencies(account=account) | {payout})
-    return _Plan(account, account.uses, bytes(account.head), final, rates, payout)
+    return _Plan(account, account.uses, charges, bytes(account.head), final, rates, payout)
 
 
 def _same(plan: _Plan) -> Statement | None:
@@ -181,7 +203,8 @@ def _same(plan: _Plan) -> Statement | None:
     now_reversed = [index for index, _, _ in sources.reversals(owner_id=plan.account.owner_id, period=_period(plan))]
     for found in made_already.filter(uses=plan.uses, rates=plan.rates).order_by("-made_at"):
         payable = found.summary["payable"]
-        if (payable["currency"] if payable else "") == plan.payout and found.adjustments == now_reversed:
+        same = found.adjustments == now_reversed and _charges(found) == plan.charges
+        if same and (payable["currency"] if payable else "") == plan.payout:
             return found
     return None
 
@@ -189,8 +212,15 @@ def _same(plan: _Plan) -> Statement | None:
 def _calculation(plan: _Plan, adjustments: list[tuple[int, str, int]]) -> Calculation:
     before = plan.account.before
     account = Account(str(plan.account.owner_id), _period(plan), bytes(before.head) if before else usage_leaf.NO_HEAD)
-    sheets = [sheet for sheet, _ in sources.sheets(account=plan.account, below=plan.uses)]
-    return Calculation(account, sheets, [(currency, minor) for _, currency, minor in adjustments])
+    charged = sources.charges(account=plan.account, count=plan.charges)
+    sheets = [sheet for sheet, _ in sources.sheets(account=plan.account, below=plan.uses, charged=charged)]
+    adjusted = [(currency, minor) for _, currency, minor in adjustments]
+    return Calculation(account, sheets, adjusted, sources.charged_before(account=plan.account))
+
+
+def _charges(statement: Statement) -> int:
+    """How many charges a statement counts; the first form knew none."""
+    return int(statement.summary.get("charges", {}).get("count", 0))
 
 
 @transaction.atomic

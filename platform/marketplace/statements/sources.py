@@ -1,21 +1,24 @@
 """Reads: what a statement is computed from, out of the database."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from cloning.models import MeteredUse, UsageAccount
+from cloning.usage_leaf import moment
 from consent.models import Licence
 from foundation.audit.models import Leaf
 from marketplace.ledger.entries import AccountKind, EntryKind
 from marketplace.ledger.models import Entry, Leg
 from marketplace.models import Order
 from marketplace.pricing import GRANTED, Terms, Unit
-from marketplace.statements.calculation import Use
+from marketplace.statements import models
+from marketplace.statements.calculation import Charged, Use
+from marketplace.statements.charges import Charge, opening
 from marketplace.statements.sheets import Sheet
 
 # The database spells the lines (`cloning.usage_leaf`): twice as fast as Python, beside it on the other core. Their
@@ -28,22 +31,53 @@ COPY (
         coalesce(u.licence_id::text, ''), m.uses_before, m.characters_before, m.milliseconds_before, u.characters,
         m.milliseconds
     FROM cloning_metereduse m JOIN cloning_usage u ON u.id = m.usage_id
-    WHERE m.account_id = %s AND m.number < %s ORDER BY m.number
+    WHERE m.account_id = %s AND m.number >= %s AND m.number < %s ORDER BY m.number
 ) TO STDOUT"""
 
 
-def uses(*, account: UsageAccount, below: int) -> Iterator[Use]:
-    """The account's uses in the order of their numbers, in constant memory."""
-    with connection.cursor() as cursor, cursor.copy(_LINES, [account.pk, below]) as rows:
-        for row in rows:  # libpq hands out one row at a time
-            line, licence, *counts = bytes(row).split(b"\t")
-            yield Use(line, licence.decode() or None, *map(int, counts))
+STEP: Final = 1 << 16
+"""Uses that are read at a time."""
 
 
-def sheets(*, account: UsageAccount, below: int) -> list[tuple[Sheet, int]]:
-    """The terms of every licence used, by licence, each with the index of the leaf that it rests on."""
+def uses(*, account: UsageAccount, below: int, between: Callable[[int], None] = lambda done: None) -> Iterator[Use]:
+    """The account's uses in the order of their numbers, in constant memory. ``between`` two portions it is told how
+    many were handed out: only then is the connection free for anything else."""
+    for begin in range(0, below, STEP):
+        between(begin)
+        bounds = [account.pk, begin, min(begin + STEP, below)]
+        with connection.cursor() as cursor, cursor.copy(_LINES, bounds) as rows:
+            for row in rows:  # libpq hands out one row at a time
+                line, licence, *counts = bytes(row).split(b"\t")
+                yield Use(line, licence.decode() or None, *map(int, counts))
+
+
+def charges(*, account: UsageAccount, count: int | None = None) -> list[models.Charge]:
+    """The account's charges in the order of their numbers; with ``count`` the first so many."""
+    return list(models.Charge.objects.filter(account=account).order_by("number")[:count])
+
+
+def charged_before(*, account: UsageAccount) -> Charged:
+    """The owner's charges before the account's month."""
+    earlier = models.Charge.objects.filter(owner_id=account.owner_id, account__period__lt=account.period)
+    last = earlier.order_by("-number").first()
+    return Charged(last.number + 1, bytes(last.head)) if last else Charged(0, opening(str(account.owner_id)))
+
+
+def as_line(charge: models.Charge) -> Charge:
+    """As `statements.charges` spells it."""
+    return Charge(charge.number, str(charge.licence_id), moment(charge.at), charge.about, charge.before, charge.count)
+
+
+def as_priced(charge: models.Charge) -> bytes:
+    """Its line with its amounts, as a statement's header has it."""
+    return b"%b,%d,%d]" % (as_line(charge).line()[:-1], charge.gross, charge.fee)
+
+
+def sheets(*, account: UsageAccount, below: int, charged: Iterable[models.Charge] = ()) -> list[tuple[Sheet, int]]:
+    """The terms of every licence used or charged, by licence, each with the index of the leaf that it rests on."""
     used = _lines(account, below).filter(licence__isnull=False).values("licence").distinct()
-    licences = {licence.id: licence for licence in Licence.objects.filter(id__in=used)}
+    priced = Q(id__in=used) | Q(id__in={charge.licence_id for charge in charged})
+    licences = {licence.id: licence for licence in Licence.objects.filter(priced)}
     hashes = _hashes([licence.leaf_index for licence in licences.values()])
     orders = {order.licence_id: order for order in Order.objects.filter(licence__in=licences)}
     found = []
@@ -77,9 +111,11 @@ def terms_of(order: Order | None) -> Terms:
 
 
 def currencies(*, account: UsageAccount) -> set[str]:
-    """Those the account's uses are priced in."""
+    """Those the account's uses and charges are priced in."""
     used = account.lines.filter(licence__isnull=False).values("licence").distinct()
-    return set(Order.objects.filter(licence__in=used).values_list("currency", flat=True))
+    charged = models.Charge.objects.filter(account=account).values("licence")
+    priced = Order.objects.filter(Q(licence__in=used) | Q(licence__in=charged))
+    return set(priced.values_list("currency", flat=True))
 
 
 def last_leaf(*, account: UsageAccount, below: int) -> int | None:
@@ -88,8 +124,9 @@ def last_leaf(*, account: UsageAccount, below: int) -> int | None:
 
 
 def rehearsal(*, account: UsageAccount) -> bool:
-    """Whether any of the account's uses was made in a rehearsal."""
-    return account.lines.filter(usage__output__rehearsal=True).exists()
+    """Whether any of the account's uses was made in a rehearsal, or charged in one."""
+    charged = models.Charge.objects.filter(account=account, order__rehearsal=True)
+    return charged.exists() or account.lines.filter(usage__output__rehearsal=True).exists()
 
 
 def reversals(*, owner_id: UUID, period: str) -> list[tuple[int, str, int]]:

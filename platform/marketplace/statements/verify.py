@@ -13,9 +13,10 @@ from uuid import UUID
 from cloning import usage_leaf
 from foundation.audit import canonical, merkle, notes, verify
 from foundation.audit.commitments import person_tag
-from marketplace.pricing import PriceProblem, Rates, read_rates
-from marketplace.statements import document
-from marketplace.statements.calculation import Account, Calculation, NoTerms, Use, digest, made, use_of
+from marketplace.pricing import PriceProblem, Rates, Unit, read_rates
+from marketplace.statements import charges, document
+from marketplace.statements.calculation import Account, Calculation, Charged, NoTerms, Use, digest, made, use_of
+from marketplace.statements.charges import BadCharge
 from marketplace.statements.document import BadFile
 from marketplace.statements.sheets import BadSheet, Sheet
 from marketplace.statements.sheets import read as read_sheet
@@ -92,7 +93,9 @@ def check(file: BinaryIO, public_key: bytes, *, look_for: Iterable[str] = ()) ->
     """
     try:
         return _check(file, public_key, frozenset(look_for))
-    except (BadFile, BadSheet, PriceProblem, NoTerms, SumProblem, usage_leaf.BadUsage, canonical.NotCanonical) as error:
+    except (
+        BadFile, BadSheet, BadCharge, PriceProblem, NoTerms, SumProblem, usage_leaf.BadUsage, canonical.NotCanonical,
+    ) as error:  # fmt: skip
         raise BadStatement(str(error)) from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, BadStatement):
@@ -112,15 +115,20 @@ def _check(file: BinaryIO, public_key: bytes, look_for: frozenset[str]) -> Verif
     sheets = _sheets(found["terms"], proofs["terms"], log)
     rates = _rates(found["rates"], proofs["rates"], summary, log)
     reversals = _reversals(proofs["adjustments"], account, owner, log)
-    calculation = Calculation(account, sheets, reversals)
-    last, seen = _uses(document.read_lines(file), calculation, look_for)
+    calculation = Calculation(account, sheets, reversals, _charged(summary))
+    last, seen, priced = _uses(document.read_lines(file), calculation, look_for)
     _last(proofs["last"], last, calculation, log)
+    _charges(found["charges"], proofs["charged"], calculation, log)
+    unused = calculation.sheets.keys() - priced - {row[1] for row in found["charges"]}
+    if unused:
+        raise BadStatement(f"terms that price nothing: {', '.join(sorted(unused))}")
     payable = summary["payable"]
     again = calculation.summary(
         final=summary["final"] is True,
         rates=rates,
         rates_sha256=summary["rates_sha256"],
         payout=payable["currency"] if payable else "",
+        version=summary["v"],
     )
     for key, value in again.items():
         if summary.get(key) != value or type(summary[key]) is not type(value):
@@ -181,8 +189,9 @@ def _reversals(proofs: list[Any], account: Account, owner: _Owner, log: _Log) ->
 
 def _uses(
     lines: Iterable[bytes], calculation: Calculation, look_for: frozenset[str]
-) -> tuple[Use | None, dict[str, int]]:
-    """Prices every line again. Each has to be the next of the account, and the next under its licence."""
+) -> tuple[Use | None, dict[str, int], set[str]]:
+    """Prices every line again. Each has to be the next of the account, and the next under its licence. Returns the last
+    use, the numbers of those looked for, and the licences used."""
     meters: dict[str, tuple[int, int, int]] = {}
     use: Use | None = None
     seen: dict[str, int] = {}
@@ -207,10 +216,40 @@ def _uses(
             raise BadStatement(f"line {number}: another amount comes out")
         if look_for and (output := usage_leaf.parse(use.line).output) in look_for:
             seen[output] = number
-    unused = calculation.sheets.keys() - meters.keys()
-    if unused:
-        raise BadStatement(f"terms without a use: {', '.join(sorted(unused))}")
-    return use, seen
+    return use, seen, set(meters)
+
+
+def _charged(summary: Mapping[str, Any]) -> Charged | None:
+    """What stood before the month's charges; None for the form that knew none."""
+    said = summary.get("charges")
+    return None if said is None else Charged(said["first"], bytes.fromhex(said["before"]))
+
+
+def _charges(rows: list[Any], proof: Any, calculation: Calculation, log: _Log) -> None:
+    """Prices every charge again: each the next of the owner, and of its licence; the last one's leaf has the chain."""
+    owner, meters = calculation.account.owner, dict[str, int]()
+    if calculation.charged.first == 0 and calculation.charged.before != charges.opening(owner):
+        raise BadStatement("the owner's charges begin with another head")
+    last = None
+    for row in rows:
+        last, gross, fee = charges.read(row)
+        if not last.at.startswith(calculation.account.period + "-"):
+            raise BadStatement(f"charge {last.number}: of another month")
+        if meters.get(last.licence, last.before) != last.before:
+            raise BadStatement(f"charge {last.number}: its licence's counter does not follow")
+        if calculation.charge(last)[1:] != (gross, fee):
+            raise BadStatement(f"charge {last.number}: another amount comes out")
+        if calculation.sheets[last.licence].terms.unit is not Unit.SHARE:
+            meters[last.licence] = last.before + last.count
+    if last is None:
+        if proof is not None:
+            raise BadStatement("a last charge is named where there is none")
+        return
+    leaf = log.leaf(proof, "the last charge's leaf", "charge.made")
+    if leaf.data.get("charge") != charges.commitment(owner, last, calculation.charge_head):
+        raise BadStatement("the last charge's leaf carries another chain: a charge is missing, added or changed")
+    if leaf.data.get("licence") != last.licence:
+        raise BadStatement("the last charge's leaf is of another charge")
 
 
 def _last(proof: Any, last: Use | None, calculation: Calculation, log: _Log) -> None:
@@ -240,6 +279,12 @@ def follows(summary: Mapping[str, Any], previous: Mapping[str, Any]) -> None:
         raise BadStatement("the other statement is not of the same owner's earlier month")
     if previous["head"] != summary["before"]:
         raise BadStatement(f"the month of {previous['period']} ended with another use: its statement is not whole")
+    said, before = summary.get("charges"), previous.get("charges")
+    ended = (0, charges.opening(summary["owner"]).hex())
+    if before is not None:
+        ended = (before["first"] + before["count"], before["head"])
+    if said is not None and (said["first"], said["before"]) != ended:
+        raise BadStatement(f"the month of {previous['period']} ended with another charge: its statement is not whole")
 
 
 def contains(verified: Verified, leaf: verify.VerifiedLeaf) -> None:
@@ -261,12 +306,30 @@ def contains(verified: Verified, leaf: verify.VerifiedLeaf) -> None:
 def complete(summary: Mapping[str, Any], bodies: Iterable[bytes]) -> int:
     """Goes through the log's leaves (bodies that were verified, in order) and finds every use of the account.
 
-    Returns how many. Raises BadStatement for a use the statement lacks, and for an account with two histories.
+    Returns how many. Raises BadStatement for a use or a charge the statement lacks, and for two histories of either.
     """
+    said = summary.get("charges") or {}
+    charged = (said.get("first", 0), said.get("first", 0) + said.get("count", 0))
+    count, charge_head = 0, charges.opening(summary["owner"])
+    charge_name = charges.account(summary["owner"]).hex().encode()
     head = usage_leaf.opening(bytes.fromhex(summary["account"]), bytes.fromhex(summary["before"]))
     name = summary["account"].encode()
     found = 0
     for body in bodies:
+        if charge_name in body:
+            event = canonical.decode(body)
+            charge = event["data"].get("charge")
+            if event["kind"] != "charge.made" or not isinstance(charge, dict):
+                continue
+            charge_head = usage_leaf.advance(charge_head, bytes.fromhex(charge["leaf"]))
+            if charge["number"] != count or charge["head"] != charge_head.hex():
+                raise BadStatement(f"the log has two histories of the owner's charges, from charge {count} on")
+            count += 1
+            if said and count == charged[1] and charge_head.hex() != said["head"]:
+                raise BadStatement("the log's charges are others than the statement's")
+            if summary["final"] and count > charged[1] and event["at"].startswith(summary["period"]):
+                raise BadStatement(f"the log has a charge of this month, {charge['number']}, that the statement lacks")
+            continue
         if name not in body:
             continue
         event = canonical.decode(body)
@@ -285,4 +348,6 @@ def complete(summary: Mapping[str, Any], bodies: Iterable[bytes]) -> int:
             raise BadStatement("the log's uses are others than the statement's")
     if found < summary["uses"] or (summary["final"] and found > summary["uses"]):
         raise BadStatement(f"the log has {found} uses of this account, the statement {summary['uses']}")
+    if count < charged[1]:
+        raise BadStatement(f"the log has {count} charges of this owner, the statement counts {charged[1]}")
     return found

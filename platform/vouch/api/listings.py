@@ -14,7 +14,7 @@ from consent.licence_classes import STANDARD
 from consent.scopes import CHANNELS, KEYS, SPECIAL_USES
 from marketplace import selectors, services, showcase
 from marketplace.models import MAX_FREE_UNITS, MAX_LICENCE_DAYS, MAX_PRICE_MINOR, TITLE_CHARS, Listing
-from marketplace.pricing import BY_USE, Unit
+from marketplace.pricing import Unit
 from marketplace.states import Currency
 from vouch.api.acts import act_of
 from vouch.api.core import ApiView, checked
@@ -25,10 +25,12 @@ class NewListing(serializers.Serializer[Any]):
     voice = serializers.UUIDField()
     title = serializers.CharField(max_length=TITLE_CHARS)
     price_minor = serializers.IntegerField(
-        min_value=0, max_value=MAX_PRICE_MINOR, help_text="Minor units (cents) for 1,000 characters."
+        min_value=0,
+        max_value=MAX_PRICE_MINOR,
+        help_text="Minor units (cents) for what `unit` says; of a share, basis points of revenue.",
     )
     currency = serializers.ChoiceField(choices=Currency.values)
-    unit = serializers.ChoiceField(choices=sorted(unit.value for unit in BY_USE), default=Unit.CHARACTER.value)
+    unit = serializers.ChoiceField(choices=sorted(unit.value for unit in Unit), default=Unit.CHARACTER.value)
     free_units = serializers.IntegerField(min_value=0, max_value=MAX_FREE_UNITS, default=0)
     languages = serializers.ListField(child=serializers.CharField(max_length=8), min_length=1, max_length=20)
     licence_days = serializers.IntegerField(min_value=1, max_value=MAX_LICENCE_DAYS)
@@ -56,8 +58,10 @@ class ListingView(serializers.Serializer[Any]):
     description = serializers.CharField()
     conditions = serializers.CharField()
     tags = serializers.ListField(child=serializers.CharField())
-    unit = serializers.CharField(help_text="What the price is for: 1,000 characters, a second or an output.")
-    free_units = serializers.IntegerField(help_text="Characters, seconds or outputs that are everybody's once.")
+    unit = serializers.CharField(
+        help_text="What the price is for: 1,000 characters, a second, an output, a month; or it is a share."
+    )
+    free_units = serializers.IntegerField(help_text="Characters, seconds, outputs or months that are everybody's once.")
     price_minor = serializers.IntegerField()
     currency = serializers.CharField()
     scope = serializers.JSONField(help_text="languages, days, and where they are narrowed: text, terms")

@@ -27,9 +27,10 @@ class NewOrder(serializers.Serializer[Any]):
         required=False,
         min_value=1,
         max_value=MAX_ORDER_CHARACTERS,
-        help_text="Or seconds or outputs, by the listing's unit.",
+        help_text="Or seconds, outputs or months, by the listing's unit; 1 for a share of revenue.",
     )
     trial = serializers.BooleanField(default=False, help_text="The listing's free part alone, once.")
+    renews = serializers.BooleanField(default=False, help_text="By the month: another order follows before the end.")
     quoted_minor = serializers.IntegerField(
         required=False,
         min_value=0,
@@ -49,16 +50,25 @@ class Payment(serializers.Serializer[Any]):
 
 class OrderView(serializers.Serializer[Any]):
     id = serializers.UUIDField()
-    listing = serializers.UUIDField(source="listing_id")
+    kind = serializers.CharField(help_text="licence, bill (a share of declared revenue) or membership")
+    listing = serializers.UUIDField(source="listing_id", allow_null=True)
+    follows = serializers.UUIDField(source="follows_id", allow_null=True, help_text="The order it renews, or bills.")
+    period = serializers.CharField(help_text="Of a bill: the month that was declared.")
     characters = serializers.IntegerField(help_text="What the licence allows in all.")
     unit = serializers.CharField()
-    quantity = serializers.IntegerField(help_text="What is paid for: characters, milliseconds or outputs.")
+    quantity = serializers.IntegerField(
+        help_text="What is paid for: characters, milliseconds, outputs, months, or revenue."
+    )
     free = serializers.IntegerField(help_text="What comes before it for nothing, in the same unit.")
     price_minor = serializers.IntegerField()
     amount_minor = serializers.IntegerField()
     currency = serializers.CharField()
     state = serializers.CharField()
     licence = serializers.UUIDField(source="licence_id", allow_null=True)
+    renews = serializers.BooleanField()
+    starts_at = serializers.DateTimeField(allow_null=True, help_text="Of what is paid by the month.")
+    ends_at = serializers.DateTimeField(allow_null=True)
+    due_at = serializers.DateTimeField(allow_null=True, help_text="By when a renewal or a bill is to be paid.")
     rehearsal = serializers.BooleanField()
     placed_at = serializers.DateTimeField()
     paid_at = serializers.DateTimeField(allow_null=True)
@@ -112,6 +122,7 @@ class Orders(ApiView):
             listing_id=fields["listing"],
             characters=fields.get("characters", 0),
             quoted_minor=fields.get("quoted_minor"),
+            renews=fields["renews"],
             act=act_of(request),
         )
         return Response(OrderView(order).data, status=201)

@@ -11,8 +11,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from marketplace.statements import making
+from marketplace.statements import jobs, making
 from marketplace.statements import selectors as statements
+from marketplace.statements.models import JobState, StatementJob
 from marketplace.states import Currency
 from vouch.api.core import ApiView, checked
 from vouch.api.core.paging import listed, paged
@@ -53,6 +54,16 @@ class MadeStatementView(serializers.Serializer[Any]):
     made_at = serializers.DateTimeField()
 
 
+class StatementJobView(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    period = serializers.CharField()
+    state = serializers.ChoiceField(choices=JobState.values)
+    uses = serializers.IntegerField(help_text="Of the month, when it was asked for.")
+    done = serializers.IntegerField(help_text="Uses priced so far.")
+    statement = serializers.UUIDField(source="statement_id", allow_null=True)
+    error = serializers.CharField(help_text="A code, when it failed.")
+
+
 class StatementFiles(ApiView):
     idempotent: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
@@ -63,13 +74,23 @@ class StatementFiles(ApiView):
 
     @extend_schema(
         request=NewStatement,
-        responses={201: MadeStatementView},
-        summary="Make the statement of a month of mine; the same again without a new use",
+        responses={201: MadeStatementView, 202: StatementJobView},
+        summary="Make the statement of a month of mine; the same again without a new use; a large month's is a job",
     )
     def post(self, request: Request) -> Response:
         fields = checked(NewStatement, request.data)
-        made = making.make(actor=self.actor, period=fields["period"], payout_currency=fields.get("currency", ""))
+        made = jobs.ask(actor=self.actor, period=fields["period"], payout_currency=fields.get("currency", ""))
+        if isinstance(made, StatementJob):
+            return Response(StatementJobView(made).data, status=202)
         return Response(MadeStatementView(made).data, status=201)
+
+
+class StatementJobItem(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"GET": "market:read"}
+
+    @extend_schema(responses=StatementJobView, summary="How far a large month's statement is")
+    def get(self, request: Request, job_id: UUID) -> Response:
+        return Response(StatementJobView(jobs.job_of(actor=self.actor, job_id=job_id)).data)
 
 
 class StatementFile(ApiView):
@@ -89,5 +110,6 @@ class StatementFile(ApiView):
 
 urlpatterns = [
     path("statement-files", StatementFiles.as_view()),
+    path("statement-jobs/<uuid:job_id>", StatementJobItem.as_view()),
     path("statement-files/<uuid:statement_id>", StatementFile.as_view()),
 ]

@@ -17,7 +17,8 @@ from consent import selectors as consents
 from consent.models import Licence, LicenceOffer
 from foundation.identity.actors import Actor
 from marketplace import showcase, sounds
-from marketplace.models import MAX_LICENCE_DAYS, MAX_ORDER_CHARACTERS, MAX_PRICE_MINOR, TITLE_CHARS
+from marketplace.models import MAX_FREE_UNITS, MAX_LICENCE_DAYS, MAX_ORDER_CHARACTERS, MAX_PRICE_MINOR, TITLE_CHARS
+from marketplace.pricing import Unit
 from marketplace.states import Currency
 from vouch.web import selectors
 from vouch.web.access import actor_of, needs
@@ -104,6 +105,8 @@ def my_offers(request: HttpRequest) -> HttpResponse:
             "survivals": scopes.SURVIVAL,
             "moderations": scopes.MODERATION,
             "currencies": Currency.values,
+            "units": [unit.value for unit in Unit],
+            "max_free": MAX_FREE_UNITS,
             "title_chars": TITLE_CHARS,
             "max_price": MAX_PRICE_MINOR,
             "max_days": MAX_LICENCE_DAYS,

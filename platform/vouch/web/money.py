@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Q, Sum
 from django.db.models.functions import TruncMonth
 from django.http import HttpRequest, HttpResponse
@@ -15,12 +16,17 @@ from foundation.clock import now
 from foundation.errors import NotFound
 from foundation.identity.actors import Actor
 from marketplace import selectors as market
+from marketplace import shares
 from marketplace.ledger import selectors as ledger
 from marketplace.ledger.entries import AccountKind, EntryKind
+from marketplace.memberships import MAX_MONTHS
+from marketplace.models import MAX_QUANTITY, Order
 from marketplace.payouts import selectors as payouts
 from marketplace.payouts.models import NAME_CHARS
+from marketplace.pricing import Unit
 from marketplace.statements import selectors as statements
-from marketplace.states import Currency
+from marketplace.states import Currency, OrderKind, OrderState
+from vouch.api.periods import account_of
 from vouch.web.access import actor_of, needs
 
 ROWS: Final = 50
@@ -81,8 +87,31 @@ def earnings(request: HttpRequest) -> HttpResponse:
 @require_safe
 @needs("market:read")
 def orders(request: HttpRequest) -> HttpResponse:
-    found = market.orders_of(actor=actor_of(request))[:ROWS]
-    return render(request, "web/orders.html", {"orders": found})
+    found = market.orders_of(actor=actor_of(request)).select_related("licence")[:ROWS]
+    rows = [_row(one) for one in found]
+    return render(request, "web/orders.html", {"orders": rows, "max_revenue": MAX_QUANTITY})
+
+
+@require_safe
+@needs("market:read")
+def membership(request: HttpRequest) -> HttpResponse:
+    """What the person's account has, what is left of it, and what can be had."""
+    account = account_of(_person(actor_of(request)))
+    return render(request, "web/membership.html", {"account": account, "max_months": MAX_MONTHS})
+
+
+def _row(order: Order) -> dict[str, Any]:
+    """An order as its customer sees it: what can be paid, declared or renewed."""
+    shared = order.unit == Unit.SHARE and order.kind == OrderKind.LICENCE
+    return {
+        "order": order,
+        "payable": order.state == OrderState.PLACED and settings.VOUCH_PAYMENTS == "test",
+        "months": [month for month in shares.months(order) if month.bill is None] if shared else [],
+        "renewable": order.state == OrderState.FULFILLED
+        and order.ends_at is not None
+        and order.ends_at > now()
+        and not order.followers.exclude(state=OrderState.CANCELLED).exists(),
+    }
 
 
 @require_safe
@@ -92,8 +121,9 @@ def invoice(request: HttpRequest, order_id: UUID) -> HttpResponse:
     found = market.orders_of(actor=actor_of(request)).select_related("seller").filter(id=order_id).first()
     if found is None or found.paid_at is None or found.amount_minor == 0:
         raise NotFound
+    payer = found.follows if found.kind == OrderKind.BILL and found.follows is not None else found
     rest = found.amount_minor - (found.refunded_minor or 0)
-    return render(request, "web/invoice.html", {"order": found, "rest": rest})
+    return render(request, "web/invoice.html", {"order": found, "licence_id": payer.licence_id, "rest": rest})
 
 
 def charts(person_id: UUID, at: datetime) -> list[Chart]:

@@ -38,6 +38,7 @@ urlpatterns = [
     path("second-factor", deskviews.factor, name="second-factor"),
     path("earnings", money.earnings, name="earnings"),
     path("orders", money.orders, name="orders"),
+    path("membership", money.membership, name="membership"),
     path("orders/<uuid:order_id>/invoice", money.invoice, name="invoice"),
     path("market", licensing.shop, name="market"),
     path("market/offers", licensing.my_offers, name="offers"),

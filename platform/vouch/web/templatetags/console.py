@@ -164,6 +164,12 @@ def minor(amount: int, currency: str) -> str:
 
 
 @register.filter
+def basis_points(share: int) -> str:
+    """``1250`` → ``12.5 %``."""
+    return f"{share / 100:.2f}".rstrip("0").rstrip(".") + " %"
+
+
+@register.filter
 def duration(seconds: int) -> str:
     """``75`` → ``75 s``, ``1500`` → ``25 min``, ``9000`` → ``2.5 h``."""
     if seconds < 120:

@@ -59,6 +59,8 @@ if (offer) {
       tags: field("tags").split(/[,，]/).map((one) => one.trim()).filter(Boolean),
       price_minor: Number(field("price_minor")),
       currency: field("currency"),
+      unit: field("unit"),
+      free_units: Number(field("free_units")),
       licence_days: Number(field("licence_days")),
       languages: checked(offer, "language"),
       text: field("text"),

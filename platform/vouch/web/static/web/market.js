@@ -17,8 +17,11 @@ for (const form of document.querySelectorAll("[data-order]")) {
   form.addEventListener("change", () => (key = newKey()));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const json = { listing: form.dataset.order, characters: Number(form.elements.characters.value) };
-    attempt(form.querySelector("button"), box, async () => {
+    const json = { listing: form.dataset.order };
+    if (event.submitter?.name === "trial") json.trial = true;
+    else json.characters = Number(form.elements.characters.value);
+    if (!json.trial && form.elements.renews?.checked) json.renews = true;
+    attempt(event.submitter ?? form.querySelector("button"), box, async () => {
       const order = await call("POST", "orders", { json, key });
       key = newKey();
       if (order.state === "fulfilled") location.reload();

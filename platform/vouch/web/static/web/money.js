@@ -1,8 +1,19 @@
 // Earnings: make a month's statement, say where to be paid.
-import { call } from "./api.js";
+import { Problem, call, poll } from "./api.js";
 import { attempt, byId } from "./dom.js";
+import { fill, gettext } from "./i18n.js";
 
 const box = byId("problem");
+
+/** A large month is computed by a worker: says how far it is until it is there. */
+async function waited(job) {
+  const bar = byId("statement-progress");
+  bar.hidden = false;
+  const words = gettext("Computing the statement: %(done)s of %(uses)s uses.");
+  const say = (one) => (bar.textContent = fill(words, { done: one.done, uses: one.uses }));
+  const ended = await poll(`statement-jobs/${job.id}`, (one) => one.state === "done" || one.state === "failed", say);
+  if (ended.state === "failed") throw new Problem(500, { code: ended.error });
+}
 
 function sends(id, method, path, names) {
   byId(id)?.addEventListener("submit", (event) => {
@@ -10,7 +21,8 @@ function sends(id, method, path, names) {
     const form = event.target;
     const json = Object.fromEntries(names.map((name) => [name, form.elements[name].value.trim()]));
     attempt(form.querySelector("button"), box, async () => {
-      await call(method, path, { json });
+      const made = await call(method, path, { json });
+      if (made.state === "queued" || made.state === "running") await waited(made);
       location.reload();
     });
   });
