@@ -1,5 +1,6 @@
 """Random lives of orders: placed, paid, used, settled, disputed, refunded, converted, paid out, and broken off at any
-write; in two currencies, with and without a fee.
+write; in two currencies, with and without a fee; by character, second, output, month and share, with renewals, lapses,
+declarations, and licences that are stopped or given up.
 
 Whatever happens, in whatever order: every entry sums to zero, no balance is what its legs do not say, nobody owes less
 than nothing, what a customer paid is always somewhere, and what an owner is owed is what a statement would say.
@@ -18,27 +19,30 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run
 
+from cloning import revocation
 from consent import licences
 from consent.errors import LicenceCapReached, LicenceEnded
 from foundation import clock
 from foundation.errors import VouchError
 from foundation.identity.actors import Actor
-from marketplace import money, services
+from marketplace import charging, money, renewals, services, shares
 from marketplace.ledger import selectors as ledger
 from marketplace.ledger.entries import AccountKind
 from marketplace.ledger.models import Account, Entry, Leg
-from marketplace.metering import earned
-from marketplace.models import Order
+from marketplace.models import Charge, Order
 from marketplace.payouts import services as payouts
+from marketplace.pricing import BY_USE, Unit
 from marketplace.statements import making
 from marketplace.statements.sources import terms_of
-from tests.marketplace.factories import heard, ready_voice
+from tests.marketplace.factories import heard, ready_voice, spoken
 
 MONTH = timedelta(days=29)
 CURRENCIES = ("EUR", "JPY")
 RATES = {"v": 1, "date": "2020-01-01", "base": "EUR", "rates": {"JPY": "160.25"}}
 IBAN = "GB82WEST12345698765432"
-CHARACTERS = 1_000
+COUNTS = {Unit.CHARACTER: 1_000, Unit.SECOND: 6, Unit.OUTPUT: 3, Unit.MONTH: 2, Unit.SHARE: 1}
+"""What is ordered at once."""
+HOURLY = [renewals.renew_due, renewals.lapse_due, renewals.refund_broken, shares.enforce_due]
 
 
 class PowerCut(RuntimeError):
@@ -49,9 +53,10 @@ def life(person: Any) -> type[RuleBasedStateMachine]:
     class Life(RuleBasedStateMachine):
         @initialize(
             prices=st.lists(st.sampled_from([1, 7, 199, 333, 100_000]), min_size=2, max_size=2),
+            units=st.lists(st.sampled_from(list(Unit)), min_size=2, max_size=2),
             fee=st.sampled_from([0, 1, 1_500, 5_000]),
         )
-        def begin(self, prices: list[int], fee: int) -> None:
+        def begin(self, prices: list[int], units: list[Unit], fee: int) -> None:
             # A life leaves nothing behind, or the next would be slower for it.
             self.scope = transaction.atomic()
             self.scope.__enter__()
@@ -63,21 +68,25 @@ def life(person: Any) -> type[RuleBasedStateMachine]:
             self.operator = Actor.of(person(role="operator"))
             self.owners, self.listings = [], []
             making.publish_rates(actor=self.operator, table=RATES)
-            for price, currency in zip(prices, CURRENCIES, strict=True):
+            for price, unit, currency in zip(prices, units, CURRENCIES, strict=True):
                 owner = person()
                 payouts.set_account(
                     actor=Actor.of(owner), name="O", account=IBAN, bic="", currency=CURRENCIES[len(self.owners)]
                 )
-                terms = {"title": "A voice", "currency": currency, "languages": ["en"], "licence_days": 30}
+                terms = {"title": "A voice", "currency": currency, "languages": ["en"], "licence_days": 60}
                 self.owners.append(owner)
                 made = services.create_listing(
-                    actor=Actor.of(owner), voice_id=ready_voice(owner).id, price_minor=price, **terms
+                    actor=Actor.of(owner),
+                    voice_id=ready_voice(owner, valid_until=clock.now() + timedelta(days=900)).id,
+                    price_minor=min(price, 10_000) if unit == Unit.SHARE else price,
+                    unit=unit.value,
+                    **terms,
                 )
                 self.listings.append(heard(made))
             self.customers = [person(), person()]
             self.references = 0
             # Every life starts with something sold, or most would end before anything is earned.
-            self.place(which=0, who=0, cut=0)
+            self.place(which=0, who=0, renews=False, cut=0)
             self.pay(pick=0, cut=0)
 
         def teardown(self) -> None:
@@ -110,12 +119,11 @@ def life(person: Any) -> type[RuleBasedStateMachine]:
                 except VouchError:
                     pass  # a named refusal is an outcome like any other
 
-        @rule(which=st.integers(0, 1), who=st.integers(0, 1), cut=st.integers(0, 2))
-        def place(self, which: int, who: int, cut: int) -> None:
+        @rule(which=st.integers(0, 1), who=st.integers(0, 1), renews=st.booleans(), cut=st.integers(0, 2))
+        def place(self, which: int, who: int, renews: bool, cut: int) -> None:
             listing, customer = self.listings[which], Actor.of(self.customers[who])
-            self.attempt(
-                lambda: services.place_order(actor=customer, listing_id=listing.id, characters=CHARACTERS), cut
-            )
+            wanted = {"characters": COUNTS[Unit(listing.unit)], "renews": renews and listing.unit == Unit.MONTH}
+            self.attempt(lambda: services.place_order(actor=customer, listing_id=listing.id, **wanted), cut)
 
         @rule(pick=st.integers(0, 9), cut=st.integers(0, 2))
         def cancel(self, pick: int, cut: int) -> None:
@@ -129,16 +137,55 @@ def life(person: Any) -> type[RuleBasedStateMachine]:
                     lambda: services.record_payment(actor=self.operator, order_id=order.id, reference="77"), cut
                 )
 
-        @rule(pick=st.integers(0, 9), characters=st.integers(1, CHARACTERS))
+        @rule(pick=st.integers(0, 9), characters=st.integers(1, 1_000))
         def use(self, pick: int, characters: int) -> None:
+            order = self.order(pick)
+            if order is None or order.licence is None or order.listing is None:
+                return
+            try:
+                if order.unit in (Unit.SECOND, Unit.OUTPUT):
+                    spoken(order.listing.voice, order.customer, characters=characters, licence=order.licence)
+                    return
+                licences.reserve(licence_id=order.licence.id, characters=characters)
+            except (LicenceCapReached, LicenceEnded):
+                return
+            licences.settle(licence_id=order.licence.id, characters=characters)
+
+        @rule(pick=st.integers(0, 9))
+        def a_month_goes_by(self, pick: int) -> None:
+            """For one order: its months, its declarations and its deadline come nearer."""
+            order, by = self.order(pick), timedelta(days=31)
+            if order is None:
+                return
+            for name in ("starts_at", "ends_at", "charge_at", "due_at", "fulfilled_at"):
+                if getattr(order, name) is not None:
+                    setattr(order, name, getattr(order, name) - by)
+            order.save(update_fields=["starts_at", "ends_at", "charge_at", "due_at", "fulfilled_at"])
+
+        @rule(pick=st.integers(0, 9), revenue=st.integers(0, 10**6), cut=st.integers(0, 2))
+        def declare(self, pick: int, revenue: int, cut: int) -> None:
+            order = self.order(pick)
+            due = [month for month in shares.months(order) if month.bill is None] if order else []
+            if order and due and order.unit == Unit.SHARE:
+                said = {"order_id": order.id, "period": due[0].period, "revenue_minor": revenue}
+                self.attempt(lambda: shares.declare(actor=Actor.of(order.customer), **said), cut)
+
+        @rule(step=st.sampled_from(HOURLY), cut=st.integers(0, 2))
+        def hourly(self, step: Callable[[], int], cut: int) -> None:
+            self.attempt(step, cut)
+
+        @rule(pick=st.integers(0, 9), given_up=st.booleans())
+        def end_licence(self, pick: int, given_up: bool) -> None:
             order = self.order(pick)
             if order is None or order.licence_id is None:
                 return
-            try:
-                licences.reserve(licence_id=order.licence_id, characters=characters)
-            except (LicenceCapReached, LicenceEnded):
-                return
-            licences.settle(licence_id=order.licence_id, characters=characters)
+            which = order.licence_id
+            if given_up:
+                said = {"licence_id": which, "reason": charging.GIVEN_UP}
+                self.attempt(lambda: licences.end_licence(actor=Actor.of(order.customer), **said), 0)
+            else:
+                owner = self.owners[self.listings.index(order.listing)]
+                self.attempt(lambda: revocation.stop(actor=Actor.of(owner), licence_id=which, reason="Harm."), 0)
 
         @rule(cut=st.integers(0, 2))
         def settle(self, cut: int) -> None:
@@ -220,8 +267,13 @@ def life(person: Any) -> type[RuleBasedStateMachine]:
                 assert -of[AccountKind.FEES] <= terms_of(order).fee(gained)
                 paid = order.amount_minor if order.paid_at else 0
                 assert prepaid + gained + (order.refunded_minor or 0) == paid
-                if order.licence is not None:
-                    assert gained <= earned(order.licence.characters_used, order.price_minor)
+                if order.unit in BY_USE and order.licence is not None:
+                    assert gained <= terms_of(order).gross(money._used(order, order.licence))
+                elif order.unit not in BY_USE:
+                    # What was ever earned is what the statement's charges say, no more and no less.
+                    booked = moved.filter(entry__kind="earn", account__kind=AccountKind.PREPAID)
+                    charged = Charge.objects.filter(order=order).values_list("gross", flat=True)
+                    assert sum(charged) == sum(booked.values_list("amount_minor", flat=True)) <= order.amount_minor
 
     return Life
 

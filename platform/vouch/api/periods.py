@@ -35,6 +35,10 @@ class MonthView(serializers.Serializer[Any]):
     bill = OrderView(allow_null=True, help_text="None: not declared yet.")
 
 
+class RevenueView(serializers.Serializer[Any]):
+    months = MonthView(many=True, help_text="As many as the licence's term has, oldest first.")
+
+
 class NewMembership(serializers.Serializer[Any]):
     months = serializers.IntegerField(min_value=1, max_value=memberships.MAX_MONTHS)
     renews = serializers.BooleanField(default=False)
@@ -84,10 +88,10 @@ class OrderRevenue(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
     idempotent: ClassVar[bool] = True
 
-    @extend_schema(responses=MonthView(many=True), summary="The months of an order by a share, declared or to declare")
+    @extend_schema(responses=RevenueView, summary="The months of an order by a share, declared or to declare")
     def get(self, request: Request, order_id: UUID) -> Response:
         found = selectors.order(actor=self.actor, order_id=order_id)
-        return Response(MonthView(shares.months(found), many=True).data)
+        return Response(RevenueView({"months": shares.months(found)}).data)
 
     @extend_schema(
         request=Revenue, responses={201: OrderView}, summary="Declare a month's revenue, signed; the bill for the share"
@@ -114,6 +118,7 @@ class MyMembership(ApiView):
 
 class Trial(ApiView):
     scopes: ClassVar[dict[str, str]] = {"POST": "market:write"}
+    idempotent: ClassVar[bool] = True
 
     @extend_schema(request=None, responses={201: AccountView}, summary="Begin my free trial of membership, once")
     def post(self, request: Request) -> Response:

@@ -55,7 +55,7 @@ def test_revenue_is_declared_by_the_customer_alone_and_billed(api, person, owner
     order = ordered(api, owner, customer, unit="share", price_minor=1_000)
     Order.objects.update(fulfilled_at=now().replace(day=1) - timedelta(days=2))
     path = f"orders/{order['id']}/revenue"
-    (month,) = api(customer).get(path).json()
+    (month,) = api(customer).get(path).json()["months"]
     assert month["bill"] is None
     assert f'data-declare="{order["id"]}"' in page(customer, "/orders")
     body = {"period": month["period"], "revenue_minor": 12_345}
