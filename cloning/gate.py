@@ -19,7 +19,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from cloning import approvals, errors, membership, policy_facts, texts, topics
+from cloning import approvals, errors, membership, policy_facts, sketches, texts, topics
 from cloning.entitlement import Asked, covered
 from cloning.models import Output, SpeechRequest, Voice
 from cloning.states import VoiceState
@@ -31,7 +31,8 @@ from foundation.clock import now
 from foundation.identity.actors import Actor
 from foundation.vault.clearance import Clearance, encode
 from safety.policy import PolicyVerdict, decisions
-from safety.selectors import active_restrictions, decision_for
+from safety.selectors import active_restrictions, decision_for, restricted_refs
+from safety.states import SubjectKind
 
 CLEARANCE_LIFE: Final = timedelta(minutes=5)
 """Long enough to unwrap a key on a slow disk, short enough that a leaked token is soon worth nothing."""
@@ -153,7 +154,7 @@ def judge_speech(
     refusal = (
         _rehearsal(voice.rehearsal)
         or _restriction(subjects)
-        or _staydown(voice, text_digest)
+        or _staydown(voice, text, text_digest)
         or _standing(consent)
         or _speakable(voice)
         or _covered(consent, language)
@@ -267,10 +268,19 @@ def _restriction(subjects: list[tuple[str, str]]) -> errors.GateRefused | None:
     return errors.Restricted(subject=found[0].subject_kind, clause=found[0].clause)
 
 
-def _staydown(voice: Voice, text_digest: str) -> errors.GateRefused | None:
-    """What was removed is not made again: the same text in the same voice, while its output is held back."""
+def _staydown(voice: Voice, text: str, text_digest: str) -> errors.GateRefused | None:
+    """What was removed is not made again: the same text, or one with small edits, in the same voice, while its output
+    is held back."""
     outputs = Output.objects.filter(voice=voice, request__text_digest=text_digest).values_list("id", flat=True)
-    return _restriction([("output", str(one)) for one in outputs.order_by("-created_at")[:MAX_MADE_BEFORE]])
+    same = _restriction([("output", str(one)) for one in outputs.order_by("-created_at")[:MAX_MADE_BEFORE]])
+    if same is not None:
+        return same
+    removed = Output.objects.filter(voice=voice, id__in=restricted_refs(subject_kind=SubjectKind.OUTPUT))
+    kept = removed.exclude(request__text_sketch=b"").values_list("id", "request__text_sketch")
+    known = list(kept.order_by("-created_at")[:MAX_MADE_BEFORE])
+    asked = sketches.sketch(text, voice=voice.id) if known else b""
+    like = [one for one, sketch in known if sketches.likeness(asked, bytes(sketch)) >= sketches.SAME_TEXT]
+    return _restriction([("output", str(one)) for one in like])
 
 
 def _standing(consent: Consent) -> errors.GateRefused | None:

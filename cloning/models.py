@@ -204,6 +204,8 @@ class TextApproval(models.Model):
 class SpeechRequest(models.Model):
     """What is to be said. The text is emptied when the job ends; its digest stays and says nothing by itself.
 
+    So does ``text_sketch``, by which a text with small edits is known again (`cloning.sketches`).
+
     ``reserved`` counts the characters set aside under the licence: 0 before, ``characters`` while the job is open, 0
     again after settling or releasing. It makes both safe to do twice. ``reserved_ms``: sound set aside with them.
     ``quota_reserved``: characters set aside of the requester's free ``quota``, in the same way.
@@ -217,6 +219,7 @@ class SpeechRequest(models.Model):
     requester = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     text = models.TextField(max_length=MAX_TEXT, blank=True)
     text_digest = models.CharField(max_length=64, db_index=True)
+    text_sketch = models.BinaryField(default=b"", editable=False)
     characters = models.PositiveIntegerField()
     reserved = models.PositiveIntegerField(default=0)
     reserved_ms = models.PositiveIntegerField(default=0)

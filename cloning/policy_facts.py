@@ -10,13 +10,12 @@ from cloning.models import Voice
 from consent.models import Licence
 from foundation.clock import now
 from foundation.identity.models import Person
-from safety.models import Case, PolicyDecision
+from safety import strikes
+from safety.models import PolicyDecision
 from safety.policy.facts import Value
 from safety.policy.models import Stage
-from safety.states import CaseState, Decision
 
 HISTORY: Final = timedelta(days=30)
-STRIKES: Final = timedelta(days=180)
 HOUR: Final = timedelta(hours=1)
 
 
@@ -32,15 +31,9 @@ def known(*, voice: Voice, licence: Licence | None, requester_id: UUID) -> dict[
         refused=Count("id", filter=Q(outcome="refuse")),
         hour=Count("id", filter=Q(at__gte=moment - HOUR)),
     )
-    strikes = Case.objects.filter(
-        requester_id=requester_id,
-        state=CaseState.DECIDED,
-        decision__in=[Decision.REFUSE, Decision.RESTRICT],
-        decided_at__gte=moment - STRIKES,
-    ).count()
     facts: dict[str, Value] = {
         "requester.account_age_days": _days(since, moment),
-        "requester.strikes": strikes,
+        "requester.strikes": strikes.standing(requester_id),
         "requester.requests_last_hour": past["hour"],
         "requester.is_owner": voice.owner_id == requester_id,
         "voice.age_days": _days(voice.created_at, moment),

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from cloning import approvals, bases, errors, gate, jobs, texts, topics
+from cloning import approvals, bases, errors, gate, jobs, sketches, texts, topics
 from cloning.engine.versions import STARTER
 from cloning.manner import Manner
 from cloning.models import MAX_NAME, MAX_SEED, Job, JobKind, Output, SpeechRequest, TrainingItem, Voice
@@ -216,6 +216,7 @@ def request_speech(
                 requester_id=actor.person_id,
                 text=text,
                 text_digest=text_digest,
+                text_sketch=sketches.sketch(text, voice=judgement.voice.id),
                 characters=len(text),
                 language=language,
                 seed=seed,

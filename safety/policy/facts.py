@@ -33,7 +33,7 @@ TEXT: Final[dict[str, Fact]] = {
 }
 CONTEXT: Final[dict[str, Fact]] = {
     "requester.account_age_days": Fact("int", 365, "days since the account was made"),
-    "requester.strikes": Fact("int", 0, "moderators' refusals and restrictions of the last 180 days"),
+    "requester.strikes": Fact("int", 0, "points of the strikes that count against the person now (`safety.strikes`)"),
     "requester.requests_last_hour": Fact("int", 0, "texts asked for in the last hour"),
     "requester.is_owner": Fact("bool", False, "whether the voice is the requester's own"),
     "voice.age_days": Fact("int", 365, "days since the voice was made"),

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from cloning import errors, gate, services
-from cloning.models import SpeechRequest, Voice
+from cloning import errors, gate, policy_facts, services
+from cloning.models import Output, SpeechRequest, Voice
 from cloning.texts import digest
 from consent.models import Consent
 from foundation import clock, keys
@@ -16,8 +16,10 @@ from foundation.identity.actors import Actor
 from foundation.vault import services as vault
 from foundation.vault.clearance import verify
 from foundation.vault.errors import ClearanceMismatch, ClearanceUsed
-from safety.services import restrict
+from safety import strikes
+from safety.services import lift, restrict
 from tests.cloning import factories as make
+from tests.safety import desk
 
 pytestmark = pytest.mark.django_db
 
@@ -182,6 +184,39 @@ def test_a_restriction_on_person_voice_or_text_stops_it(person, owner, voice, ki
         clear(request)
     with pytest.raises(errors.Restricted):
         ask(owner, voice)
+
+
+@pytest.mark.parametrize("text", [make.TEXT, make.TEXT.replace("lovely", "fine"), "T h e " + make.TEXT.upper()[4:]])
+def test_what_was_removed_is_not_made_again_with_small_edits(person, owner, voice, text) -> None:
+    request = ask(owner, voice)
+    key = vault.create_key(kind="output", owner_ref="test", actor=make.SYSTEM)
+    sealed = vault.store(key=key, kind="output", owner_ref="test", data=b"sound", not_after=None, actor=make.SYSTEM)
+    made = Output.objects.create(
+        request=request, voice=voice, requester=owner, sealed=sealed, media_type="audio/wav", sha256="0" * 64,
+        seconds=1.0, label_seconds=1.0, mark_payload=17, provenance={}, leaf_index=0, rehearsal=True,
+    )  # fmt: skip
+    moderator, other = Actor.of(person(role="moderator")), "The ship leaves the harbour at noon and nobody waves."
+    ask(owner, voice, text)
+    kept = restrict(
+        actor=moderator, subject_kind="output", subject_ref=str(made.id), effect="quarantine", reason="reported",
+        clause="policy.abuse",
+    )  # fmt: skip
+    requests = SpeechRequest.objects.count()
+    with pytest.raises(errors.Restricted):
+        ask(owner, voice, text)
+    assert SpeechRequest.objects.count() == requests
+    ask(owner, voice, other)
+    lift(actor=moderator, restriction_id=kept.id, reason="a mistake")
+    ask(owner, voice, text)
+
+
+def test_points_of_strikes_are_a_fact_of_the_policy(person, owner, voice) -> None:
+    moderator = person(role="moderator")
+    case = desk.hold(owner, voice=str(voice.id))
+    desk.settled(moderator, case, "refuse", about=owner.id)
+    points = strikes.standing(owner.id)
+    assert points > 0
+    assert policy_facts.known(voice=voice, licence=None, requester_id=owner.id)["requester.strikes"] == points
 
 
 def test_a_rehearsal_voice_speaks_in_a_rehearsal_only(owner, voice, settings) -> None:

@@ -11,6 +11,7 @@ from retention import schedule
 from retention.purposes import LIMIT, Purpose
 from retention.sweeping import ABANDONED_AFTER
 from safety.policy.decisions import FACTS_KEPT
+from safety.strikes import STRIKE_LIFE
 
 
 def test_every_hour_of_the_schedule_is_the_codes() -> None:
@@ -23,9 +24,10 @@ def test_every_hour_of_the_schedule_is_the_codes() -> None:
     assert hours["output"] == timedelta(days=settings.VOUCH_OUTPUT_DAYS)
     assert hours["policy_text"] == timedelta(days=settings.VOUCH_POLICY_TEXT_DAYS)
     assert hours["policy_decision"] == FACTS_KEPT
+    assert hours["strike"] == STRIKE_LIFE
     assert set(hours) == {
         "recording", "challenge", "derived", "document", "trace", "search", "upload", "text", "output", "policy_text",
-        "policy_decision",
+        "policy_decision", "strike",
     }  # fmt: skip
 
 
@@ -35,6 +37,7 @@ def test_every_purpose_of_custody_is_in_the_schedule() -> None:
     assert {"recording" if purpose == Purpose.TRAINING else purpose.value for purpose in Purpose} <= ids
     # What has a period of its own although it is no recording.
     assert {"template", "voice", "output", "log", "server_log", "account", "consent", "market", "payout_account"} <= ids
+    assert {"case", "notice", "strike", "exposure"} <= ids
 
 
 def test_every_row_is_whole_in_both_languages() -> None:
