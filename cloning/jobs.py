@@ -16,7 +16,7 @@ from redis.exceptions import ConnectionError as RedisDown
 
 from cloning import membership, texts
 from cloning.models import Job, JobKind, SpeechRequest
-from cloning.states import JOB, VOICE, JobState, VoiceState, move
+from cloning.states import JOB, OPEN_JOB_STATES, VOICE, JobState, VoiceState, move
 from consent import licences
 from consent.models import Consent
 from foundation.audit import log
@@ -92,6 +92,25 @@ def end(request: SpeechRequest | None, job: Job, to: JobState, error: VouchError
     job.run, job.seconds_left, job.finished_at = None, None, now()
     job.error_code, job.error_detail = error.code[:60], error.detail[:500]
     job.save()
+
+
+def cancel(*, job_id: UUID, error: VouchError, actor: Actor) -> bool:
+    """Ends an open job as cancelled, with ``error``'s code, and writes the leaf. False when it was over already.
+
+    A worker in the middle of it finds its run gone and can publish nothing.
+    """
+    request, job = lock_job(job_id)
+    if job.state not in OPEN_JOB_STATES:
+        return False
+    end(request, job, JobState.CANCELLED, error)
+    log.record(
+        kind="output.failed",
+        subject=f"job:{job.id}",
+        actor=actor,
+        data={"voice": str(job.voice_id), "code": error.code},
+        rehearsal=job.voice.rehearsal,
+    )
+    return True
 
 
 def forget_text(request: SpeechRequest) -> None:

@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from cloning import approvals, jobs, revocation, services, trace_rules, tracing
+from cloning.batches import services as batches
 from cloning.models import Job, JobPoint, SpeechRequest, TextApproval, TraceJob, Voice
 from cloning.states import JOB, ApprovalState, JobState, TraceState, VoiceState, move
 from cloning.worker import LOST_AFTER
@@ -49,6 +50,7 @@ def recover() -> int:
         + _old_texts()
         + _old_points()
         + _traces()
+        + batches.look_again()
     )
 
 

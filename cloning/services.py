@@ -199,7 +199,7 @@ def request_speech(
             licence_id=licence_id,
         )
         held = isinstance(judgement.refusal, errors.HeldForModerator | errors.HeldForOwner)
-        _keep_decision(actor, judgement, text, text_digest, language)
+        keep_decision(actor, judgement, text, text_digest, language)
         if judgement.voice is None or (judgement.refusal is not None and not held):
             gate.log_refusal(actor, judgement, purpose="speak")
         else:
@@ -241,7 +241,7 @@ def request_speech(
     raise judgement.refusal or errors.VoiceUnknown()
 
 
-def _keep_decision(actor: Actor, judgement: gate.Judgement, text: str, text_digest: str, language: str) -> None:
+def keep_decision(actor: Actor, judgement: gate.Judgement, text: str, text_digest: str, language: str) -> None:
     """What the policy said, when it was asked."""
     if judgement.verdict is not None and judgement.voice is not None and actor.person_id is not None:
         decisions.record(

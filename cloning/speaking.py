@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -17,6 +18,7 @@ from django.conf import settings
 from django.db import transaction
 
 from cloning import drift, gate, jobs, membership, metering, mounted
+from cloning.batches import narration
 from cloning.engine.versions import STARTER
 from cloning.errors import VoiceNotReady
 from cloning.manner import Manner
@@ -33,6 +35,7 @@ from watermark import status
 from watermark.services import issue_mark, record_sound
 
 if TYPE_CHECKING:
+    from cloning.engine.shift import Wave
     from cloning.engine.synthesis import Speech
     from cloning.engine.tts.synthesiser import Speech as MountedSpeech
     from foundation.vault.models import SealedObject
@@ -68,28 +71,52 @@ def speak(run: Run) -> None:
 
 
 def _synthesise(data: bytes, request: SpeechRequest, report: Reporter) -> Speech | MountedSpeech:
+    """The whole text, or a narration's lines joined."""
+    say = _opened(data, request)
+    lines = narration.parts(request)
+    if not lines:
+        return say(request.text, lambda share: report("speaking", share * SYNTHESIS_SHARE))
+
+    def line(n: int, text: str) -> tuple[Wave, int]:
+        said = say(text, lambda share: report("speaking", (n + share) / len(lines) * SYNTHESIS_SHARE))
+        return said.pcm, said.rate
+
+    pcm, rate, placed = narration.joined(lines, line)
+    narration.keep_places(request, placed)
+    from cloning.engine.synthesis import Speech
+
+    return Speech(pcm=pcm, rate=rate, seconds=len(pcm) / rate, doubtful=0)
+
+
+def _opened(data: bytes, request: SpeechRequest) -> Callable[[str, Callable[[float], None]], Speech | MountedSpeech]:
+    """What says a text in the request's voice and manner, and tells how far it is (0 to 1)."""
     import torch
 
     from cloning.engine import bases, synthesis, voicefile
     from cloning.engine.tts.request import TtsRequest
 
     torch.set_num_threads(settings.VOUCH_TRAINING_THREADS)
-    version = request.voice.version
+    version, manner = request.voice.version, Manner.of(request.manner)
     if version != STARTER:
-        asked = TtsRequest(
-            text=request.text,
-            text_lang=request.language,
-            seed=request.seed,
-            sample_steps=settings.VOUCH_FLOW_STEPS,
-            **Manner.of(request.manner).for_tts(),
-        )
-        return mounted.deployed(version).speak(
-            version, data, asked, progress=lambda share: report("speaking", share * SYNTHESIS_SHARE)
-        )
+
+        def mounted_says(text: str, progress: Callable[[float], None]) -> MountedSpeech:
+            asked = TtsRequest(
+                text=text,
+                text_lang=request.language,
+                seed=request.seed,
+                sample_steps=settings.VOUCH_FLOW_STEPS,
+                **manner.for_tts(),
+            )
+            return mounted.deployed(version).speak(version, data, asked, progress=progress)
+
+        return mounted_says
     voice = voicefile.unpack(data, base=bases.shipped)
-    how = Manner.of(request.manner).for_engine()
-    wanted = synthesis.SpeechRequest(text=request.text, language=request.language, seed=request.seed, **how)
-    return synthesis.synthesise(voice, wanted, progress=lambda share: report("speaking", share * SYNTHESIS_SHARE))
+
+    def says(text: str, progress: Callable[[float], None]) -> Speech:
+        wanted = synthesis.SpeechRequest(text=text, language=request.language, seed=request.seed, **manner.for_engine())
+        return synthesis.synthesise(voice, wanted, progress=progress)
+
+    return says
 
 
 def _shifted(speech: Speech | MountedSpeech, manner: Manner) -> Speech | MountedSpeech:

@@ -40,8 +40,10 @@ def train(job_id: str) -> None:
 def speak(job_id: str) -> None:
     """Speaks a text."""
     from cloning import speaking
+    from cloning.batches import services as batches
 
     _run(UUID(job_id), lambda run, _: speaking.speak(run))
+    batches.went_on(UUID(job_id))
 
 
 @shared_task(name="cloning.trace", acks_late=True)

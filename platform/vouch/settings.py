@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "safety",
     "consent",
     "cloning",
+    "cloning.batches",
     "marketplace",
     "vouch.api",
     "vouch.web",
@@ -157,6 +158,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "OAS_VERSION": "3.1.1",
     "ENUM_NAME_OVERRIDES": {
+        "BatchKindEnum": (("files", "A file a line"), ("narration", "One recording")),
         "LanguageEnum": (("en", "en"), ("zh", "zh")),
         "DecisionEnum": [(one, one) for one in ("allow", "refuse", "restrict", "dismiss", "destroy", "ban")],
         "SubjectKindEnum": [(one, one) for one in ("person", "voice", "output", "text", "licence")],

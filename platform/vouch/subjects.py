@@ -11,6 +11,8 @@ from uuid import UUID
 from django.apps import apps
 from django.db import models, transaction
 
+from cloning.batches.models import Batch
+from cloning.batches.states import BatchState
 from cloning.models import Job, Output
 from cloning.states import OPEN_JOB_STATES
 from consent.models import Consent
@@ -105,6 +107,8 @@ def erase(*, actor: Actor) -> dict[str, Any]:
     if person.role != "member":
         raise StaffAccount
     if Job.objects.filter(requester=person, state__in=OPEN_JOB_STATES).exists():
+        raise WorkInProgress
+    if Batch.objects.filter(requester=person, state=BatchState.RUNNING).exists():
         raise WorkInProgress
     for consent in Consent.objects.filter(person=person, state=ConsentState.ACTIVE).order_by("id"):
         consents.withdraw(actor=actor, consent_id=consent.id)

@@ -197,6 +197,8 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         "output.failed": _event(NOTHING, voice=ID, code=WORD),
         "speech.approved": _event(voice=ID, licence=ID, text=DIGEST, approval=ID),
         "speech.disapproved": _event(voice=ID, licence=ID, text=DIGEST, approval=ID),
+        "batch.requested": _event(voice=ID, form=WORD, lines=COUNT, refused=COUNT),
+        "batch.cancelled": _event(voice=ID, form=WORD, lines=COUNT),
         "mark.traced": _event(NOTHING, state=WORD, outputs=WORDS, code=WORD, anonymous=FLAG),
         "mark.reported": _event(NOTHING, verdict=WORD, as_of=WORD),
         # Safety

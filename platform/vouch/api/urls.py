@@ -4,6 +4,7 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from vouch.api import (
+    batches,
     ceremony,
     cloning,
     consent,
@@ -41,6 +42,7 @@ urlpatterns = [
     *protection.urlpatterns,
     *custody.urlpatterns,
     *cloning.urlpatterns,
+    *batches.urlpatterns,
     *jobs.urlpatterns,
     *links.urlpatterns,
     *tracing.urlpatterns,
