@@ -81,8 +81,8 @@ class Terms:
 
     def gross(self, used: int) -> int:
         """What ``used`` has earned in all: the free part is worth nothing, and more than was ordered earns no more."""
-        if not 0 <= used <= MAX_MINOR:
-            raise PriceProblem("nothing is used less than not at all, or without bounds")
+        if used < 0:
+            raise PriceProblem("nothing is used less than not at all")
         if self.unit is Unit.SHARE:
             return used * self.price_minor // PER[self.unit]  # of revenue: nothing was ordered beforehand
         return min(max(used - self.free, 0), self.quantity) * self.price_minor // PER[self.unit]
