@@ -1,6 +1,7 @@
 """Licences paid by the month and by a share of declared revenue: ordered, charged, renewed, broken off, unpaid."""
 
 import io
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from cloning.models import UsageAccount
 from consent import licences
 from consent.acts import Act
 from foundation import clock, keys
-from foundation.audit import canonical
+from foundation.audit import canonical, log, receipts
 from foundation.audit.models import Leaf
 from foundation.errors import NotFound
 from foundation.identity.actors import Actor
@@ -20,7 +21,10 @@ from marketplace.hooks import services as hooks
 from marketplace.ledger import selectors as ledger
 from marketplace.ledger.models import Entry
 from marketplace.models import Order
-from marketplace.statements import making, verify
+from marketplace.statements import making, sources, verify
+from marketplace.statements.calculation import Account, Calculation
+from marketplace.statements.calculation import made as committed
+from marketplace.statements.document import Proofs, header
 from marketplace.statements.errors import BadPeriod
 from marketplace.statements.models import Charge
 from marketplace.statements.verify import BadStatement
@@ -162,6 +166,32 @@ def test_a_charge_that_is_changed_or_left_out_is_found(owner, sell):
         verify.complete(short, bodies)
     with pytest.raises(Exception, match="append-only"), transaction.atomic():
         Charge.objects.filter(order=order).update(gross=1)
+
+
+def test_a_dishonest_operator_cannot_log_a_statement_without_a_charge(owner, sell):
+    """Whoever holds the log's key signs a summary that lacks the first charge: the last one's leaf has the chain."""
+    earlier(sell(3, unit="month", licence_days=90), 3 * MONTH)
+    money.settle_due()
+    account = UsageAccount.objects.get(owner=owner)
+    made = sources.charges(account=account)
+    ((sheet, place),) = sources.sheets(account=account, below=0, charged=made)
+    calculation = Calculation(Account(str(owner.id), account.period, bytes(32)), [sheet])
+    kept = [replace(sources.as_line(one), number=number) for number, one in enumerate(made[1:])]
+    priced = [calculation.charge(one)[0] for one in kept]
+    summary = calculation.summary(final=False, rates=None, rates_sha256=None, payout="")
+    leaf = log.append(
+        kind="statement.made", subject=f"person:{owner.id}", actor=Actor.system("evil"), data=committed(summary)
+    )
+    note, leaves = receipts.together([leaf.index, place, made[-1].leaf_index])
+    proofs = Proofs(leaves[leaf.index], None, None, [leaves[place]], [], leaves[made[-1].leaf_index])
+    salt = bytes(owner.log_salt or b"")
+    with pytest.raises(BadStatement, match="carries another chain"):
+        check(
+            header(
+                summary=summary, owner_salt=salt, sheets=[sheet], rates=None, checkpoint=note, proofs=proofs,
+                charges=priced,
+            )
+        )  # fmt: skip
 
 
 def test_the_free_months_come_first_and_are_lines_of_zero(owner, sell):
