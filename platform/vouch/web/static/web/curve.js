@@ -28,7 +28,7 @@ export class Curve {
   begin(stage) {
     const path = document.createElementNS(SPACE, "path");
     const svg = document.createElementNS(SPACE, "svg");
-    for (const [name, value] of Object.entries({ viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", class: "curve" })) svg.setAttribute(name, value);
+    for (const [name, value] of Object.entries({ viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", class: "curve", preserveAspectRatio: "none" })) svg.setAttribute(name, value);
     svg.append(path);
     const caption = el("figcaption", { class: "meta" });
     this.box.append(el("figure", {}, svg, caption));
