@@ -89,7 +89,7 @@ def create(
         raise NotFound
     texts.check_language(language)
     texts.check_container(container)
-    texts.check_rate(rate)
+    texts.check_rate(rate, person_id=actor.person_id)
     texts.check_uses(channel, territory, uses)
     if kind not in BatchKind.values:
         raise Refused(f"A batch is one of {', '.join(BatchKind.values)}.", code="unknown_kind")

@@ -4,7 +4,7 @@ from django.urls import path
 from django.views.decorators.cache import never_cache
 from django.views.i18n import JavaScriptCatalog, set_language
 
-from vouch.web import accounts, deskviews, licensing, money, views
+from vouch.web import accounts, batches, deskviews, licensing, money, views
 
 app_name = "web"
 urlpatterns = [
@@ -19,6 +19,7 @@ urlpatterns = [
     path("voices/<uuid:voice_id>", views.voice, name="voice"),
     path("me", views.me, name="me"),
     path("recordings", views.recordings, name="recordings"),
+    path("voices/<uuid:voice_id>/batch", batches.batch, name="batch"),
     path("trace", views.trace, name="trace"),
     path("log", views.log, name="log"),
     path("retention", views.retention, name="retention"),

@@ -86,6 +86,7 @@ WORDS: Final[dict[str, str]] = {
     "revoked": _("Withdrawn from use"),
     "quarantined": _("Withdrawn by a moderator"),
     # stages of a job
+    "done": _("Done"),
     "queued": _("Waiting for a worker"),
     "running": _("Running"),
     "prepare": _("Preparing the recordings"),
