@@ -71,8 +71,12 @@ def test_a_held_output_is_handed_to_nobody_and_its_text_is_not_spoken_again(spok
         services.request_speech(
             actor=Actor.of(request.requester), voice_id=request.voice_id, text=make.TEXT, language="en"
         )
+    with pytest.raises(errors.Restricted):  # nor with a word more
+        services.request_speech(
+            actor=Actor.of(request.requester), voice_id=request.voice_id, text=make.TEXT + " Again.", language="en"
+        )
     other = services.request_speech(
-        actor=Actor.of(request.requester), voice_id=request.voice_id, text=make.TEXT + " Again.", language="en"
+        actor=Actor.of(request.requester), voice_id=request.voice_id, text="The ferry leaves at noon.", language="en"
     )
     assert other.job.state == "queued"
 
