@@ -118,6 +118,8 @@ class Job(models.Model):
     )
     created_at = models.DateTimeField(default=now)
     finished_at = models.DateTimeField(null=True)
+    #: The ``finished_at`` that webhooks were told of, if any.
+    told_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -142,6 +144,11 @@ class Job(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["state", "heartbeat_at"], name="job_state_heartbeat"),
             models.Index(fields=["requester", "created_at", "id"], name="job_of_requester"),
+            models.Index(
+                fields=["finished_at"],
+                condition=Q(finished_at__isnull=False) & (Q(told_at__isnull=True) | ~Q(told_at=F("finished_at"))),
+                name="job_untold",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -25,7 +25,7 @@ TICKS: Final = os.sysconf("SC_CLK_TCK")
 BREACHES: Final = 7
 """Uses without a licence that are hidden among the others."""
 
-_FILL: Final = """
+FILL: Final = """
 SET session_replication_role = replica;
 INSERT INTO identity_person (id, password, email, display_name, role, is_active, created_at)
 SELECT md5('p' || n)::uuid, '', 'p' || n || '@bench.example', 'p', 'member', true, now()
@@ -146,7 +146,7 @@ def measure(events: int, licences: int, voices: int) -> dict[str, Any]:
         "breaches": BREACHES,
     }  # fmt: skip
     with connection.cursor() as cursor:
-        for statement in _FILL.split(";\n"):
+        for statement in FILL.split(";\n"):
             if statement.strip():
                 cursor.execute(statement, bounds if "%" in statement else None)
         cursor.execute("VACUUM ANALYZE")

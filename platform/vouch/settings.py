@@ -265,6 +265,7 @@ CELERY_BEAT_SCHEDULE = {
     "recover-payments": {"task": "marketplace.recover_payments", "schedule": 60},
     "settle-rulings": {"task": "desk.settle", "schedule": 5},
     "tidy-desk": {"task": "desk.tidy", "schedule": 300},
+    "tell-jobs": {"task": "api.tell_jobs", "schedule": 5},
     "forget-answers": {"task": "api.forget_answers", "schedule": 3600},
     "deliver-webhooks": {"task": "marketplace.deliver_webhooks", "schedule": 60},
     "tidy-sounds": {"task": "marketplace.tidy_sounds", "schedule": 60},

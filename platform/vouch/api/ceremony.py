@@ -17,6 +17,7 @@ from consent import ceremony, prompts, recordings, selectors
 from consent.models import MAX_TRANSCRIPT
 from vouch.api.core import ApiView, checked, read_body, stream_body
 from vouch.api.core.addresses import address_of
+from vouch.api.core.schema import refusals
 
 CHALLENGES_A_MINUTE = 20
 CHUNKS_A_MINUTE = 1_200
@@ -133,7 +134,7 @@ class ExaminationOne(ApiView):
 class Scripts(ApiView):
     scopes: ClassVar = {"GET": "consent:read"}
 
-    @extend_schema(summary="Sentences to read as training speech", responses=Script)
+    @extend_schema(summary="Sentences to read as training speech", responses={200: Script, **refusals(422)})
     def get(self, request: Request, language: str) -> Response:
         return Response({"language": language, "sentences": prompts.sentences(language)})
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.http import HttpResponse, HttpResponseBase
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -52,6 +52,17 @@ class JobEventView(serializers.Serializer[Any]):
     at = serializers.DateTimeField(help_text="when it stood so; points of a curve may be older than the answer")
 
 
+JobMessage: Final = inline_serializer(
+    "JobMessage",
+    {
+        "event": serializers.ChoiceField(choices=("progress", "end"), help_text="`end` is the last."),
+        "id": serializers.CharField(help_text="For Last-Event-ID."),
+        "data": serializers.CharField(help_text="JSON: of `progress` as docs/api.md shows it, of `end` the job."),
+    },
+)
+"""One server-sent event, as a parser gives it."""
+
+
 class Jobs(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "voice:read"}
 
@@ -75,10 +86,11 @@ class JobEvents(ApiView):
         parameters=[OpenApiParameter("Last-Event-ID", str, OpenApiParameter.HEADER, description="go on behind it")],
         responses={
             (200, "text/event-stream"): OpenApiResponse(
-                JobEventView,
-                "Events `progress` with the fields shown as JSON in `data`, then one event `end` whose `data` is the "
-                "job as GET jobs/{job_id} shows it. A training's earlier points (loss) come first. Comments keep the "
-                "connection awake; after five minutes it closes, and the client asks again with Last-Event-ID.",
+                JobMessage,
+                "Events `progress` (`data`: job, state, stage, percent, seconds_left, loss, at), then one event `end` "
+                "whose `data` is the job as GET jobs/{job_id} shows it. A training's earlier points (loss) come first. "
+                "Comments keep the connection awake; after five minutes it closes, and the client asks again with "
+                "Last-Event-ID.",
             ),
             204: OpenApiResponse(description="the client has seen the end"),
         },

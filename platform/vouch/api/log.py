@@ -17,6 +17,7 @@ from foundation.audit import checkpoints, cose, notes, receipts, selectors, spel
 from foundation.audit.models import Leaf
 from foundation.errors import NotFound
 from vouch.api.core import ApiView
+from vouch.api.core.schema import refusals
 
 MAX_PAGE = 1000
 """Leaves in one answer."""
@@ -118,7 +119,7 @@ class ConsistencyView(ApiView):
             OpenApiParameter("from", int, required=True, description="Size of the older checkpoint."),
             OpenApiParameter("to", int, required=True, description="Size of the newer checkpoint."),
         ],
-        responses=Consistency,
+        responses={200: Consistency, **refusals(404)},
     )
     def get(self, request: Request) -> Response:
         query = ConsistencyQuery(data=request.query_params)

@@ -16,6 +16,7 @@ from marketplace.payouts.models import NAME_CHARS
 from marketplace.states import Currency
 from vouch.api.core import ApiView, checked
 from vouch.api.core.paging import listed, paged
+from vouch.api.core.schema import refusals
 
 MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "xml": "application/xml"}
 
@@ -47,7 +48,7 @@ class BatchView(serializers.Serializer[Any]):
 class MyPayoutAccount(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "PUT": "market:write"}
 
-    @extend_schema(responses=AccountFields, summary="Where I am paid")
+    @extend_schema(responses={200: AccountFields, **refusals(404)}, summary="Where I am paid")
     def get(self, request: Request) -> Response:
         return Response(AccountFields(selectors.account_of(actor=self.actor)).data)
 

@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from vouch import jobevents
 from vouch.api.core import idempotency
 from vouch.desk import effects
 
@@ -10,6 +11,12 @@ from vouch.desk import effects
 def settle() -> int:
     """Puts rulings into force whose undo window is over."""
     return effects.settle_due()
+
+
+@shared_task(name="api.tell_jobs", acks_late=True)
+def tell_jobs() -> int:
+    """Writes the webhook events of jobs that ended."""
+    return jobevents.tell_due()
 
 
 @shared_task(name="api.forget_answers", acks_late=True)

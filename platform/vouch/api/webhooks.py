@@ -1,4 +1,4 @@
-"""Webhooks: one's own server is told what happens to one's orders, statements and payouts."""
+"""Webhooks: one's own server is told what happens to one's jobs, orders, statements and payouts."""
 
 from typing import Any, ClassVar
 from uuid import UUID
