@@ -56,10 +56,10 @@ SELECT l.leaf_index, 'licence.granted', convert_to(jsonb_build_object('v', 3, 'k
 FROM consent_licence l;
 INSERT INTO cloning_speechrequest (id, job_id, voice_id, requester_id, text, text_digest, characters, reserved,
     reserved_ms, channel, territory, uses, cleared_at, language, seed, container, rate, label_language, licence_id,
-    manner, created_at)
+    manner, text_sketch, created_at)
 SELECT md5('r' || n)::uuid, md5('j' || n)::uuid, md5('v' || l %% (%(voices)s + 1))::uuid,
     md5('p' || %(voices)s + 1 + l)::uuid, '', md5(n::text) || md5(n::text), 60 + n %% 40, 0, 0, 'online', '', '[]', at,
-    'en', 1, 'wav', 32000, 'en', md5('l' || l)::uuid, '{}', at
+    'en', 1, 'wav', 32000, 'en', md5('l' || l)::uuid, '{}', '', at
 FROM (SELECT n, n %% (%(licences)s + 1) AS l, now() - interval '29 days' + n * interval '2 seconds' AS at
       FROM generate_series(1, %(events)s) n) e;
 INSERT INTO cloning_output (id, request_id, voice_id, licence_id, requester_id, sealed_id, media_type, sha256, seconds,

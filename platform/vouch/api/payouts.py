@@ -108,7 +108,11 @@ class BatchFile(ApiView):
 
     @extend_schema(
         parameters=[OpenApiParameter("form", str, OpenApiParameter.PATH, enum=sorted(MEDIA_TYPES))],
-        responses={(200, "application/xml"): OpenApiTypes.BINARY, (200, "text/csv"): OpenApiTypes.BINARY},
+        responses={
+            (200, "application/xml"): OpenApiTypes.BINARY,
+            (200, "text/csv"): OpenApiTypes.BINARY,
+            **refusals(422),
+        },
         summary="Operators: a payout file as CSV or ISO 20022 pain.001",
     )
     def get(self, request: Request, number: int, form: str) -> HttpResponse:
