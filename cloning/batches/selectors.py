@@ -1,9 +1,10 @@
 """Reads: a person's batches, how far each is, its lines."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
 
 from cloning.batches.models import Batch, BatchKind, Line
 from cloning.batches.services import own
@@ -22,8 +23,8 @@ class Progress:
 
 
 def batches(*, actor: Actor) -> QuerySet[Batch]:
-    """The actor's own, newest first."""
-    return Batch.objects.filter(requester_id=actor.person_id).order_by("-created_at", "-id")
+    """The actor's own, newest first, each with what `progress` and `narration_output` say of it."""
+    return _counted(Batch.objects.filter(requester_id=actor.person_id)).order_by("-created_at", "-id")
 
 
 def batch(*, actor: Actor, batch_id: UUID) -> Batch:
@@ -37,19 +38,31 @@ def lines(batch: Batch) -> QuerySet[Line]:
 
 
 def progress(batch: Batch) -> Progress:
-    counts = {state.value: 0 for state in LineState}
-    counts |= dict(Line.objects.filter(batch=batch).values_list("state").annotate(Count("id")).order_by())
+    """Of a batch as it was read by `batches`; of any other, read now."""
+    seen = _seen(batch)
+    counts = {state.value: getattr(seen, f"n_{state.value}") for state in LineState}
     total = sum(counts.values())
-    still = sum(counts[state] for state in OPEN_LINES)
-    done = float(total - still)
-    running = Line.objects.filter(batch=batch, state=LineState.ASKED, request__job__state=JobState.RUNNING)
-    done += running.aggregate(share=Sum("request__job__progress"))["share"] or 0.0
+    done = total - sum(counts[state] for state in OPEN_LINES) + (seen.under_way or 0.0)
     return Progress(counts, total, done / total if total else 1.0)
 
 
 def narration_output(batch: Batch) -> UUID | None:
     """The one recording of a narration, once there is one."""
-    if batch.kind != BatchKind.NARRATION:
-        return None
-    done = Line.objects.filter(batch=batch, state=LineState.DONE)
-    return done.values_list("request__output__id", flat=True).first()
+    found: UUID | None = _seen(batch).spoken
+    return found if batch.kind == BatchKind.NARRATION else None
+
+
+def _seen(batch: Batch) -> Any:
+    return batch if hasattr(batch, "under_way") else _counted(Batch.objects.filter(id=batch.id)).get()
+
+
+def _counted(found: QuerySet[Batch]) -> QuerySet[Batch]:
+    """One query for many batches: lines by state, the share of those at work, a narration's recording."""
+    running = Q(lines__state=LineState.ASKED, lines__request__job__state=JobState.RUNNING)
+    done = Line.objects.filter(batch=OuterRef("pk"), state=LineState.DONE)
+    counts = {f"n_{state.value}": Count("lines", filter=Q(lines__state=state)) for state in LineState}
+    return found.annotate(
+        **counts,
+        under_way=Sum("lines__request__job__progress", filter=running),
+        spoken=Subquery(done.values("request__output__id")[:1]),
+    )
