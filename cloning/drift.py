@@ -11,7 +11,7 @@ from cloning import policy_facts
 from cloning.models import Output, SpeechRequest
 from foundation.identity.actors import Actor
 from safety import protected, restrictions
-from safety.policy import decisions
+from safety.policy import PolicyVerdict, decisions
 from safety.policy.facts import Value
 from safety.policy.models import Stage
 from safety.services import open_case
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 ACTOR: Final = Actor.system("cloning.drift")
+HOLDING: Final = ("hold", "refuse")
+"""Outcomes that keep an output back."""
 UNHEARD: Final[dict[str, Value]] = {"output.spoken": True, "output.compared": False}
 
 
@@ -49,8 +51,7 @@ def judge(*, output: Output, request: SpeechRequest, text: str, heard: dict[str,
     ``heard``: of `listen`; None for an output nobody compared. A held output is quarantined and has a case; a
     moderator's dismissal lifts it.
     """
-    known = policy_facts.known(voice=request.voice, licence=request.licence, requester_id=request.requester_id)
-    verdict = decisions.judge("", language=request.language, known={**known, **(heard or UNHEARD)})
+    verdict = _verdict(request, heard)
     decisions.record(
         verdict=verdict,
         stage=Stage.OUTPUT,
@@ -61,7 +62,7 @@ def judge(*, output: Output, request: SpeechRequest, text: str, heard: dict[str,
         language=request.language,
         actor=ACTOR,
     )
-    if verdict.outcome not in ("hold", "refuse"):
+    if verdict.outcome not in HOLDING:
         return False
     case = open_case(
         actor=ACTOR,
@@ -85,3 +86,13 @@ def judge(*, output: Output, request: SpeechRequest, text: str, heard: dict[str,
         case=case,
     )
     return True
+
+
+def would_hold(request: SpeechRequest, heard: dict[str, Value]) -> bool:
+    """Would an output that sounds like this be held back? For a stream, of which something has been heard already."""
+    return _verdict(request, heard).outcome in HOLDING
+
+
+def _verdict(request: SpeechRequest, heard: dict[str, Value] | None) -> PolicyVerdict:
+    known = policy_facts.known(voice=request.voice, licence=request.licence, requester_id=request.requester_id)
+    return decisions.judge("", language=request.language, known={**known, **(heard or UNHEARD)})

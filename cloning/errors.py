@@ -1,6 +1,6 @@
 """The refusals of this room. The gate's own all derive from ``GateRefused``: one look tells who said no."""
 
-from foundation.errors import Conflict, Gone, NotAllowed, Refused
+from foundation.errors import Conflict, Gone, NotAllowed, Refused, TooMany, VouchError
 
 
 class GateRefused(NotAllowed):
@@ -231,3 +231,29 @@ class JobForgotten(Gone):
 
     code = "text_forgotten"
     advice = "Send the request again."
+
+
+class StreamInterrupted(VouchError):
+    """The stream broke off at our side; what was sent cannot be continued."""
+
+    code, status = "stream_interrupted", 500
+    advice = "Ask again: it will be another recording."
+
+
+class ListenerLeft(VouchError):
+    """The listener was gone before any speech had left."""
+
+    code, status = "client_left", 409
+
+
+class SoundsLikeAnother(GateRefused):
+    """What is being spoken sounds like somebody other than the owner of the voice."""
+
+    code = "sounds_like_another"
+
+
+class TooManyStreams(TooMany):
+    """Too many of your streams are running."""
+
+    code = "too_many_streams"
+    advice = "Let one of them end first."

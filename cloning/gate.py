@@ -4,7 +4,8 @@ Its yes is a signed, single-use, short-lived clearance without which the vault o
 ``GateRefused``. Each yes and each no is a leaf of the log, in the transaction that decided it.
 
 The question is asked twice. When a request arrives, so that the client learns at once; and again by the worker just
-before the voice's key is needed, because a consent may be withdrawn while a job waits. Only the second answer signs.
+before the voice's key is needed, because a consent may be withdrawn while a job waits. Only the second answer signs. A
+stream asks again before each sentence (`still_speech`).
 
 Every judgement holds the consent's row lock, and a withdrawal takes the same lock first: of the two, one happens
 entirely before the other. Lock order everywhere in this room: consent, licence, voice, job, then the log.
@@ -188,25 +189,7 @@ def clear_speech(*, actor: Actor, request: SpeechRequest) -> str:
     Raises GateRefused (HeldForModerator included), after the refusal is in the log.
     """
     with transaction.atomic():
-        judgement = judge_speech(
-            voice_id=request.voice_id,
-            requester_id=request.requester_id,
-            text=request.text,
-            text_digest=request.text_digest,
-            language=request.language,
-            reserved=request.reserved,
-            reserved_ms=request.reserved_ms,
-            quota_reserved=request.quota_reserved,
-            channel=request.channel,
-            territory=request.territory,
-            uses=frozenset(request.uses),
-            licence_id=request.licence_id,
-        )
-        found = judgement.licence.id if judgement.licence else None
-        if judgement.refusal is None and (found != request.licence_id or (found and not request.reserved)):
-            judgement = Judgement(errors.NoLicence(), judgement.voice, judgement.consent)
-        if judgement.refusal is None and texts.digest(request.text) != request.text_digest:
-            judgement = Judgement(errors.TextChanged(), judgement.voice, judgement.consent)
+        judgement = _judge_cleared(request)
         token = _answer(
             actor, judgement, purpose="speak", digest=request.text_digest, requester_id=request.requester_id
         )
@@ -216,6 +199,43 @@ def clear_speech(*, actor: Actor, request: SpeechRequest) -> str:
     if judgement.refusal is not None:
         raise judgement.refusal
     return token
+
+
+def still_speech(*, actor: Actor, request: SpeechRequest) -> None:
+    """The same question again while the request is being spoken: before each sentence of a stream. Opens nothing.
+
+    A yes prolongs the one that is in the log and leaves no leaf of its own; a no does. Raises GateRefused.
+    """
+    with transaction.atomic():
+        judgement = _judge_cleared(request)
+        if judgement.refusal is not None:
+            log_refusal(actor, judgement, purpose="speak")
+    if judgement.refusal is not None:
+        raise judgement.refusal
+
+
+def _judge_cleared(request: SpeechRequest) -> Judgement:
+    """The judgement of a request that was let in: under the licence it was let in with, for the very text."""
+    judgement = judge_speech(
+        voice_id=request.voice_id,
+        requester_id=request.requester_id,
+        text=request.text,
+        text_digest=request.text_digest,
+        language=request.language,
+        reserved=request.reserved,
+        reserved_ms=request.reserved_ms,
+        quota_reserved=request.quota_reserved,
+        channel=request.channel,
+        territory=request.territory,
+        uses=frozenset(request.uses),
+        licence_id=request.licence_id,
+    )
+    found = judgement.licence.id if judgement.licence else None
+    if judgement.refusal is None and (found != request.licence_id or (found and not request.reserved)):
+        return Judgement(errors.NoLicence(), judgement.voice, judgement.consent)
+    if judgement.refusal is None and texts.digest(request.text) != request.text_digest:
+        return Judgement(errors.TextChanged(), judgement.voice, judgement.consent)
+    return judgement
 
 
 def _by_policy(

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from kombu.exceptions import OperationalError as BrokerDown
 from redis.exceptions import ConnectionError as RedisDown
 
-from cloning import membership, texts
+from cloning import membership, streams, texts
 from cloning.models import Job, JobKind, SpeechRequest
 from cloning.states import JOB, OPEN_JOB_STATES, VOICE, JobState, VoiceState, move
 from consent import licences
@@ -86,7 +86,8 @@ def end(request: SpeechRequest | None, job: Job, to: JobState, error: VouchError
     """Moves a locked job to a bad end and gives back what its request held."""
     if request is not None:
         release(request)
-        if to != JobState.FAILED:
+        # What was being streamed has no listener any more: asking again is another stream, with the text sent again.
+        if streams.broken(request, error.code) or to != JobState.FAILED:
             forget_text(request)
     move(job, to, JOB)
     job.run, job.seconds_left, job.finished_at = None, None, now()

@@ -15,7 +15,7 @@ from django.db.models import F, Q
 
 from cloning import account_models
 from cloning.engine.versions import STARTER, VERSIONS
-from cloning.states import ApprovalState, JobState, OutputState, TraceState, VoiceState
+from cloning.states import ApprovalState, JobState, OutputState, StreamState, TraceState, VoiceState
 from foundation.clock import now
 
 MAX_NAME = 80
@@ -25,6 +25,8 @@ MAX_SEED = 2**31 - 1
 LANGUAGES = ("en", "zh")
 """Languages the engine speaks today."""
 CONTAINERS = ("wav", "flac", "mp3", "opus", "m4a")
+STREAMED_CONTAINERS = ("wav", "mp3", "opus")
+"""Those that can leave before their end is known (`watermark.labels.streamed`)."""
 OUTPUT_RATES = (24_000, 32_000, 48_000)
 """Rates in Hz at which outputs are delivered; `cloning.texts.check_rate` says who may have which."""
 LABEL_LANGUAGES = ("en", "zh")
@@ -263,6 +265,37 @@ class SpeechRequest(models.Model):
 
     def __str__(self) -> str:
         return f"speech request {self.id}"
+
+
+class SpeechStream(models.Model):
+    """A request whose sound leaves while it is made (`cloning.streaming`); a request without one has none of this.
+
+    ``output_ref``: the output that it is to become, and what its mark is registered under before a byte leaves; a
+    stream that broke keeps it, so that what was heard of it can be traced. ``code`` says why it ended early: of a
+    sealed one because the listener left, of a broken one as the job's. ``seconds`` of speech have left.
+    """
+
+    request = models.OneToOneField(SpeechRequest, on_delete=models.PROTECT, related_name="stream")
+    state = models.CharField(max_length=8, default=StreamState.WAITING.value)
+    output_ref = models.UUIDField(null=True, unique=True)
+    code = models.CharField(max_length=60, blank=True)
+    seconds = models.FloatField(default=0.0)
+    created_at = models.DateTimeField(default=now)
+    opened_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            _known("state", StreamState, "stream_state_known"),
+            models.CheckConstraint(
+                condition=~Q(state__in=["open", "sealed"]) | Q(output_ref__isnull=False, opened_at__isnull=False),
+                name="stream_open_has_mark",
+            ),
+            models.CheckConstraint(condition=~Q(state="broken") | ~Q(code=""), name="stream_broken_has_code"),
+        ]
+
+    def __str__(self) -> str:
+        return f"stream of {self.request_id}"
 
 
 class Output(models.Model):

@@ -10,9 +10,9 @@ from uuid import UUID
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from cloning.errors import NoRecordings, OutputRevoked
-from cloning.models import Job, JobKind, JobPoint, Output, SpeechRequest, TraceJob, Voice
-from cloning.states import OutputState
-from consent.models import Consent, Recording
+from cloning.models import Job, JobKind, JobPoint, Output, SpeechRequest, SpeechStream, TraceJob, Voice
+from cloning.states import OutputState, StreamState
+from consent.models import Consent, Licence, Recording
 from foundation.clock import now
 from foundation.errors import NotFound
 from foundation.identity.actors import Actor
@@ -114,10 +114,12 @@ def _playable(found: Output) -> Output:
 
 
 def revoked_positions() -> list[int]:
-    """Places in the registry of marks whose outputs are revoked, quarantined or withdrawn by a moderator, in order."""
+    """Places in the registry of marks whose outputs are revoked, quarantined or withdrawn by a moderator, in order; and
+    of streams that broke, which are no outputs."""
     withdrawn = restricted_refs(subject_kind="output")
     gone = Output.objects.exclude(state__in=[OutputState.LIVE, OutputState.RELABELLED]).values_list("id", flat=True)
-    return mark_positions({*map(str, gone), *withdrawn})
+    broken = SpeechStream.objects.filter(state=StreamState.BROKEN).exclude(output_ref=None)
+    return mark_positions({*map(str, gone), *map(str, broken.values_list("output_ref", flat=True)), *withdrawn})
 
 
 def relabelled_positions() -> list[int]:
@@ -199,20 +201,38 @@ def consent_stands(voice_id: UUID) -> bool:
 def trace_view(output_ref: str) -> TraceView | None:
     """Joins an output to its voice, licence and consent as they stand now; None for a mark without an output.
 
-    A mark is drawn before sealing, so a sealing that failed leaves one behind that no recording carries.
+    A mark is drawn before sealing, so a sealing that failed leaves one behind that no recording carries. A stream that
+    broke was heard in part: it leads back like an output that is revoked.
     """
     found = Output.objects.select_related("voice__consent", "licence").filter(id=output_ref).first()
     if found is None:
-        return None
-    consent = found.voice.consent
+        stream = broken_stream(output_ref)
+        return (
+            None
+            if stream is None or stream.opened_at is None
+            else _joined(
+                output_ref, stream.opened_at, stream.request.voice, stream.request.licence, OutputState.REVOKED.value
+            )
+        )
+    return _joined(output_ref, found.created_at, found.voice, found.licence, _state_now(found))
+
+
+def broken_stream(output_ref: str) -> SpeechStream | None:
+    """The stream that would have become this output."""
+    streams = SpeechStream.objects.select_related("request__voice__consent", "request__licence", "request__requester")
+    return streams.filter(output_ref=output_ref, state=StreamState.BROKEN).first()
+
+
+def _joined(output_ref: str, made_at: datetime, voice: Voice, licence: Licence | None, state: str) -> TraceView:
+    consent = voice.consent
     expired = consent.state == "active" and consent.valid_until <= now()
     return TraceView(
-        output=str(found.id),
-        made_at=found.created_at,
-        voice=found.voice.name,
-        use="licence" if found.licence_id else "own_use",
+        output=output_ref,
+        made_at=made_at,
+        voice=voice.name,
+        use="licence" if licence else "own_use",
         consent_state="expired" if expired else consent.state,
-        licence_state=found.licence.state if found.licence else None,
-        output_state=_state_now(found),
-        rehearsal=found.rehearsal,
+        licence_state=licence.state if licence else None,
+        output_state=state,
+        rehearsal=voice.rehearsal,
     )

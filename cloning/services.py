@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from cloning import approvals, bases, errors, gate, jobs, sketches, texts, topics
+from cloning import approvals, bases, errors, gate, jobs, relay, sketches, streams, texts, topics
 from cloning.engine.versions import STARTER
 from cloning.manner import Manner
 from cloning.models import MAX_NAME, MAX_SEED, Job, JobKind, Output, SpeechRequest, TrainingItem, Voice
@@ -163,20 +163,24 @@ def request_speech(
     uses: Collection[str] = (),
     licence_id: UUID | None = None,
     manner: Manner | None = None,
+    streamed: bool = False,
 ) -> SpeechRequest:
     """A request to speak ``text``: queued, or held for a moderator or the owner of the voice (``request.job.state``,
     ``request.case_ref``, ``request.approval``).
 
     ``channel``, ``territory`` and ``uses`` declare what the recording is for; ``licence_id`` says under which of
-    several licences. ``manner``: how it is to sound (`cloning.manner`).
+    several licences. ``manner``: how it is to sound (`cloning.manner`). ``streamed``: somebody will listen while it is
+    spoken (`cloning.listening`); a held request will be spoken whole.
 
     ``seed`` 0 to 2**31-1; without one, a random one is drawn and kept. Raises GateRefused (by name), TextInvalid,
-    LanguageUnsupported, ContainerUnknown, RateUnknown. ``rate`` (Hz) is that of the actor's tier by default,
-    ``label_language`` (the listener's) that of the text.
+    LanguageUnsupported, ContainerUnknown, RateUnknown, TooManyStreams. ``rate`` (Hz) is that of the actor's tier by
+    default, ``label_language`` (the listener's) that of the text.
     """
     text = texts.check_text(text)
     texts.check_language(language)
     texts.check_container(container)
+    if streamed:
+        texts.check_streamed(container)
     rate = texts.check_rate(rate, person_id=actor.person_id)
     label_language = texts.label_language(label_language or language)
     texts.check_uses(channel, territory, uses)
@@ -187,6 +191,8 @@ def request_speech(
         raise NotFound
     text_digest = texts.digest(text)
     with transaction.atomic():
+        if streamed:
+            streams.check_room(actor.person_id)
         judgement = gate.judge_speech(
             voice_id=voice_id,
             requester_id=actor.person_id,
@@ -236,6 +242,9 @@ def request_speech(
             else:
                 jobs.reserve(request)
                 _log_request(actor, request, judgement, "speech.requested")
+                if streamed:
+                    streams.asked(request)
+                    relay.expect(job.id)
                 jobs.enqueue(job)
             return request
     raise judgement.refusal or errors.VoiceUnknown()

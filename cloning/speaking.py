@@ -17,7 +17,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from cloning import drift, gate, jobs, membership, metering, mounted
+from cloning import drift, gate, jobs, membership, metering, mounted, streams
 from cloning.batches import narration
 from cloning.engine.versions import STARTER
 from cloning.errors import VoiceNotReady
@@ -37,6 +37,8 @@ from watermark.services import issue_mark, record_sound
 if TYPE_CHECKING:
     from cloning.engine.shift import Wave
     from cloning.engine.synthesis import Speech
+    from cloning.engine.synthesis import SpeechRequest as EngineRequest
+    from cloning.engine.tts.request import TtsRequest
     from cloning.engine.tts.synthesiser import Speech as MountedSpeech
     from foundation.vault.models import SealedObject
     from safety.policy.facts import Value
@@ -52,14 +54,10 @@ SYNTHESIS_SHARE: Final = 0.9
 def speak(run: Run) -> None:
     """Speaks the job's request. Raises what the gate, the vault, the engine and the seal refuse,
     RateUnknown (the requester is no member any more), and RunLost."""
-    request = SpeechRequest.objects.select_related("voice", "voice__weights").get(job_id=run.job_id)
+    request = asked(run)
     report = Reporter(run)
     report("opening the voice", 0.0)
-    token = gate.clear_speech(actor=ACTOR, request=request)
-    weights = request.voice.weights
-    if weights is None:
-        raise VoiceNotReady
-    data = vault.open_voice(clearance=token, sealed_object=weights, digest=request.text_digest, actor=ACTOR)
+    data = opened(request)
     speech = _shifted(_synthesise(data, request, report), Manner.of(request.manner))
     del data
     report("marking and labelling", SYNTHESIS_SHARE)
@@ -67,7 +65,21 @@ def speak(run: Run) -> None:
     output_id = uuid.uuid4()
     mark = issue_mark(output_ref=str(output_id), rehearsal=request.voice.rehearsal)
     sealed = _seal(speech, request, mark, output_id)
-    _publish(run, request.id, output_id, mark, sealed, speech.seconds, heard)
+    publish(run, request.id, output_id, mark, sealed, speech.seconds, heard)
+
+
+def asked(run: Run) -> SpeechRequest:
+    """The run's request, with all that speaking it takes."""
+    return SpeechRequest.objects.select_related("voice", "voice__weights", "stream").get(job_id=run.job_id)
+
+
+def opened(request: SpeechRequest) -> bytes:
+    """The voice in the clear, against a clearance for exactly this text. Raises what gate and vault refuse."""
+    token = gate.clear_speech(actor=ACTOR, request=request)
+    weights = request.voice.weights
+    if weights is None:
+        raise VoiceNotReady
+    return vault.open_voice(clearance=token, sealed_object=weights, digest=request.text_digest, actor=ACTOR)
 
 
 def _synthesise(data: bytes, request: SpeechRequest, report: Reporter) -> Speech | MountedSpeech:
@@ -93,30 +105,42 @@ def _opened(data: bytes, request: SpeechRequest) -> Callable[[str, Callable[[flo
     import torch
 
     from cloning.engine import bases, synthesis, voicefile
-    from cloning.engine.tts.request import TtsRequest
 
     torch.set_num_threads(settings.VOUCH_TRAINING_THREADS)
-    version, manner = request.voice.version, Manner.of(request.manner)
+    version = request.voice.version
     if version != STARTER:
 
         def mounted_says(text: str, progress: Callable[[float], None]) -> MountedSpeech:
-            asked = TtsRequest(
-                text=text,
-                text_lang=request.language,
-                seed=request.seed,
-                sample_steps=settings.VOUCH_FLOW_STEPS,
-                **manner.for_tts(),
-            )
-            return mounted.deployed(version).speak(version, data, asked, progress=progress)
+            return mounted.deployed(version).speak(version, data, for_mounted(request, text), progress=progress)
 
         return mounted_says
     voice = voicefile.unpack(data, base=bases.shipped)
 
     def says(text: str, progress: Callable[[float], None]) -> Speech:
-        wanted = synthesis.SpeechRequest(text=text, language=request.language, seed=request.seed, **manner.for_engine())
-        return synthesis.synthesise(voice, wanted, progress=progress)
+        return synthesis.synthesise(voice, for_starter(request, text), progress=progress)
 
     return says
+
+
+def for_starter(request: SpeechRequest, text: str) -> EngineRequest:
+    """A text of the request as the engine takes it for starter voices."""
+    from cloning.engine import synthesis
+
+    how = Manner.of(request.manner).for_engine()
+    return synthesis.SpeechRequest(text=text, language=request.language, seed=request.seed, **how)
+
+
+def for_mounted(request: SpeechRequest, text: str) -> TtsRequest:
+    """A text of the request as the engine takes it for voices of mounted versions."""
+    from cloning.engine.tts.request import TtsRequest
+
+    return TtsRequest(
+        text=text,
+        text_lang=request.language,
+        seed=request.seed,
+        sample_steps=settings.VOUCH_FLOW_STEPS,
+        **Manner.of(request.manner).for_tts(),
+    )
 
 
 def _shifted(speech: Speech | MountedSpeech, manner: Manner) -> Speech | MountedSpeech:
@@ -128,34 +152,38 @@ def _shifted(speech: Speech | MountedSpeech, manner: Manner) -> Speech | Mounted
 
 
 def _seal(speech: Speech | MountedSpeech, request: SpeechRequest, mark: IssuedMark, output_id: UUID) -> Sealed:
+    from watermark.seal import seal
+
+    told = terms(request, mark, output_id)
+    return seal(speech.pcm, speech.rate, companion=second_mark(), **told)
+
+
+def terms(request: SpeechRequest, mark: IssuedMark, output_id: UUID) -> dict[str, Any]:
+    """What both doors out, `watermark.seal` and `watermark.stream`, are told of an output to be. Raises RateUnknown."""
     from watermark.labels.manifest import Credential
     from watermark.labels.profile import load_profile
-    from watermark.seal import seal
 
     # Asked again: a membership that ended meanwhile has nothing sealed at its rates.
     membership.check_delivery(request.rate, person_id=request.requester_id)
     certificate = certificates.load(settings.VOUCH_KEYS)
-    return seal(
-        speech.pcm,
-        speech.rate,
-        payload=mark.payload,
-        mark_key=keys.secret("mark"),
-        label_profile=load_profile(settings.VOUCH_LABEL_PROFILE),
-        language=request.label_language,
-        content_id=str(output_id),
-        provider_code=settings.VOUCH_PROVIDER_CODE,
-        created=now(),
-        sign=_sign,
-        verify=_verify,
-        credential=Credential(
+    return {
+        "payload": mark.payload,
+        "mark_key": keys.secret("mark"),
+        "label_profile": load_profile(settings.VOUCH_LABEL_PROFILE),
+        "language": request.label_language,
+        "content_id": str(output_id),
+        "provider_code": settings.VOUCH_PROVIDER_CODE,
+        "created": now(),
+        "sign": _sign,
+        "verify": _verify,
+        "credential": Credential(
             certificate.private_key, certificate.chain, certificate.roots, settings.VOUCH_TIME_STAMP_URL
         ),
-        rehearsal=request.voice.rehearsal,
-        container=request.container,
-        output_rate=request.rate,
-        companion=second_mark(),
-        claims=_claims(request, mark),
-    )
+        "rehearsal": request.voice.rehearsal,
+        "container": request.container,
+        "output_rate": request.rate,
+        "claims": _claims(request, mark),
+    }
 
 
 def second_mark() -> Companion | None:
@@ -212,7 +240,7 @@ def _verify(signature: bytes, message: bytes) -> bool:
     return True
 
 
-def _publish(
+def publish(
     run: Run,
     request_id: UUID,
     output_id: UUID,
@@ -220,18 +248,20 @@ def _publish(
     sealed: Sealed,
     speech_seconds: float,
     heard: dict[str, Value] | None = None,
+    left_early: str = "",
 ) -> None:
     """Stores the output, then makes output, use, licence and leaf true in one transaction. Raises RunLost.
 
     The file is written first: from the first leaf to the commit nobody else can write to the log. Until there is an
-    ``Output`` row nothing leads to the file, and its key is destroyed when there will be none.
+    ``Output`` row nothing leads to the file, and its key is destroyed when there will be none. ``left_early``: why a
+    stream was not heard to its end.
     """
     key = vault.create_key(kind="output", owner_ref=str(output_id), actor=ACTOR)
     try:
         stored = vault.store(
             key=key, kind="output", owner_ref=str(output_id), data=sealed.data, not_after=None, actor=ACTOR
         )
-        _make_true(run, request_id, output_id, mark, sealed, stored, speech_seconds, heard)
+        _make_true(run, request_id, output_id, mark, sealed, stored, speech_seconds, heard, left_early)
     except Exception:
         vault.destroy_key(key=key, reason="not_published", actor=ACTOR)
         raise
@@ -245,7 +275,8 @@ def _make_true(
     sealed: Sealed,
     stored: SealedObject,
     speech_seconds: float,
-    heard: dict[str, Value] | None = None,
+    heard: dict[str, Value] | None,
+    left_early: str,
 ) -> None:
     """Under the consent's lock: a withdrawal that came first has taken the run away, a later one revokes the output."""
     consent_id = SpeechRequest.objects.values_list("voice__consent_id", flat=True).get(id=request_id)
@@ -258,6 +289,7 @@ def _make_true(
         jobs.settle(request, seconds=speech_seconds)
         jobs.forget_text(request)
         jobs.succeed(job)
+        streams.sealed(request, seconds=speech_seconds, left_early=left_early)
         metered = metering.meter(
             owner_id=request.voice.owner_id,
             output_id=output_id,

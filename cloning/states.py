@@ -1,4 +1,4 @@
-"""The life of a voice, a job, an output and a trace: one table each, and the one function that moves along them."""
+"""The life of a voice, a job, a stream, an output and a trace: a table each, and the one function that moves along."""
 
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -20,7 +20,14 @@ class JobState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"  # something broke: may be tried again
     REFUSED = "refused"  # the gate or a moderator said no: final
-    CANCELLED = "cancelled"  # the consent ended: final
+    CANCELLED = "cancelled"  # the consent ended, or nobody listened to the stream: final
+
+
+class StreamState(StrEnum):
+    WAITING = "waiting"
+    OPEN = "open"  # sound has left, or is about to
+    SEALED = "sealed"  # what was sent is an output
+    BROKEN = "broken"  # ended badly: what was sent, if anything, is no output
 
 
 class OutputState(StrEnum):
@@ -62,6 +69,7 @@ JOB: Final = _table(
 OUTPUT: Final = _table(
     OutputState, live="relabelled quarantined revoked", relabelled="quarantined revoked", quarantined="live revoked"
 )
+STREAM: Final = _table(StreamState, waiting="open broken", open="sealed broken")
 APPROVAL: Final = _table(ApprovalState, open="approved refused lapsed")
 TRACE: Final = _table(TraceState, queued="done failed")
 

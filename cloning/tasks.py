@@ -14,7 +14,7 @@ from celery import shared_task
 from django.db.utils import InterfaceError, OperationalError
 
 from cloning import jobs
-from cloning.errors import ConsentWithdrawn, GateRefused
+from cloning.errors import ConsentWithdrawn, GateRefused, ListenerLeft
 from cloning.states import JobState
 from cloning.worker import Heart, Run, RunLost, claim
 from foundation.errors import VouchError
@@ -38,11 +38,11 @@ def train(job_id: str) -> None:
 
 @shared_task(name="cloning.speak", acks_late=True)
 def speak(job_id: str) -> None:
-    """Speaks a text."""
-    from cloning import speaking
+    """Speaks a text, whole or as a stream."""
+    from cloning import speaking, streaming
     from cloning.batches import services as batches
 
-    _run(UUID(job_id), lambda run, _: speaking.speak(run))
+    _run(UUID(job_id), lambda run, _: streaming.stream(run) if streaming.is_asked(run) else speaking.speak(run))
     batches.went_on(UUID(job_id))
 
 
@@ -82,6 +82,8 @@ def _run(job_id: UUID, work: Callable[[Run, Heart], None]) -> None:
         logger.info("job.run_lost job=%s", job_id)
     except (OperationalError, InterfaceError):
         raise
+    except ListenerLeft as left:
+        jobs.end_run(job_id=job_id, run=run.token, to=JobState.CANCELLED, error=left)
     except GateRefused as refusal:
         jobs.end_run(job_id=job_id, run=run.token, to=_end_of(refusal), error=refusal)
     except Exception as error:

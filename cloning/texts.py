@@ -10,7 +10,7 @@ from django.conf import settings
 
 from cloning import membership
 from cloning.errors import ContainerUnknown, LanguageUnsupported, RateUnknown, TextInvalid
-from cloning.models import CONTAINERS, LABEL_LANGUAGES, LANGUAGES, MAX_TEXT
+from cloning.models import CONTAINERS, LABEL_LANGUAGES, LANGUAGES, MAX_TEXT, STREAMED_CONTAINERS
 from consent.scopes import CHANNELS, SPECIAL_USES
 from safety.detectors.normalise import is_han
 
@@ -47,6 +47,15 @@ def check_container(container: str) -> str:
     """Raises ContainerUnknown."""
     if container not in CONTAINERS:
         raise ContainerUnknown(f"Supported: {', '.join(CONTAINERS)}.")
+    return container
+
+
+def check_streamed(container: str) -> str:
+    """Raises ContainerUnknown for one that cannot leave before its end is known."""
+    if container not in STREAMED_CONTAINERS:
+        raise ContainerUnknown(
+            f"{container} cannot be streamed: {', '.join(STREAMED_CONTAINERS)} can.", code="container_not_streamed"
+        )
     return container
 
 

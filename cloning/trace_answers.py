@@ -6,7 +6,7 @@ from uuid import UUID
 from cloning import trace_rules
 from cloning.errors import TraceNotReady
 from cloning.models import Output, TraceJob
-from cloning.selectors import trace_job, trace_view
+from cloning.selectors import broken_stream, trace_job, trace_view
 from cloning.states import TraceState
 from foundation.clock import now
 from foundation.identity.actors import Actor
@@ -66,7 +66,7 @@ def whole(*, actor: Actor, trace_id: UUID) -> dict[str, Any]:
         "recording": {k: v for k, v in job.facts.items() if k not in ("method", "audible_label", "metadata_label")},
         "method": job.facts.get("method", {}),
         "hits": [
-            {**hit, **_record(found.get(UUID(hit["output"])))}
+            {**hit, **(_record(found.get(UUID(hit["output"]))) or _of_stream(hit["output"]))}
             if "made_at" in hit
             else {**hit, "mark_of": raw["output"]}
             for hit, raw in zip(hits, job.hits, strict=True)
@@ -94,6 +94,22 @@ def _record(output: Output | None) -> dict[str, Any]:
         "media_type": output.media_type,
         "sha256": output.sha256,
         "leaf_index": output.leaf_index,
+    }
+
+
+def _of_stream(output_ref: str) -> dict[str, Any]:
+    """The same of a stream that broke, as far as it has it."""
+    stream = broken_stream(output_ref)
+    if stream is None:
+        return {}
+    request, voice = stream.request, stream.request.voice
+    return {
+        "voice_id": str(voice.id),
+        "owner": {"id": str(voice.owner_id), "name": voice.owner.display_name},
+        "requester": {"id": str(request.requester_id), "name": request.requester.display_name},
+        "request": {"id": str(request.id), "language": request.language, "characters": request.characters},
+        "broken_off": stream.code,
+        "seconds": stream.seconds,
     }
 
 

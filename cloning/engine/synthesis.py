@@ -132,12 +132,12 @@ class ResidentBase:
         self._runner = prepare(semantic) if device == "cpu" else PlainRunner(semantic.to(device))
         self._acoustic = fast.prepare(self.base.build_acoustic()).to(device)
 
-    def speaker(self, voice: AdapterVoice) -> _Speaker:
+    def speaker(self, voice: AdapterVoice) -> Speaker:
         """The voice on this base. Raises VoiceFileError `wrong_base`."""
         voice.check_base(self.base)
         adapters = SemanticAdapters(voice.config.semantic, voice.semantic, voice.scale)
         acoustic = adapted(self._acoustic, voice.acoustic, voice.scale)
-        return _Speaker(voice.config, self._runner, acoustic, voice.reference, self.device, adapters)
+        return Speaker(voice.config, self._runner, acoustic, voice.reference, self.device, adapters)
 
 
 def synthesise(
@@ -155,17 +155,17 @@ def synthesise(
     base without a reference; adapters without their base or on another one) and SynthesisFailed (silence, values that
     are not finite).
     """
-    fragments = _fragments(request, voice.config)
-    speaker = _whole(voice, device) if isinstance(voice, Voice) else _on_base(voice, base)
+    sentences = fragments(request, voice.config)
+    speaker = whole_speaker(voice, device) if isinstance(voice, Voice) else _on_base(voice, base)
     generator = torch.Generator().manual_seed(request.seed)
     report = progress or _ignore
     pause = np.zeros(round(request.fragment_interval * voice.config.audio.sample_rate), dtype=np.float32)
     parts: list[npt.NDArray[np.float32]] = []
     doubtful = 0
-    for index, phones in enumerate(fragments):
+    for index, phones in enumerate(sentences):
 
         def within(share: float, index: int = index) -> None:
-            report((index + share) / len(fragments))
+            report((index + share) / len(sentences))
 
         wave, complete = speaker.say(phones, request, generator, within)
         doubtful += not complete
@@ -179,24 +179,25 @@ def synthesise(
     return Speech(pcm=pcm, rate=rate, seconds=len(pcm) / rate, doubtful=doubtful)
 
 
-def _whole(voice: Voice, device: str) -> _Speaker:
+def whole_speaker(voice: Voice, device: str) -> Speaker:
+    """The voice's models made ready. Raises VoiceFileError `no_reference`."""
     if voice.reference is None:
         raise VoiceFileError("no_reference", "this is a base, not a voice: it has no reference to speak like")
     semantic, acoustic = voice.build_semantic(), voice.build_acoustic()
     if device == "cpu":
         # Rounding apart the same as the modules themselves, at about twice the speed.
-        return _Speaker(voice.config, prepare(semantic), fast.prepare(acoustic), voice.reference, device)
+        return Speaker(voice.config, prepare(semantic), fast.prepare(acoustic), voice.reference, device)
     fold_weight_norm(acoustic)
-    return _Speaker(voice.config, PlainRunner(semantic.to(device)), acoustic.to(device), voice.reference, device)
+    return Speaker(voice.config, PlainRunner(semantic.to(device)), acoustic.to(device), voice.reference, device)
 
 
-def _on_base(voice: AdapterVoice, base: ResidentBase | None) -> _Speaker:
+def _on_base(voice: AdapterVoice, base: ResidentBase | None) -> Speaker:
     if base is None:
         raise VoiceFileError("needs_base", "this voice is what it adds to a base; the base is needed to speak with it")
     return base.speaker(voice)
 
 
-class _Speaker:
+class Speaker:
     """The two models of one voice, ready to say fragments; `adapters`: what the voice adds to S1."""
 
     def __init__(
@@ -226,10 +227,10 @@ class _Speaker:
         """
         kept: npt.NDArray[np.float32] | None = None
         failure = SynthesisFailed("no_codes", "the voice had nothing to say for a part of the text")
-        for decoded in self._attempts(ids, request, generator, progress):
+        for decoded in self.attempts(ids, request, generator, progress):
             if decoded.codes.numel() == 0:
                 continue
-            pcm = self._sound(decoded, ids, request, generator)
+            pcm = self.sound(decoded, ids, request, generator)
             try:
                 check_audible(pcm, self.config.audio.sample_rate, phones=len(ids))
             except SynthesisFailed as error:
@@ -242,9 +243,10 @@ class _Speaker:
             raise failure
         return kept, False
 
-    def _sound(
+    def sound(
         self, decoded: Decoded, ids: list[int], request: SpeechRequest, generator: torch.Generator
     ) -> npt.NDArray[np.float32]:
+        """What an attempt's codes sound like."""
         wave = self.acoustic.decode(
             decoded.codes[None],
             torch.tensor([ids], device=self.device),
@@ -256,9 +258,10 @@ class _Speaker:
         pcm: npt.NDArray[np.float32] = wave[0, 0].float().cpu().numpy().copy()
         return pcm
 
-    def _attempts(
+    def attempts(
         self, ids: list[int], request: SpeechRequest, generator: torch.Generator, progress: Callable[[float], None]
     ) -> Iterator[Decoded]:
+        """The codes of one fragment, drawn again as often as ATTEMPTS allows."""
         starter = self.config.version == "starter"
         sampling = request.sampling(STARTER_SAMPLING if starter else OFFICIAL_SAMPLING)
         target = torch.tensor(ids, device=self.device)
@@ -298,7 +301,7 @@ def check_finite(pcm: npt.NDArray[np.float32]) -> None:
         raise SynthesisFailed("not_finite", "the voice gave values that are not sound")
 
 
-def _fragments(request: SpeechRequest, config: EngineConfig) -> list[list[int]]:
+def fragments(request: SpeechRequest, config: EngineConfig) -> list[list[int]]:
     """Phones of every fragment that has something to say; no letter of the text may get lost on the way."""
     starter = config.version == "starter"
     if starter and request.language not in STARTER_LANGUAGES:
@@ -306,7 +309,7 @@ def _fragments(request: SpeechRequest, config: EngineConfig) -> list[list[int]]:
     pieces = frontend.split(request.text, request.split_method)
     if _letters("".join(pieces)) != _letters(request.text):
         raise TextError("lost_text", "splitting the text would lose a part of it")
-    fragments = []
+    found = []
     for piece in pieces:
         if not _letters(piece):
             continue  # punctuation alone is a pause that is there already
@@ -320,14 +323,14 @@ def _fragments(request: SpeechRequest, config: EngineConfig) -> list[list[int]]:
                 )
             if max(ids) >= config.semantic.phonemes or min(ids) < 0:
                 raise TextError("unsupported_language", "this voice does not know the sounds of this text")
-            fragments.append(ids)
-    if not fragments:
+            found.append(ids)
+    if not found:
         raise TextError("empty_text", "there is nothing to say")
     if config.semantic.bert_dim and request.language == "zh":
         raise TextError(
             "unsupported_language", "Chinese with this model needs BERT features, which a voice file does not bring"
         )
-    return fragments
+    return found
 
 
 def _breaths(read: Phones, most: int) -> list[list[int]]:

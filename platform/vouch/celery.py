@@ -3,7 +3,7 @@
 import os
 
 from celery import Celery
-from celery.signals import worker_init
+from celery.signals import worker_init, worker_process_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vouch.settings")
 
@@ -24,3 +24,11 @@ def check_vault(**_: object) -> None:
     finally:
         connections.close_all()
         start.forget_connections()
+
+
+@worker_process_init.connect
+def keep_voices_warm(**_: object) -> None:
+    """A worker keeps the voices that it spoke last ready for a moment (`cloning.warm`)."""
+    from cloning.warm import shelf
+
+    shelf.keep()

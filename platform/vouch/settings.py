@@ -159,6 +159,8 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.1",
     "ENUM_NAME_OVERRIDES": {
         "BatchKindEnum": (("files", "A file a line"), ("narration", "One recording")),
+        "ContainerEnum": [(one, one) for one in ("wav", "flac", "mp3", "opus", "m4a")],
+        "StreamedContainerEnum": [(one, one) for one in ("wav", "mp3", "opus")],
         "LanguageEnum": (("en", "en"), ("zh", "zh")),
         "DecisionEnum": [(one, one) for one in ("allow", "refuse", "restrict", "dismiss", "destroy", "ban")],
         "SubjectKindEnum": [(one, one) for one in ("person", "voice", "output", "text", "licence")],

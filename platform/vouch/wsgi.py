@@ -4,15 +4,34 @@ WSGI and not ASGI for one reason: Django's ASGI handler spools every request bod
 runs, in the clear. Under WSGI a view reads the socket itself, so an uploaded recording goes straight into encryption.
 """
 
+from __future__ import annotations
+
 import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vouch.settings")
-application = get_wsgi_application()
+_django = get_wsgi_application()
 
 from foundation.vault import start  # noqa: E402  (Django has to be ready)
+from vouch.api.streams.socket import HANDED_OVER  # noqa: E402
+
+
+def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    """Django; but nothing is written behind a WebSocket, whose connection is no longer HTTP's. StopIteration is how an
+    application tells gunicorn to close a connection and to leave it alone."""
+    response = _django(environ, start_response)
+    if environ.get(HANDED_OVER):
+        response.close()
+        raise StopIteration
+    return response
+
 
 try:
     start.check()

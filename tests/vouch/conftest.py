@@ -8,6 +8,7 @@ from django.db import connection
 
 from cloning import tracing
 from cloning.models import SpeechRequest, TraceJob
+from tests.cloning.streamed import script, streamer  # noqa: F401 - fixtures
 from tests.vouch.api.test_cloning import finished
 
 

@@ -241,12 +241,27 @@ class AcousticModel(nn.Module):
         noise_scale: float = 0.5,
     ) -> Tensor:
         """The latent that `noise` (1 x latent x F', standard normal) picks from the prior -> wave 1 x 1 x F' * hop."""
+        wave: Tensor = self.dec(
+            self.latent(mean, log_deviation, mask, style, noise=noise, noise_scale=noise_scale), style
+        )
+        return wave
+
+    def latent(
+        self,
+        mean: Tensor,
+        log_deviation: Tensor,
+        mask: Tensor,
+        style: Tensor,
+        *,
+        noise: Tensor | None = None,
+        noise_scale: float = 0.5,
+    ) -> Tensor:
+        """The same, before the vocoder: 1 x latent x F'."""
         z_prior = mean
         if noise_scale > 0 and noise is not None:
             z_prior = mean + noise * torch.exp(log_deviation) * noise_scale
-        z = self.flow(z_prior, mask, style, reverse=True)
-        wave: Tensor = self.dec(z * mask, style)
-        return wave
+        z: Tensor = self.flow(z_prior, mask, style, reverse=True)
+        return z * mask
 
 
 def check_settings(speed: float, noise_scale: float) -> None:

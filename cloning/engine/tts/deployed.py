@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from cloning.engine.bases import as_voice
 from cloning.engine.diffusion_config import DIFFUSION
@@ -31,6 +33,8 @@ from cloning.engine.training.recipe import TrainingRecipe
 from cloning.engine.training.voice import train_voice
 from cloning.engine.tts.adapted import from_adapters, resident_base
 from cloning.engine.tts.flow_kept import flow_resident, from_flow
+from cloning.engine.tts.join import Wave
+from cloning.engine.tts.packets import BY_SENTENCE
 from cloning.engine.tts.request import TtsRequest
 from cloning.engine.tts.shared import Shared
 from cloning.engine.tts.synthesiser import BUDGET, Speech, Synthesiser
@@ -97,6 +101,21 @@ class Deployed:
         with self.engine.standing(_Mounted(self, version)):
             try:
                 return self.engine.speak(voice, request, progress=progress)
+            finally:
+                self.engine.forget(voice)
+
+    def stream(self, version: str, sealed: bytes, request: TtsRequest) -> Iterator[tuple[Wave, int]]:
+        """The same sentence by sentence: float32 samples, each with the pause before it, and their rate in Hz; first no
+        samples, when the voice is loaded. Raises as `speak`, when asked for; close the iterator to stop early."""
+        self.check(version)
+        voice = _Sealed(version, sealed)
+        request = dataclasses.replace(request, streaming_mode=BY_SENTENCE)
+        with self.engine.standing(_Mounted(self, version)):
+            try:
+                rate = self.engine.rate(voice)
+                yield np.zeros(0, np.float32), rate
+                for wave in self.engine.stream(voice, request):
+                    yield wave, rate
             finally:
                 self.engine.forget(voice)
 

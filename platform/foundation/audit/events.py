@@ -194,6 +194,9 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
             voice=ID, consent=ID, licence=or_null(ID), job=ID, sha256=DIGEST, characters=COUNT,
             payload_commitment=WORD, label_seconds=NUMBER, mark_score=NUMBER, usage=MAP,
         ),
+        "stream.opened": _event(
+            voice=ID, consent=ID, licence=or_null(ID), job=ID, payload_commitment=WORD, label_seconds=NUMBER
+        ),
         "output.failed": _event(NOTHING, voice=ID, code=WORD),
         "speech.approved": _event(voice=ID, licence=ID, text=DIGEST, approval=ID),
         "speech.disapproved": _event(voice=ID, licence=ID, text=DIGEST, approval=ID),

@@ -32,6 +32,7 @@ from vouch.api import (
     tracing,
     webhooks,
 )
+from vouch.api.streams import http, socket
 
 urlpatterns = [
     *identity.urlpatterns,
@@ -43,6 +44,8 @@ urlpatterns = [
     *custody.urlpatterns,
     *cloning.urlpatterns,
     *batches.urlpatterns,
+    *http.urlpatterns,
+    *socket.urlpatterns,
     *jobs.urlpatterns,
     *links.urlpatterns,
     *tracing.urlpatterns,

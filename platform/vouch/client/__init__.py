@@ -10,9 +10,10 @@ It needs httpx and no settings. What goes wrong is a ``Problem`` with the API's 
 
 from vouch.client.calls import Problem, TookTooLong, Unreachable
 from vouch.client.drivers import AsyncVouch, Vouch
+from vouch.client.streams import AsyncSpeechStream, SpeechStream
 from vouch.client.things import Challenge, Examination, Hit, Recording, Trace, Voice
 
 __all__ = [
-    "AsyncVouch", "Challenge", "Examination", "Hit", "Problem", "Recording", "TookTooLong", "Trace", "Unreachable",
-    "Voice", "Vouch",
+    "AsyncSpeechStream", "AsyncVouch", "Challenge", "Examination", "Hit", "Problem", "Recording", "SpeechStream",
+    "TookTooLong", "Trace", "Unreachable", "Voice", "Vouch",
 ]  # fmt: skip

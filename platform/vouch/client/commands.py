@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import getpass
 import json
 import os
@@ -57,6 +58,11 @@ def add(commands: Any) -> None:
     speak.add_argument("--out", type=Path, required=True, help="its ending says the format: wav, flac, mp3, opus, m4a")
     speak.add_argument("--seed", type=int)
     speak.add_argument("--speed", type=float, default=1.0)
+    speak.add_argument(
+        "--stream",
+        action="store_true",
+        help="write it as it is made (wav, mp3, opus); --out - for a pipe",
+    )
     speak.set_defaults(run=_told(_speak), public_key=None)
     trace = commands.add_parser("trace", help="where does a recording come from?")
     trace.add_argument("file", type=Path)
@@ -121,6 +127,8 @@ def _login(options: argparse.Namespace) -> int:
 def _speak(options: argparse.Namespace) -> int:
     text = sys.stdin.read() if options.text == "-" else options.text
     container = options.out.suffix.removeprefix(".").lower()
+    if options.stream:
+        return _stream(options, text)
     with _client() as vouch:
         manner = {"speed": options.speed} if options.speed != 1.0 else None
         made = vouch.speak(options.voice, text, container=container, seed=options.seed, manner=manner)
@@ -129,6 +137,24 @@ def _speak(options: argparse.Namespace) -> int:
         f"{options.out}: {made.seconds:.1f} s, of which {made.label_seconds:.1f} s are the label that it was made by a "
         f"machine. Recording {made.id}.\n"
     )
+    return DONE
+
+
+def _stream(options: argparse.Namespace, text: str) -> int:
+    """Writes the sound as it comes; a file is the finished recording in the end, with its lengths and credentials."""
+    to_pipe = str(options.out) == "-"
+    container = "wav" if to_pipe else options.out.suffix.removeprefix(".").lower()
+    manner = {"speed": options.speed} if options.speed != 1.0 else None
+    with _client() as vouch:
+        with vouch.stream(options.voice, text, container=container, seed=options.seed, manner=manner) as stream:
+            sys.stderr.write(f"{stream.label or 'A rhythm says that a machine made this.'}\n")
+            with contextlib.nullcontext(sys.stdout.buffer) if to_pipe else options.out.open("wb") as out:
+                for piece in stream:
+                    out.write(piece)
+                    out.flush()
+        if not to_pipe:
+            vouch.download(stream.output).save(options.out)
+    sys.stderr.write(f"Recording {stream.output}.\n")
     return DONE
 
 

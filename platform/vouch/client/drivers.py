@@ -15,6 +15,7 @@ import httpx
 
 from vouch.client import operations
 from vouch.client.calls import PAGE, Answer, Call, Operation, Pause, Problem, Unreachable, page
+from vouch.client.streams import READ_SECONDS, AsyncSpeechStream, SpeechStream
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,11 +31,15 @@ class _Wire:
         self.headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.patience = patience
 
-    def request(self, http: httpx.Client | httpx.AsyncClient, call: Call) -> httpx.Request:
+    def request(
+        self, http: httpx.Client | httpx.AsyncClient, call: Call, *, seconds: float | None = None
+    ) -> httpx.Request:
+        """``seconds``: how long one read may take, where that is longer than usual."""
         headers = {"Idempotency-Key": call.once} if call.once else {}
         return http.build_request(
-            call.method, call.path, params=dict(call.query), json=call.json, content=call.content, headers=headers
-        )
+            call.method, call.path, params=dict(call.query), json=call.json, content=call.content, headers=headers,
+            timeout=httpx.USE_CLIENT_DEFAULT if seconds is None else httpx.Timeout(seconds),
+        )  # fmt: skip
 
     def answer(self, response: httpx.Response) -> Answer:
         """Raises Problem."""
@@ -132,6 +137,22 @@ class Vouch:
             time.sleep(pause)
             waited += pause
 
+    def stream(self, voice: str, text: str, **how: Any) -> SpeechStream:
+        """``text`` in the voice, to be heard while it is made: iterate it for bytes, in a ``with``. ``how``: language,
+        container (wav, mp3, opus), seed, manner, and further fields of ``POST voices/ID/speech/stream``. Nothing is
+        sent again by itself: what was begun counts. Raises Problem, Unreachable."""
+        call = self.run(operations.to_stream(voice, text, **how))
+        try:
+            response = self._http.send(self._wire.request(self._http, call, seconds=READ_SECONDS), stream=True)
+        except httpx.TransportError as trouble:
+            raise Unreachable(f"{call.method} {call.path}: {trouble}") from trouble
+        if response.status_code >= 400:
+            try:
+                raise Problem.of(response.status_code, response.read())
+            finally:
+                response.close()
+        return SpeechStream(response, self.run)
+
     whoami = _blocking(operations.whoami)
     voices = _blocking(operations.voices)
     speak = _blocking(operations.speak)
@@ -208,6 +229,20 @@ class AsyncVouch:
                 raise Unreachable(f"{call.method} {call.path}: {trouble}") from trouble
             await asyncio.sleep(pause)
             waited += pause
+
+    async def stream(self, voice: str, text: str, **how: Any) -> AsyncSpeechStream:
+        """As ``Vouch.stream``, with ``async with`` and ``async for``."""
+        call = await self.run(operations.to_stream(voice, text, **how))
+        try:
+            response = await self._http.send(self._wire.request(self._http, call, seconds=READ_SECONDS), stream=True)
+        except httpx.TransportError as trouble:
+            raise Unreachable(f"{call.method} {call.path}: {trouble}") from trouble
+        if response.status_code >= 400:
+            try:
+                raise Problem.of(response.status_code, await response.aread())
+            finally:
+                await response.aclose()
+        return AsyncSpeechStream(response, self.run)
 
     whoami = _awaited(operations.whoami)
     voices = _awaited(operations.voices)

@@ -70,6 +70,28 @@ def speak(
     return recording
 
 
+def to_stream(
+    voice: str,
+    text: str,
+    *,
+    language: str = "",
+    container: str = "wav",
+    seed: int | None = None,
+    manner: Mapping[str, float] | None = None,
+    **more: Any,
+) -> Operation[Call]:
+    """The call that opens a stream of ``text`` in the voice: see ``Vouch.stream``."""
+    if not language or not _is_id(voice):
+        found = yield from voice_named(voice)
+        voice, language = found.id, language or found.language
+    fields: dict[str, Any] = {"text": text, "language": language, "container": container, **more}
+    if seed is not None:
+        fields["seed"] = seed
+    if manner:
+        fields["manner"] = dict(manner)
+    return Call("POST", f"voices/{voice}/speech/stream", json=fields)
+
+
 def download(output: str) -> Operation[Recording]:
     """A finished recording. Raises Problem ``output_revoked``."""
     about = yield from fetch(f"outputs/{output}")

@@ -21,9 +21,11 @@ from cloning.engine.synthesis import (
     PEAK,
     STARTER_PHONES,
     SpeechRequest,
-    _fragments,
     check_audible,
     synthesise,
+)
+from cloning.engine.synthesis import (
+    fragments as engine_fragments,
 )
 from cloning.engine.text.symbols import table
 from cloning.engine.training.zero_shot import instant_voice
@@ -82,7 +84,7 @@ def starter_voice() -> Voice:
 
 
 def fragments(text: str, config: EngineConfig | None = None, language: str = "en") -> list[list[int]]:
-    return _fragments(SpeechRequest(text, seed=1, language=language), config or starter())
+    return engine_fragments(SpeechRequest(text, seed=1, language=language), config or starter())
 
 
 @pytest.mark.parametrize("name", SPEAKABLE)
@@ -126,7 +128,7 @@ def test_no_breath_begins_with_a_mark() -> None:
     text = "; ".join(["one, two"] * 60)
     marks = {table()[mark] for mark in ",.!?-…"}
     request = SpeechRequest(text, seed=1, split_method="cut0")
-    cut = _fragments(request, starter())
+    cut = engine_fragments(request, starter())
     assert len(cut) > 1
     assert not any(part[0] in marks for part in cut)
     assert not any(part[-1] in marks and part[-2] in marks for part in cut)

@@ -70,7 +70,7 @@ def spoken(request: SpeechRequest, seconds: float = 4.0) -> Output:
     output_id = uuid.uuid4()
     mark = issue_mark(output_ref=str(output_id), rehearsal=True)
     sealed = speaking._seal(speech, request, mark, output_id)
-    speaking._publish(run, request.id, output_id, mark, sealed, speech.seconds)
+    speaking.publish(run, request.id, output_id, mark, sealed, speech.seconds)
     return Output.objects.get(id=output_id)
 
 

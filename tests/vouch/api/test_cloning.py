@@ -55,9 +55,7 @@ def finished(request: SpeechRequest) -> Output:
     output_id = uuid.uuid4()
     mark = issue_mark(output_ref=str(output_id), rehearsal=True)
     speech = noise()
-    speaking._publish(
-        run, request.id, output_id, mark, speaking._seal(speech, request, mark, output_id), speech.seconds
-    )
+    speaking.publish(run, request.id, output_id, mark, speaking._seal(speech, request, mark, output_id), speech.seconds)
     return Output.objects.get(id=output_id)
 
 

@@ -14,6 +14,7 @@ from django.core.handlers.wsgi import WSGIHandler
 
 from cloning.models import Output, SpeechRequest, Voice
 from tests.cloning import factories as make
+from tests.cloning.streamed import Script
 from vouch.client import AsyncVouch, Problem, TookTooLong, Unreachable, Vouch, operations
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -92,13 +93,40 @@ def test_a_list_is_gone_through_page_by_page(key: str, voice: Voice, api: Any) -
     assert asyncio.run(looped()) == whole
 
 
+def test_a_stream_is_heard_as_it_is_made_by_both_drivers(key: str, voice: Voice, streamer: Script) -> None:
+    with client(key) as vouch:
+        with vouch.stream(voice.name, make.TEXT, container="mp3") as stream:
+            heard = b"".join(stream)
+        assert (stream.media_type, stream.label[:10]) == ("audio/mpeg", "This audio")
+        assert heard[-1_000:] in vouch.download(stream.output).data
+        with pytest.raises(Problem) as refused:
+            vouch.stream(voice.name, "...")
+        assert (refused.value.status, refused.value.code) == (422, "text_invalid")
+        streamer.between = lambda _: 1 / 0
+        with pytest.raises(Problem) as broken, vouch.stream(voice.name, make.TEXT) as stream:
+            list(stream)
+        assert broken.value.code == "internal_error"
+        streamer.between = lambda _: None
+
+    async def again() -> tuple[str, bytes]:
+        async with (
+            AsyncVouch(HERE, key, transport=InThread()) as vouch,
+            await vouch.stream(voice.name, make.TEXT) as stream,
+        ):
+            return stream.output, b"".join([piece async for piece in stream])
+
+    output, sound = asyncio.run(again())
+    assert sound[:4] == b"RIFF"
+    assert Output.objects.filter(id=output).exists()
+
+
 def test_both_drivers_have_every_operation() -> None:
     own = {
         name for name, thing in vars(operations).items()
         if getattr(thing, "__module__", "") == operations.__name__ and not name.startswith("_")
     }  # fmt: skip
     for driver in (Vouch, AsyncVouch):
-        assert own - set(vars(driver)) == {"voice_named", "examined"}
+        assert own - set(vars(driver)) == {"voice_named", "examined", "to_stream"}
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def finished(request: SpeechRequest) -> Output:
     output_id = uuid.uuid4()
     mark = issue_mark(output_ref=str(output_id), rehearsal=True)
     sealed = speaking._seal(Speech(pcm=pcm, rate=16_000, seconds=4.0, doubtful=0), request, mark, output_id)
-    speaking._publish(run, request.id, output_id, mark, sealed, 4.0)
+    speaking.publish(run, request.id, output_id, mark, sealed, 4.0)
     return Output.objects.get(id=output_id)
 
 

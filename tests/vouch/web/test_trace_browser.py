@@ -38,9 +38,7 @@ def spoken(person: Any) -> Output:
     output_id = uuid.uuid4()
     mark = issue_mark(output_ref=str(output_id), rehearsal=True)
     speech = Speech(pcm=np.asarray(pcm, np.float32), rate=rate, seconds=len(pcm) / rate, doubtful=0)
-    speaking._publish(
-        run, request.id, output_id, mark, speaking._seal(speech, request, mark, output_id), speech.seconds
-    )
+    speaking.publish(run, request.id, output_id, mark, speaking._seal(speech, request, mark, output_id), speech.seconds)
     return Output.objects.get(id=output_id)
 
 

@@ -31,6 +31,7 @@ from vouch.api.compat.openai import FormatWithoutLabel
 from vouch.api.core import ApiView, checked
 from vouch.api.core.authentication import KeyAuthentication, counted_by_key
 from vouch.api.core.errors import handler
+from vouch.api.streams import begun
 
 PER_MINUTE = 60
 CONTAINERS: Final = {"wav": "wav", "ogg": "opus", "aac": "m4a"}
@@ -38,17 +39,11 @@ MODES: Final = {"en": "en", "zh": "zh", "all_zh": "zh"}
 """Upstream's language modes that the platform speaks; ``auto`` is the voice's own language."""
 WHOLE: Final = ("false", "False", "0")
 IN_PARTS: Final = ("true", "True", "1", "2", "3")
-"""Upstream's streaming_mode: a truth value or a number, in JSON or in an address."""
+"""Upstream's streaming_mode: a truth value or a number, in JSON or in an address. However it is named, sound comes as
+it is made here; ``aac`` cannot (an MP4 has its table of contents at its end) and is refused by name."""
 SOUNDS: Final = (".wav", ".mp3", ".flac", ".ogg", ".m4a")
 DEFAULTS: Final[dict[str, Any]] = {"sample_steps": 32, "super_sampling": False, "text_split_method": "cut5"}
 """What would change the sound and is not done here, with upstream's default: only another value is named."""
-
-
-class StreamingUnsupported(Refused):
-    """This address sends whole recordings only."""
-
-    code = "streaming_unsupported"
-    advice = "Leave streaming_mode out."
 
 
 class ReferenceRefused(Refused):
@@ -141,24 +136,26 @@ class TtsView(ApiView):
         fields = checked(Tts, data)
         if fields["media_type"] == "raw":
             raise FormatWithoutLabel
-        if fields["streaming_mode"] in IN_PARTS:
-            raise StreamingUnsupported
         wanted = fields["ref_audio_path"]
         if fields.get("aux_ref_audio_paths") or "/" in wanted or "\\" in wanted or wanted.lower().endswith(SOUNDS):
             raise ReferenceRefused
         voice = chosen(actor=self.actor, wanted=wanted)
         mode = fields["text_lang"].lower()
-        output = waiting.spoken(
-            actor=self.actor,
-            voice_id=voice.id,
-            text=fields["text"],
-            language=voice.language if mode == "auto" else MODES.get(mode, mode),
-            container=CONTAINERS[fields["media_type"]],
-            seed=None if fields["seed"] < 0 else fields["seed"],
-            manner=_manner(fields),
-        )
+        asked: dict[str, Any] = {
+            "actor": self.actor,
+            "voice_id": voice.id,
+            "text": fields["text"],
+            "language": voice.language if mode == "auto" else MODES.get(mode, mode),
+            "container": CONTAINERS[fields["media_type"]],
+            "seed": None if fields["seed"] < 0 else fields["seed"],
+            "manner": _manner(fields),
+        }
         ignored = [name for name, plain in DEFAULTS.items() if fields.get(name, plain) != plain]
-        return waiting.answer(actor=self.actor, output=output, ignored=ignored)
+        if fields["streaming_mode"] not in IN_PARTS:
+            return waiting.answer(actor=self.actor, output=waiting.spoken(**asked), ignored=ignored)
+        stream, person = begun.begin_answer(self.request, **asked)
+        answer = begun.answer(stream, person, begun.sound(stream.frames), stream.facts["media_type"])
+        return waiting.told(answer, ignored)
 
     def handle_exception(self, exc: Exception) -> Response:
         """The same refusals with upstream's key ``message``."""

@@ -2,9 +2,14 @@
 
 Source: OpenAI's API reference, "Create speech". Differences, each named and none silent: ``voice`` is the id or name
 of a voice you own or have a licence for; ``pcm`` is refused, because headerless sound can carry no label; ``aac`` comes
-in an MP4 container; ``speed`` is 0.5 to 2; ``stream_format`` is ``audio`` only.
+in an MP4 container and, like ``flac``, cannot be streamed; ``speed`` is 0.5 to 2. Without ``stream_format`` the answer
+is the finished recording with every label; ``audio`` sends it while it is made, ``sse`` in events
+(``speech.audio.delta``, ``speech.audio.done``), whose usage counts characters: there are no tokens here.
 """
 
+import base64
+import json
+from collections.abc import Iterator
 from typing import Any, ClassVar, Final
 
 from django.http import HttpResponseBase
@@ -18,11 +23,13 @@ from rest_framework.response import Response
 from cloning.choosing import chosen
 from cloning.manner import Manner
 from cloning.models import LANGUAGES
-from foundation.errors import Refused
+from cloning.relay import DONE, LABEL, SOUND, Frame
+from foundation.errors import Refused, VouchError
 from vouch.api.compat import waiting
 from vouch.api.core import ApiView, checked
 from vouch.api.core.authentication import KeyAuthentication
 from vouch.api.core.errors import handler
+from vouch.api.streams import begun
 
 PER_MINUTE = 60
 MAX_INPUT = 4096
@@ -34,12 +41,6 @@ class FormatWithoutLabel(Refused):
 
     code = "format_without_label"
     advice = "Ask for wav, which holds the same samples."
-
-
-class StreamUnsupported(Refused):
-    """Only the sound itself is sent, not events about it."""
-
-    code = "stream_format_unsupported"
 
 
 @extend_schema_field(
@@ -68,7 +69,9 @@ class CreateSpeech(serializers.Serializer[Any]):
     response_format = serializers.ChoiceField(choices=(*CONTAINERS, "pcm"), default="mp3")
     speed = serializers.FloatField(default=1.0, min_value=0.25, max_value=4.0)
     instructions = serializers.CharField(required=False, allow_blank=True, max_length=MAX_INPUT)
-    stream_format = serializers.ChoiceField(choices=("audio", "sse"), default="audio")
+    stream_format = serializers.ChoiceField(
+        choices=("audio", "sse"), required=False, help_text="send it while it is made; whole when left out"
+    )
     language = serializers.ChoiceField(choices=LANGUAGES, required=False, help_text="ours: the voice's own by default")
 
 
@@ -94,6 +97,7 @@ class CreateSpeechView(ApiView):
         request=CreateSpeech,
         responses={
             (200, "audio/*"): OpenApiTypes.BINARY,
+            (200, "text/event-stream"): OpenApiTypes.STR,
             **{
                 status: OpenApiResponse(ProblemAnswer)
                 for status in (400, 401, 403, 404, 409, 410, 413, 415, 422, 429, 503)
@@ -105,20 +109,24 @@ class CreateSpeechView(ApiView):
         fields = checked(CreateSpeech, request.data)
         if fields["response_format"] == "pcm":
             raise FormatWithoutLabel
-        if fields["stream_format"] != "audio":
-            raise StreamUnsupported
         voice = chosen(actor=self.actor, wanted=fields["voice"])
-        output = waiting.spoken(
-            actor=self.actor,
-            voice_id=voice.id,
-            text=fields["input"],
-            language=fields.get("language", voice.language),
-            container=CONTAINERS[fields["response_format"]],
-            manner=Manner.of({"speed": fields["speed"]}),
-        )
-        return waiting.answer(
-            actor=self.actor, output=output, ignored=["instructions"] if fields.get("instructions") else []
-        )
+        asked: dict[str, Any] = {
+            "actor": self.actor,
+            "voice_id": voice.id,
+            "text": fields["input"],
+            "language": fields.get("language", voice.language),
+            "container": CONTAINERS[fields["response_format"]],
+            "manner": Manner.of({"speed": fields["speed"]}),
+        }
+        ignored = ["instructions"] if fields.get("instructions") else []
+        how = fields.get("stream_format")
+        if how is None:
+            return waiting.answer(actor=self.actor, output=waiting.spoken(**asked), ignored=ignored)
+        stream, person = begun.begin_answer(request, **asked)
+        sse = how == "sse"
+        made = _events(stream.frames, len(fields["input"])) if sse else begun.sound(stream.frames)
+        kind = "text/event-stream; charset=utf-8" if sse else stream.facts["media_type"]
+        return waiting.told(begun.answer(stream, person, made, kind), ignored)
 
     def handle_exception(self, exc: Exception) -> Response:
         """The same refusals in the shape that OpenAI's clients read."""
@@ -131,6 +139,26 @@ class CreateSpeechView(ApiView):
         response.content_type = "application/json"
         response.exception = True
         return response
+
+
+def _events(frames: Iterator[Frame], characters: int) -> Iterator[bytes]:
+    """The file in base64 pieces, then the end. A stream that breaks off ends with an event ``error`` instead."""
+    try:
+        for frame in frames:
+            if frame.kind in (LABEL, SOUND):
+                yield _event("speech.audio.delta", audio=base64.b64encode(frame.data).decode("ascii"))
+            elif frame.kind == DONE:
+                usage = {"input_tokens": characters, "output_tokens": 0, "total_tokens": characters}
+                yield _event("speech.audio.done", usage=usage, vouch_output=frame.facts()["output"])
+    except VouchError as error:
+        yield _event(
+            "error", error={"message": error.detail, "type": "server_error", "param": None, "code": error.code}
+        )
+        raise
+
+
+def _event(kind: str, **fields: Any) -> bytes:
+    return f"data: {json.dumps({'type': kind, **fields})}\n\n".encode()
 
 
 urlpatterns = [path("v1/audio/speech", CreateSpeechView.as_view())]

@@ -9,9 +9,10 @@ from django.http import StreamingHttpResponse
 from cloning import selectors, services
 from cloning.models import Output
 from cloning.states import JobState
-from foundation.errors import Conflict, NotAllowed, Unavailable
+from foundation.errors import Conflict, Unavailable
 from foundation.identity.actors import Actor
 from foundation.vault import services as vault
+from vouch.api.streams.begun import WaitsForDecision
 
 LONGEST_WAIT: Final = 60.0
 """Seconds a connection is held for a recording: more than a sentence takes, less than proxies allow."""
@@ -23,13 +24,6 @@ class StillSpeaking(Unavailable):
 
     code = "still_speaking"
     advice = "Fetch it under /api/v1/speech/ID when it is done, or send shorter texts."
-
-
-class WaitsForDecision(NotAllowed):
-    """A person has to look at this text first."""
-
-    code = "held"
-    advice = "Look at /api/v1/speech/ID later, or say it in other words."
 
 
 class NotSpoken(Conflict):
@@ -76,6 +70,11 @@ def answer(*, actor: Actor, output: Output, ignored: list[str]) -> StreamingHttp
     response["X-Content-SHA256"] = output.sha256
     response["X-Vouch-Output"] = str(output.id)
     response["X-Vouch-Label-Seconds"] = f"{output.label_seconds:.3f}"
+    return told(response, ignored)
+
+
+def told(response: StreamingHttpResponse, ignored: list[str]) -> StreamingHttpResponse:
+    """The answer, with the names of what was asked and is not done."""
     if ignored:
         response["X-Vouch-Ignored"] = ", ".join(sorted(ignored))
     return response

@@ -29,13 +29,18 @@ def stream_body(request: Request, *, max_bytes: int, chunk: int = CHUNK) -> Iter
     The bound is checked against Content-Length before the first byte is read, at the call and not at the first
     iteration. Raises LengthRequired, TooLarge (413); the iterator raises BodyCutShort when the client stops early.
     """
+    return _pieces(request, check_length(request, max_bytes=max_bytes), chunk)
+
+
+def check_length(request: Request, *, max_bytes: int) -> int:
+    """The announced length of a body, before anything of it is read. Raises LengthRequired, TooLarge (413)."""
     raw = request.META.get("CONTENT_LENGTH") or ""
     if not raw.isdigit():
         raise LengthRequired
     announced = int(raw)
     if announced > max_bytes:
         raise TooLarge(f"At most {max_bytes} bytes are accepted; {announced} were announced.", max_bytes=max_bytes)
-    return _pieces(request, announced, chunk)
+    return announced
 
 
 def read_body(request: Request, *, max_bytes: int) -> bytes:

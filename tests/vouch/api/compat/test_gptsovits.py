@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from cloning.models import Output, SpeechRequest, Voice
+from cloning.models import Output, SpeechRequest, SpeechStream, Voice
 from tests.cloning import factories as make
+from tests.cloning.streamed import Script
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,6 +56,17 @@ def test_a_client_that_knows_only_an_address_puts_the_key_there(
     assert (answer.status_code, answer["Content-Type"]) == (200, "audio/wav")
 
 
+def test_a_streaming_mode_sends_it_while_it_is_made(api: Any, owner: Any, voice: Voice, streamer: Script) -> None:
+    answer = api(owner).post("/tts", fields(voice, streaming_mode=1, media_type="ogg", super_sampling=True))
+    assert (answer.status_code, answer["Content-Type"], answer["X-Vouch-Ignored"]) == (
+        200,
+        "audio/ogg",
+        "super_sampling",
+    )
+    assert b"".join(answer.streaming_content)[:4] == b"OggS"
+    assert SpeechStream.objects.get().state == "sealed"
+
+
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
@@ -62,7 +74,7 @@ def test_a_client_that_knows_only_an_address_puts_the_key_there(
         ({"ref_audio_path": "somebody.WAV"}, (422, "reference_refused")),
         ({"aux_ref_audio_paths": ["more"]}, (422, "reference_refused")),
         ({"media_type": "raw"}, (422, "format_without_label")),
-        ({"streaming_mode": 2}, (422, "streaming_unsupported")),
+        ({"streaming_mode": 2, "media_type": "aac"}, (422, "container_not_streamed")),
         ({"text_lang": "ja"}, (422, "unsupported_language")),
         ({"top_k": 0}, (422, "manner_invalid")),
         ({"speed_factor": 4.0}, (422, "manner_invalid")),

@@ -1,11 +1,14 @@
 """OpenAI's address for speech: the same gate, answered in their shape."""
 
+import base64
+import json
 from typing import Any
 
 import pytest
 
 from cloning.models import Output, SpeechRequest, Voice
 from tests.cloning import factories as make
+from tests.cloning.streamed import Script
 from watermark.labels.aigc import read_label
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,7 +54,7 @@ def test_a_voice_goes_by_its_name_or_as_an_object(api: Any, owner: Any, voice: V
     ("more", "expected"),
     [
         ({"response_format": "pcm"}, (422, "format_without_label")),
-        ({"stream_format": "sse"}, (422, "stream_format_unsupported")),
+        ({"stream_format": "sse", "response_format": "flac"}, (422, "container_not_streamed")),
         ({"speed": 3.0}, (422, "manner_invalid")),
         ({"speed": 9.0}, (422, "invalid_fields")),
         ({"voice": "alloy"}, (404, "not_found")),
@@ -68,6 +71,28 @@ def test_what_cannot_be_done_is_refused_by_name_in_their_shape(
     assert code(answer) == expected
     assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
     assert not SpeechRequest.objects.exists()
+
+
+def test_a_stream_is_the_recording_as_it_is_made_plain_or_in_events(
+    api: Any, owner: Any, voice: Voice, streamer: Script
+) -> None:
+    plain = ask(api(owner), str(voice.id), stream_format="audio", response_format="opus", instructions="Softly.")
+    assert (plain.status_code, plain["Content-Type"], plain["X-Vouch-Ignored"]) == (200, "audio/ogg", "instructions")
+    data = b"".join(plain.streaming_content)
+    assert read_label(data, "opus").produce_id == plain["X-Vouch-Output"] == str(Output.objects.get().id)
+    told = ask(api(owner), str(voice.id), stream_format="sse")
+    lines = b"".join(told.streaming_content).decode().strip().split("\n\n")
+    events = [json.loads(line.removeprefix("data: ")) for line in lines]
+    assert {event["type"] for event in events[:-1]} == {"speech.audio.delta"}
+    assert events[-1]["type"] == "speech.audio.done"
+    sound = b"".join(base64.b64decode(event["audio"]) for event in events[:-1])
+    assert read_label(sound, "mp3").produce_id == events[-1]["vouch_output"]
+    streamer.between = lambda _: 1 / 0
+    broken = ask(api(owner), str(voice.id), stream_format="sse")
+    heard = []
+    with pytest.raises(ConnectionResetError):
+        heard.extend(broken.streaming_content)
+    assert json.loads(heard[-1].removeprefix(b"data: "))["error"]["code"] == "internal_error"
 
 
 def test_nobody_else_speaks_in_a_voice(api: Any, person: Any, voice: Voice) -> None:
