@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from allauth.mfa.models import Authenticator
 from django.apps import apps
 from django.db import models, transaction
 
@@ -21,7 +22,7 @@ from foundation.audit import log, people
 from foundation.clock import now
 from foundation.errors import Conflict, NotSignedIn
 from foundation.identity.actors import Actor
-from foundation.identity.models import ApiKey, Person, SecondFactor
+from foundation.identity.models import ApiKey, Person
 from foundation.vault import services as vault
 from marketplace.hooks import services as hooks
 from marketplace.hooks.models import Endpoint
@@ -48,7 +49,9 @@ ACTED: Final = frozenset(
     }
 )  # fmt: skip
 """Keys of people who did something to what is somebody else's: of those rows only the number is told."""
-SECRET: Final = frozenset({"password", "sealed_secret", "digest", "address_hash", "fingerprint", "matches"})
+SECRET: Final = frozenset(
+    {"password", "sealed_secret", "digest", "address_hash", "fingerprint", "matches", "mfa.authenticator.data"}
+)
 """Fields nobody is handed: what lets somebody in, and whom else a voice resembles."""
 KEPT: Final = ("consents", "consent_reviews", "licences_and_orders", "outputs_without_sound", "log")
 """What an erasure leaves, as proof (GDPR Art. 17(3)(b) and (e)): see the retention schedule."""
@@ -139,7 +142,7 @@ def erase(*, actor: Actor) -> dict[str, Any]:
     person.organisation, person.is_active = None, False
     person.set_unusable_password()
     person.save()
-    SecondFactor.objects.filter(person=person).delete()
+    Authenticator.objects.filter(user=person).delete()
     log.append(kind="person.erased", subject=f"person:{person.id}", actor=actor, data={"erased": done})
     people.erase_salt(person=person)
     return {"person": str(person.id), "erased": done, "kept": list(KEPT)}
@@ -167,7 +170,7 @@ def _row(one: models.Model, person: Person) -> dict[str, Any]:
     for field in one._meta.concrete_fields:
         value = field.value_from_object(one)
         others = field.is_relation and field.related_model is Person and value != person.id
-        if field.name in SECRET or field.primary_key or others:
+        if {field.name, f"{one._meta.label_lower}.{field.name}"} & SECRET or field.primary_key or others:
             continue
         row[field.attname] = _plain(value)
     return row

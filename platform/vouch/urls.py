@@ -9,4 +9,6 @@ urlpatterns = [
     *openai.urlpatterns,
     *gptsovits.urlpatterns,
     path("", include("vouch.web.urls")),
+    path("", include("vouch.web.allauth_urls")),
 ]
+handler429 = "vouch.web.accounts.stopped"

@@ -101,6 +101,8 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         "person.registered": _event(role=str),
         "person.erased": _event(erased=dict),
         "person.second_factor": _event(act=str),
+        "person.signed_in": _event(by=list),
+        "person.sign_in_stopped": _event(failures=int, seconds=int),
         "key.api_issued": _event(key=str, scopes=list),
         "key.api_revoked": _event(key=str),
         "clock.moved": _event(NOTHING, offset_seconds=NUMBER),

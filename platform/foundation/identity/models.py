@@ -71,21 +71,3 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
-
-
-class SecondFactor(models.Model):
-    """A person's second factor: a TOTP secret (RFC 6238), sealed, and the last time step that was used.
-
-    It is asked for again at every irreversible act (`vouch.stepup`). ``confirmed_at`` is empty until the first code.
-    """
-
-    person = models.OneToOneField(Person, primary_key=True, on_delete=models.CASCADE, related_name="second_factor")
-    sealed_secret = models.BinaryField()
-    last_step = models.BigIntegerField(default=0)
-    failures = models.PositiveSmallIntegerField(default=0)
-    locked_until = models.DateTimeField(null=True)
-    created_at = models.DateTimeField(default=now)
-    confirmed_at = models.DateTimeField(null=True)
-
-    def __str__(self) -> str:
-        return f"second factor of {self.person_id}"

@@ -1,35 +1,28 @@
-"""A person's second factor: set up with their password, confirmed with a first code, asked for at irreversible acts.
+"""A person's second factors, as django-allauth keeps them (`allauth.mfa`): an authenticator app (TOTP, RFC 6238),
+passkeys (WebAuthn), and recovery codes for whoever loses these.
 
-The secret lies sealed under a key derived from the platform's signing secret. A code is good once: the time step it
-belongs to is kept in the database, so a code that was looked at over a shoulder opens nothing, in any process. Wrong
-codes lock the factor for a while.
+Here is what every room may ask or do about them, and how a program sets up an app. People do it on pages
+(`vouch.web.factors`), and `vouch.stepup` asks for one before what cannot be taken back.
 """
 
-import base64
-import secrets
-import time
-from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal import auth as totp
+from django.core.cache import cache
 from django.db import transaction
 
 from foundation.audit import log
-from foundation.clock import now
-from foundation.errors import Conflict, NotAllowed, Refused, TooMany
-from foundation.identity import totp
+from foundation.errors import Conflict, NotAllowed, Refused
+from foundation.identity import sealing
 from foundation.identity.actors import Actor
-from foundation.identity.models import Person, SecondFactor
+from foundation.identity.models import Person
 
-MAX_FAILURES: Final = 5
-LOCKED_FOR: Final = timedelta(minutes=15)
-"""Five tries in fifteen minutes, three codes valid at a time: guessing six digits takes some two years on average."""
-_NONCE = 12
+STRONG: Final = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+"""What counts as a second factor. Recovery codes only replace one that was lost."""
+PENDING_SECONDS: Final = 600
+"""How long a program has for the first code of an app it is setting up."""
 
 
 class WrongPassword(Refused):
@@ -45,13 +38,6 @@ class WrongCode(Refused):
     advice = "Wait for the next code of your authenticator app."
 
 
-class FactorLocked(TooMany):
-    """Too many wrong codes."""
-
-    code = "second_factor_locked"
-    advice = "Wait, and see whether somebody else tried."
-
-
 class NoSecondFactor(NotAllowed):
     """This act needs a second factor, and you have none yet."""
 
@@ -60,90 +46,64 @@ class NoSecondFactor(NotAllowed):
 
 
 class FactorExists(Conflict):
-    """There is a second factor already."""
+    """There is an authenticator app already."""
 
     code = "second_factor_exists"
-    advice = "An operator removes a lost one: manage.py remove_second_factor."
+    advice = "Remove it on the page “Second factor”. An operator removes a lost one: manage.py remove_second_factor."
 
 
-@transaction.atomic
-def begin(*, actor: Actor, password: str) -> bytes:
-    """A fresh secret, to be confirmed with its first code. The password is asked for, so that a session left open
-    cannot give itself a second factor. Raises NotAllowed, WrongPassword, FactorExists."""
+def begin(*, actor: Actor, password: str) -> str:
+    """A fresh secret (base32), to be confirmed with its first code within ten minutes. The password is asked for, so
+    that a session or key left open cannot give itself a second factor. Raises NotAllowed, WrongPassword, FactorExists.
+    """
     person = _person(actor)
     if not person.check_password(password):
         raise WrongPassword
-    found = SecondFactor.objects.select_for_update().filter(person=person).first()
-    if found is not None and found.confirmed_at is not None:
-        raise FactorExists
-    secret = totp.new_secret()
-    SecondFactor.objects.update_or_create(
-        person=person, defaults={"sealed_secret": _seal(secret, person.id), "last_step": 0, "failures": 0}
-    )
+    _refuse_another_app(person.id)
+    secret = totp.generate_totp_secret()
+    cache.set(_pending(person.id), sealing.seal(secret), PENDING_SECONDS)
     return secret
 
 
 @transaction.atomic
 def confirm(*, actor: Actor, code: str) -> None:
     """The first code proves that the app has the secret. Raises NoSecondFactor, FactorExists, WrongCode."""
-    found = _locked(actor)
-    if found.confirmed_at is not None:
-        raise FactorExists
-    step = totp.matching_step(_open(found), code, seconds=time.time(), after=found.last_step)
-    if step is None:
+    person = _person(actor)
+    Person.objects.select_for_update().get(id=person.id)
+    _refuse_another_app(person.id)
+    sealed = cache.get(_pending(person.id))
+    if sealed is None:
+        raise NoSecondFactor("No authenticator app is waiting for its first code.")
+    app = totp.TOTP.activate(person, sealing.unseal(sealed))
+    if not app.validate_code(code):  # and with it the row above is undone
         raise WrongCode
-    found.last_step, found.confirmed_at = step, now()
-    found.save(update_fields=["last_step", "confirmed_at"])
-    log.record(kind="person.second_factor", subject=f"person:{actor.person_id}", actor=actor, data={"act": "confirmed"})
-
-
-def check(*, actor: Actor, code: str) -> None:
-    """Takes a code, once. Raises NoSecondFactor, WrongCode, FactorLocked."""
-    with transaction.atomic():
-        error = _check(actor, code)
-    if error is not None:  # after the commit: a failure has to count
-        raise error
-
-
-def _check(actor: Actor, code: str) -> WrongCode | FactorLocked | None:
-    found = _locked(actor)
-    if found.confirmed_at is None:
-        raise NoSecondFactor
-    moment = now()
-    if found.locked_until is not None and found.locked_until > moment:
-        return FactorLocked(retry_after=int((found.locked_until - moment).total_seconds()) + 1)
-    step = totp.matching_step(_open(found), code, seconds=time.time(), after=found.last_step)
-    if step is None:
-        found.failures += 1
-        if found.failures >= MAX_FAILURES:
-            found.failures, found.locked_until = 0, moment + LOCKED_FOR
-            log.record(
-                kind="person.second_factor", subject=f"person:{actor.person_id}", actor=actor, data={"act": "locked"}
-            )
-        found.save(update_fields=["failures", "locked_until"])
-        return WrongCode()
-    found.last_step, found.failures, found.locked_until = step, 0, None
-    found.save(update_fields=["last_step", "failures", "locked_until"])
-    return None
+    cache.delete(_pending(person.id))
+    record(actor=actor, act="app_added")
 
 
 def is_set_up(person_id: UUID) -> bool:
-    return SecondFactor.objects.filter(person_id=person_id, confirmed_at__isnull=False).exists()
+    return Authenticator.objects.filter(user_id=person_id, type__in=STRONG).exists()
+
+
+def record(*, actor: Actor, act: str) -> None:
+    """The leaf of what was done to the actor's own factors; in the transaction of the act."""
+    log.record(kind="person.second_factor", subject=f"person:{actor.person_id}", actor=actor, data={"act": act})
 
 
 @transaction.atomic
 def remove(*, actor: Actor, person: Person) -> bool:
-    """Removes a lost factor; by the system itself (the command line) alone. Returns whether there was one."""
+    """Removes every factor of somebody who lost theirs; by the system itself (the command line) alone. Returns whether
+    there was one."""
     actor.require_role("system")
-    count, _ = SecondFactor.objects.filter(person=person).delete()
+    count, _ = Authenticator.objects.filter(user=person).delete()
     if count:
         log.record(kind="person.second_factor", subject=f"person:{person.id}", actor=actor, data={"act": "removed"})
     return bool(count)
 
 
-def spelled(secret: bytes) -> str:
-    """The secret as people type it: base32 in groups of four."""
-    text = base64.b32encode(secret).decode().rstrip("=")
+def spelled(secret: str) -> str:
+    """The secret as people type it: in groups of four."""
+    text = secret.rstrip("=")
     return " ".join(text[at : at + 4] for at in range(0, len(text), 4))
 
 
@@ -153,27 +113,10 @@ def _person(actor: Actor) -> Person:
     return Person.objects.get(id=actor.person_id)
 
 
-def _locked(actor: Actor) -> SecondFactor:
-    person_id = actor.person_id
-    found = SecondFactor.objects.select_for_update().filter(person_id=person_id).first() if person_id else None
-    if found is None:
-        raise NoSecondFactor
-    return found
+def _refuse_another_app(person_id: UUID) -> None:
+    if Authenticator.objects.filter(user_id=person_id, type=Authenticator.Type.TOTP).exists():
+        raise FactorExists
 
 
-def _cipher(person_id: UUID) -> AESGCM:
-    derive = HKDF(algorithm=hashes.SHA256(), length=32, salt=person_id.bytes, info=b"vouch second factor v1")
-    return AESGCM(derive.derive(settings.SECRET_KEY.encode()))
-
-
-def _seal(secret: bytes, person_id: UUID) -> bytes:
-    nonce = secrets.token_bytes(_NONCE)
-    return nonce + _cipher(person_id).encrypt(nonce, secret, person_id.bytes)
-
-
-def _open(found: SecondFactor) -> bytes:
-    sealed = bytes(found.sealed_secret)
-    try:
-        return _cipher(found.person_id).decrypt(sealed[:_NONCE], sealed[_NONCE:], found.person_id.bytes)
-    except InvalidTag as error:  # the signing secret was changed: nobody gets in by that
-        raise NoSecondFactor("The second factor was sealed under another secret.") from error
+def _pending(person_id: UUID) -> str:
+    return f"pending-app:{person_id}"

@@ -1,18 +1,25 @@
-"""Sign in, sign up, sign out."""
+"""Sign in, sign up, sign out: django-allauth's views with our forms, our limits and our words."""
 
 from typing import Any
 
-from django.contrib.auth import login
-from django.contrib.auth.views import LoginView, LogoutView, RedirectURLMixin
+from allauth.account.internal import flows
+from allauth.account.models import Login
+from allauth.account.utils import get_next_redirect_url
+from allauth.account.views import LoginView, LogoutView, SignupView
+from allauth.mfa.base.views import AuthenticateView
+from allauth.mfa.webauthn.internal import flows as passkey_flows
+from allauth.mfa.webauthn.views import LoginWebAuthnView
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect
+from django.shortcuts import render
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
-from django.views.generic import FormView
+from django.views.decorators.cache import never_cache
 from redis.exceptions import RedisError
 
 from foundation.errors import TooMany
 from vouch.api.core.throttling import limit
+from vouch.passkeys import SignInPasskey
 from vouch.web.forms import SignIn, SignUp
 
 SIGN_INS_PER_MINUTE = 10
@@ -26,53 +33,81 @@ class Throttled:
     door: str
     per_minute: int
 
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    @method_decorator(never_cache)
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
-            limit(request, door=self.door, per_minute=self.per_minute)  # type: ignore[arg-type]
+            if request.method == "POST":
+                limit(request, door=self.door, per_minute=self.per_minute)  # type: ignore[arg-type]
+            answer: HttpResponseBase = super().dispatch(request, *args, **kwargs)  # type: ignore[misc]
         except TooMany as error:
-            wait = error.extra["retry_after"]
-            return self._stopped(_("Too many tries. Wait %(seconds)s seconds.") % {"seconds": wait}, 429, str(wait))
+            return stopped(request, wait=int(error.extra["retry_after"]))
         except RedisError:
-            return self._stopped(_("This is not possible just now. Try again in a minute."), 503, "60")
-        answer: HttpResponse = super().post(request, *args, **kwargs)  # type: ignore[misc]
-        return answer
-
-    def _stopped(self, message: str, status: int, wait: str) -> HttpResponse:
-        # A fresh form: nothing that was typed is looked at, and nothing of it comes back.
-        context = self.get_context_data(form=self.form_class(), stopped=message)  # type: ignore[attr-defined]
-        answer: HttpResponse = self.render_to_response(context, status=status)  # type: ignore[attr-defined]
-        answer["Retry-After"] = wait
+            return _page(request, _("This is not possible just now. Try again in a minute."), 503, 60)
         return answer
 
 
-class SignInView(Throttled, LoginView):
+def stopped(request: HttpRequest, exception: Exception | None = None, *, wait: int = 60) -> HttpResponse:
+    """The page of a 429. Nothing that was typed is looked at, and nothing of it comes back."""
+    return _page(request, _("Too many tries. Wait %(seconds)s seconds.") % {"seconds": wait}, 429, wait)
+
+
+def _page(request: HttpRequest, message: str, status: int, wait: int) -> HttpResponse:
+    answer = render(request, "web/stopped.html", {"stopped": message}, status=status)
+    answer["Retry-After"] = str(wait)
+    return answer
+
+
+class SignInView(Throttled, LoginView):  # type: ignore[misc]
     form_class = SignIn
     template_name = "web/sign_in.html"
-    redirect_authenticated_user = True
     door, per_minute = "web.sign-in", SIGN_INS_PER_MINUTE
 
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return {**super().get_context_data(**kwargs), "next": self.get_next_url()}
 
-class SignUpView(Throttled, RedirectURLMixin, FormView):
+
+class SignUpView(Throttled, SignupView):  # type: ignore[misc]
     form_class = SignUp
     template_name = "web/sign_up.html"
-    next_page = "web:home"
     door, per_minute = "web.sign-up", SIGN_UPS_PER_MINUTE
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if request.user.is_authenticated:
-            return redirect("web:home")
-        return super().dispatch(request, *args, **kwargs)
+    def get_form_kwargs(self) -> dict[str, Any]:
+        kwargs: dict[str, Any] = super().get_form_kwargs()
+        return {name: value for name, value in kwargs.items() if name != "request"}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return {**super().get_context_data(**kwargs), "next": self.get_redirect_url()}
+        return {**super().get_context_data(**kwargs), "next": self.get_next_url()}
 
     def form_valid(self, form: SignUp) -> HttpResponse:
         person = form.register()
         if person is None:
-            return self.form_invalid(form)
-        login(self.request, person)
-        return super().form_valid(form)
+            invalid: HttpResponse = self.form_invalid(form)
+            return invalid
+        return flows.signup.complete_signup(self.request, user=person, redirect_url=self.get_success_url())
 
 
-class SignOutView(LogoutView):
-    next_page = "web:home"
+class SignOutView(LogoutView):  # type: ignore[misc]
+    http_method_names = ["post", "options"]
+
+
+class PasskeySignInView(Throttled, LoginWebAuthnView):  # type: ignore[misc]
+    """GET (asking for JSON) gives a challenge, POST takes the passkey's answer to it."""
+
+    form_class = SignInPasskey
+    door, per_minute = "web.sign-in", SIGN_INS_PER_MINUTE
+
+    def form_invalid(self, form: SignInPasskey) -> HttpResponse:
+        said = _("This passkey opens nothing here. Sign in another way.")
+        return render(self.request, "web/sign_in.html", {"form": SignIn(), "stopped": said}, status=400)
+
+    def form_valid(self, form: SignInPasskey) -> HttpResponse:
+        passkey = form.cleaned_data["credential"]
+        login = Login(user=passkey.user, redirect_url=get_next_redirect_url(self.request))
+        return passkey_flows.perform_passwordless_login(self.request, passkey, login)
+
+
+class SecondStepView(Throttled, AuthenticateView):  # type: ignore[misc]
+    """Between the password and the session, for whoever has a second factor."""
+
+    template_name = "web/second_step.html"
+    door, per_minute = "web.sign-in", SIGN_INS_PER_MINUTE

@@ -13,7 +13,6 @@ from django.views.decorators.http import require_safe
 from consent import selectors as consents
 from foundation.clock import now
 from foundation.errors import NotFound, Refused
-from foundation.identity import second_factor
 from foundation.identity.actors import Actor
 from safety import appeals, desk, exposure, guards, metrics, notices, quality, reasons, statements, views_log
 from safety.models import CLAUSE_CHARS, REASON_CHARS, Case, Exposure
@@ -223,16 +222,6 @@ def reasons_page(request: HttpRequest) -> HttpResponse:
         for one in found
     ]
     return render(request, "web/reasons.html", {"listed": listed, "reason_chars": REASON_CHARS})
-
-
-@require_safe
-@never_cache
-def factor(request: HttpRequest) -> HttpResponse:
-    if not request.user.is_authenticated:
-        raise NotFound
-    return render(
-        request, "web/second_factor.html", {"set_up": second_factor.is_set_up(guards.person(actor_of(request)))}
-    )
 
 
 _counted: tuple[float, list[desk.Queue]] | None = None

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from allauth.account.adapter import get_adapter
+from allauth.account.forms import LoginForm
+from allauth.account.models import Login
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm
 from django.utils.translation import gettext_lazy as _
 
 from foundation.errors import VouchError
@@ -15,20 +17,16 @@ MAX_PASSWORD = 200
 """Characters; a longer one would only cost the hash function time. The API has the same bound."""
 
 
-class SignIn(AuthenticationForm):
+class SignIn(LoginForm):  # type: ignore[misc]
     """E-mail address and password. One message for every failure: it tells nobody which addresses have accounts."""
-
-    error_messages = {
-        "invalid_login": _("The e-mail address or the password is wrong."),
-        "inactive": _("The e-mail address or the password is wrong."),
-    }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        del self.fields["login"]
         self.fields["username"] = forms.EmailField(
             label=_("E-mail address"),
             max_length=254,
-            widget=forms.EmailInput(attrs={"autocomplete": "username", "autofocus": True}),
+            widget=forms.EmailInput(attrs={"autocomplete": "username webauthn", "autofocus": True}),
         )
         self.fields["password"] = forms.CharField(
             label=_("Password"),
@@ -36,6 +34,17 @@ class SignIn(AuthenticationForm):
             strip=False,
             widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
         )
+        self.order_fields(["username", "password"])
+
+    def user_credentials(self) -> dict[str, str]:
+        return {"email": self.cleaned_data["username"].strip().lower(), "password": self.cleaned_data["password"]}
+
+    def _clean_with_password(self, credentials: dict[str, str]) -> dict[str, Any]:
+        person = get_adapter().authenticate(self.request, **credentials)
+        if person is None:
+            raise forms.ValidationError(_("The e-mail address or the password is wrong."))
+        self.user, self._login = person, Login(user=person, email=credentials["email"])
+        return self.cleaned_data
 
 
 class SignUp(forms.Form):

@@ -4,13 +4,13 @@ from django.urls import path
 from django.views.decorators.cache import never_cache
 from django.views.i18n import JavaScriptCatalog, set_language
 
-from vouch.web import accounts, batches, deskviews, licensing, money, views
+from vouch.web import accounts, batches, deskviews, factors, licensing, money, views
 
 app_name = "web"
 urlpatterns = [
     path("", views.home, name="home"),
     path("sign-in", accounts.SignInView.as_view(), name="sign-in"),
-    path("sign-up", never_cache(accounts.SignUpView.as_view()), name="sign-up"),
+    path("sign-up", accounts.SignUpView.as_view(), name="sign-up"),
     path("sign-out", accounts.SignOutView.as_view(), name="sign-out"),
     path("consent", views.consent, name="consent"),
     path("consents", views.consents, name="consents"),
@@ -36,7 +36,7 @@ urlpatterns = [
     path("notice", deskviews.new_notice, name="notice"),
     path("report", deskviews.report, name="report"),
     path("reasons", deskviews.reasons_page, name="reasons"),
-    path("second-factor", deskviews.factor, name="second-factor"),
+    path("second-factor", factors.FactorsView.as_view(), name="second-factor"),
     path("earnings", money.earnings, name="earnings"),
     path("orders", money.orders, name="orders"),
     path("membership", money.membership, name="membership"),

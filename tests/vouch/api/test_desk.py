@@ -1,7 +1,6 @@
 """The desk's acts over HTTP; and who may not."""
 
 import json
-import time
 import uuid
 from datetime import timedelta
 
@@ -12,32 +11,23 @@ from cloning.models import Job, Voice
 from foundation import clock, keys
 from foundation.audit.models import Leaf
 from foundation.audit.selectors import may_see
-from foundation.identity import second_factor, totp
 from foundation.identity.actors import Actor
 from safety import quality, services
 from safety.models import Case, Check, Restriction, Ruling
 from tests.cloning import factories as make
 from tests.marketplace.factories import ready_voice
 from tests.safety.desk import hold, reported, rule
+from tests.vouch.factors import app_of
 from vouch import stepup
 from vouch.desk import effects, evidence, signing
 
 pytestmark = pytest.mark.django_db
-PASSWORD = "a long enough password"
 
 
 @pytest.fixture
 def factor():
     """``factor(person)`` → a function that gives the next unused code of that person's fresh second factor."""
-
-    def make(one):
-        one.set_password(PASSWORD)
-        one.save()
-        secret = second_factor.begin(actor=Actor.of(one), password=PASSWORD)
-        second_factor.confirm(actor=Actor.of(one), code=totp.code_at(secret, totp.step_at(time.time())))
-        return lambda: totp.code_at(secret, totp.step_at(time.time()) + 1)
-
-    return make
+    return app_of
 
 
 def wait_and_settle():

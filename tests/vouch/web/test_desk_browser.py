@@ -22,18 +22,17 @@ from django.db import transaction
 from cloning.models import Output
 from foundation import clock
 from foundation.audit.models import Leaf
-from foundation.identity import second_factor, totp
 from foundation.identity.actors import Actor
 from foundation.vault import services as vault
 from safety import quality, services
 from safety.models import Appeal, Case, Check, Exposure, Note, Notice, Restriction, Ruling
 from tests.cloning import factories as make
 from tests.safety.desk import hold, reported, rule, settled
+from tests.vouch.factors import app_of
 from tests.vouch.web.test_browser import accessible
 from vouch.desk import effects
 
 pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.django_db(transaction=True)]
-PASSWORD = "a long enough password"
 SHOTS = os.environ.get("VOUCH_SCREENSHOTS")
 XSS = "<img src=x onerror=document.title='owned'><script>document.title='owned'</script>"
 
@@ -65,14 +64,6 @@ def until(look: Any, seconds: float = 20.0) -> Any:
             return found
         time.sleep(0.1)
     raise AssertionError("nothing came")
-
-
-def factor(one: Any) -> Any:
-    one.set_password(PASSWORD)
-    one.save()
-    secret = second_factor.begin(actor=Actor.of(one), password=PASSWORD)
-    second_factor.confirm(actor=Actor.of(one), code=totp.code_at(secret, totp.step_at(time.time())))
-    return lambda: totp.code_at(secret, totp.step_at(time.time()) + 1)
 
 
 def sounding_output(owner: Any, seconds: float = 6.0) -> Output:
@@ -193,7 +184,7 @@ def test_destroying_a_voice_asks_for_the_code_and_for_a_second_person(page, sign
     voice = make.voice(owner := person(), make.consent(owner), name="Borrowed voice")
     case = reported(person(), ref=voice.id)
     moderator, senior = person("moderator"), person("senior")
-    code, seniors_code = factor(moderator), factor(senior)
+    code, seniors_code = app_of(moderator), app_of(senior)
     sign_in(moderator).goto(f"/desk/{case.id}")
     page.keyboard.press("c")
     page.locator("#release").wait_for()
@@ -334,25 +325,6 @@ def test_the_figures_and_their_export(page, sign_in, person):
     page.get_by_text("Grandma, I had an accident").wait_for()
     assert page.get_by_role("button", name="Decide and go on").count() == 0
     assert page.locator("#note").count() == 0
-
-
-def test_a_second_factor_is_set_up_on_its_page(page, sign_in, person):
-    moderator = person("moderator")
-    moderator.set_password(PASSWORD)
-    moderator.save()
-    sign_in(moderator).goto("/second-factor")
-    accessible(page, "second factor")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Set it up").click()
-    page.locator("#secret").wait_for()
-    import base64
-
-    text = page.locator("#secret").inner_text().replace(" ", "")
-    secret = base64.b32decode(text + "=" * (-len(text) % 8))
-    page.get_by_label("Code").fill(totp.code_at(secret, totp.step_at(time.time())))
-    page.get_by_role("button", name="Confirm").click()
-    page.get_by_text("Your second factor is set up").wait_for()
-    assert second_factor.is_set_up(moderator.id)
 
 
 @pytest.mark.parametrize(("scheme", "language"), [("light", "en"), ("dark", "zh-hans")])

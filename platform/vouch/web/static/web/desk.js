@@ -3,6 +3,7 @@ import { call } from "./api.js";
 import { attempt, byId, report } from "./dom.js";
 import { gettext } from "./i18n.js";
 import { openPalette } from "./palette.js";
+import { stepUp } from "./passkey.js";
 
 const HEARTBEAT_MS = 30_000;
 const box = byId("problem");
@@ -24,14 +25,20 @@ function again() {
 // -- what cannot be taken back asks for the second factor, once, and then goes on --------------------------------------
 const stepup = byId("stepup");
 
-function askForCode() {
+/** Resolves to how the factor is shown: `{code}` or `{passkey: true}`; null when the person leaves it. */
+function askForFactor(methods) {
+  const code = methods.includes("code");
+  byId("with-code").hidden = !code;
+  byId("code").required = code;
+  stepup.querySelector('[value="yes"]').hidden = !code;
+  stepup.querySelector('[value="passkey"]').hidden = !methods.includes("passkey");
   return new Promise((resolve) => {
     byId("code").value = "";
-    stepup.addEventListener("close", () => resolve(stepup.returnValue === "yes" ? byId("code").value : null), {
-      once: true,
-    });
+    const chosen = () => ({ yes: { code: byId("code").value }, passkey: { passkey: true } })[stepup.returnValue] ?? null;
+    stepup.addEventListener("close", () => resolve(chosen()), { once: true });
+    stepup.returnValue = "";
     stepup.showModal();
-    byId("code").focus();
+    if (code) byId("code").focus();
   });
 }
 
@@ -40,9 +47,10 @@ async function guarded(work) {
     return await work();
   } catch (error) {
     if (error.code !== "step_up_needed") throw error;
-    const code = await askForCode();
-    if (code === null) throw error;
-    await call("POST", "step-up", { json: { code } });
+    const shown = await askForFactor(error.body.methods ?? ["code"]);
+    if (shown === null) throw error;
+    if (shown.passkey) await stepUp();
+    else await call("POST", "step-up", { json: shown });
     return work();
   }
 }
