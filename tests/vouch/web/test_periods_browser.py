@@ -30,17 +30,20 @@ def test_months_revenue_a_trial_and_a_large_month(page, sign_in, person, setting
     card = page.locator(f"#offer-{monthly.id}")
     assert "per month of 30 days" in card.inner_text()
     card.get_by_label("Renew it").check()
-    card.get_by_role("button", name="Order").click()
+    with page.expect_navigation():
+        card.get_by_role("button", name="Order").click()
     order = until(lambda: Order.objects.filter(listing=monthly).first())
     assert (order.renews, order.quantity) == (True, 1)
-    page.locator(f"#offer-{shared.id}").get_by_role("button", name="Order").click()
+    with page.expect_navigation():
+        page.locator(f"#offer-{shared.id}").get_by_role("button", name="Order").click()
     made = until(lambda: Order.objects.filter(listing=shared).first())
     Order.objects.filter(id=made.id).update(fulfilled_at=now().replace(day=1) - timedelta(days=2))
     page.goto("/orders")
     page.locator(f"#order-{order.id}").get_by_role("button", name="End it then").click()
     page.locator(f"#order-{order.id}").get_by_role("button", name="Renew it").wait_for()
     page.get_by_label("Revenue of").fill("5000")
-    page.get_by_role("button", name="Declare and sign").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Declare and sign").click()
     bill = until(lambda: Order.objects.filter(kind="bill").first())
     assert (bill.quantity, bill.state) == (5_000, "fulfilled")
     page.goto("/membership")
