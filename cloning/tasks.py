@@ -7,19 +7,37 @@ A database or broker that goes away in the middle ends the task without a word: 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
+from typing import Any, Final
 from uuid import UUID
 
 from celery import shared_task
+from celery.signals import celeryd_after_setup, worker_process_init
 from django.db.utils import InterfaceError, OperationalError
 
-from cloning import jobs
+from cloning import jobs, preload
 from cloning.errors import ConsentWithdrawn, GateRefused, ListenerLeft
 from cloning.states import JobState
 from cloning.worker import Heart, Run, RunLost, claim
 from foundation.errors import VouchError
 
 logger = logging.getLogger("cloning.tasks")
+QUEUE: Final = "gpu"
+_speaks = threading.Event()
+
+
+@celeryd_after_setup.connect
+def _know_the_queues(sender: str, instance: Any, **kwargs: Any) -> None:
+    if QUEUE in instance.app.amqp.queues.consume_from:
+        _speaks.set()
+
+
+@worker_process_init.connect
+def _read_ahead(**kwargs: Any) -> None:
+    """Only a worker that speaks; after its fork."""
+    if _speaks.is_set():
+        preload.begin()
 
 
 class WorkFailed(VouchError):
@@ -31,6 +49,7 @@ class WorkFailed(VouchError):
 @shared_task(name="cloning.train", acks_late=True)
 def train(job_id: str) -> None:
     """Trains a voice."""
+    preload.wait()
     from cloning import training
 
     _run(UUID(job_id), training.train)
@@ -39,6 +58,7 @@ def train(job_id: str) -> None:
 @shared_task(name="cloning.speak", acks_late=True)
 def speak(job_id: str) -> None:
     """Speaks a text, whole or as a stream."""
+    preload.wait()
     from cloning import speaking, streaming
     from cloning.batches import services as batches
 

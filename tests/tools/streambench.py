@@ -2,8 +2,9 @@
 
 A whole system is started (gunicorn, PostgreSQL, Redis, a worker) with a voice made at once from the starter base; the
 clock runs from before the connection is opened. The label is law's and comes first, so both are told: the first byte,
-and the first byte of speech. "cold" is a worker's very first text (it reads torch and the base), "new" its first in
-a voice that it has not kept ready, "warm" the following ones. Prints one line of JSON.
+and the first byte of speech. "starting" is asked for in the moment a worker is started; "cold" is the very first text
+of a worker that has read ahead (`cloning.preload`; "read_ahead_s": how long after its start), "new" its first in a
+voice that it has not kept ready, "warm" the following ones. Prints one line of JSON.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import urllib.parse
 from pathlib import Path
 from typing import Any, Final
 
+from cloning.preload import LONGEST_SECONDS, READY
 from vouch.runtime import system as systems
 
 GOAL_SECONDS: Final = 1.5
@@ -26,6 +28,7 @@ TEXTS: Final = (
     "Nobody knew why the green door had been left open all night.",
     "Please bring the long ladder and two buckets of paint.",
 )
+READ_AHEAD: Final = READY.split("%")[0].encode()
 HEAD: Final = 400
 """Bytes of a WAV's head at most."""
 
@@ -42,7 +45,7 @@ def main() -> int:
         finally:
             system.stop()
     sys.stdout.write(json.dumps(result) + "\n")
-    return 0 if result["warm"]["speech_s"]["median"] <= GOAL_SECONDS else 1
+    return 0 if max(result["cold"]["speech_s"], result["warm"]["speech_s"]["median"]) <= GOAL_SECONDS else 1
 
 
 def measure(system: systems.System, runs: int) -> dict[str, Any]:
@@ -51,6 +54,9 @@ def measure(system: systems.System, runs: int) -> dict[str, Any]:
     system.kill_worker("gpu")
     key, voices = _voices()
     system.start_worker("gpu")
+    starting = listen(system.address, key, voices[0], TEXTS[0])
+    system.kill_worker("gpu")
+    read_ahead = _restart(system)
     cold = listen(system.address, key, voices[0], TEXTS[0])
     new = listen(system.address, key, voices[1], TEXTS[0])
     warm = [listen(system.address, key, voices[1], TEXTS[run % len(TEXTS)]) for run in range(runs)]
@@ -59,6 +65,8 @@ def measure(system: systems.System, runs: int) -> dict[str, Any]:
         "goal_s": GOAL_SECONDS,
         "load": round(os.getloadavg()[0], 1),
         "cores": os.cpu_count(),
+        "starting": starting,
+        "read_ahead_s": read_ahead,
         "cold": cold,
         "new": new,
         "warm": {
@@ -66,6 +74,19 @@ def measure(system: systems.System, runs: int) -> dict[str, Any]:
             for name, values in figures.items()
         },
     }
+
+
+def _restart(system: systems.System) -> float:
+    """Starts the worker; seconds until it says that it has read ahead."""
+    log = system.var / "worker-gpu.log"
+    before, began = log.stat().st_size, time.monotonic()
+    system.start_worker("gpu")
+    while READ_AHEAD not in log.read_bytes()[before:]:
+        system.check()
+        if time.monotonic() - began > LONGEST_SECONDS:
+            raise RuntimeError("the worker read nothing ahead: " + system.tail("worker-gpu"))
+        time.sleep(0.1)
+    return round(time.monotonic() - began, 1)
 
 
 def _voices() -> tuple[str, list[str]]:
