@@ -3,12 +3,12 @@
 No room may know the one above it, so what crosses them upwards is put together here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from cloning.models import Job, Output, Voice
 from cloning.renewals import carry_voices
@@ -20,7 +20,7 @@ from consent.models import Consent, Licence
 from consent.states import ConsentState, LicenceState
 from foundation.clock import now
 from foundation.identity.actors import Actor
-from foundation.vault.models import KeyState
+from foundation.vault.models import KeyState, VaultKey
 from marketplace.models import Listing
 from marketplace.services import withdraw_listing
 from marketplace.states import ListingState
@@ -34,28 +34,43 @@ def foresee(*, actor: Actor, consent_id: UUID) -> list[Consequence]:
 
     Raises NotFound.
     """
-    consent = selectors.consent_of(actor=actor, consent_id=consent_id)
-    if consent.state != ConsentState.ACTIVE.value:
-        return []
-    listings = _live_listings(consent_id)
-    licences = Licence.objects.filter(consent_id=consent_id, state=LicenceState.ACTIVE.value)
-    jobs = Job.objects.filter(voice__consent_id=consent_id, state__in=[*OPEN_JOB_STATES, JobState.FAILED])
-    voices = Voice.objects.filter(consent_id=consent_id).exclude(state=VoiceState.DESTROYED)
-    held = [item for item in services.held_recordings(consent) if item.state == CustodyState.HELD]
-    found = [Consequence("consent.withdrawn", str(consent.id), None)]
-    if consent.template_key is not None and consent.template_key.state == KeyState.ACTIVE:
-        found.append(Consequence("template.destroyed", str(consent.id), None))
-    if EnrolledVoice.objects.filter(consent_ref=str(consent.id), state=ProtectionState.ACTIVE).exists():
-        found.append(Consequence("search_template.destroyed", str(consent.id), None))
-    return [
-        *found,
-        *_each("licence.ended", licences.values_list("id", flat=True)),
-        *_each("recording.destroyed", (item.id for item in held)),
-        *_each("job.cancelled", jobs.values_list("id", flat=True)),
-        *_each("voice.destroyed", voices.values_list("id", flat=True)),
-        *(Consequence("outputs.revoked", str(voice), None, count) for voice, count in _outputs(consent_id).items()),
-        *_each("listing.withdrawn", (one.id for one in listings)),
+    return foresee_each([selectors.consent_of(actor=actor, consent_id=consent_id)])[consent_id]
+
+
+def foresee_each(given: Sequence[Consent]) -> dict[UUID, list[Consequence]]:
+    """The same of several consents, by their ids, in as many queries as of one."""
+    asked = {one.id: one for one in given if one.state == ConsentState.ACTIVE.value}
+    ends: dict[UUID, list[Consequence]] = {one.id: [] for one in given}
+    for consent in asked.values():
+        ends[consent.id].append(Consequence("consent.withdrawn", str(consent.id), None))
+    templates = VaultKey.objects.filter(id__in=[one.template_key_id for one in asked.values()], state=KeyState.ACTIVE)
+    standing = set(templates.values_list("id", flat=True))
+    for consent in asked.values():
+        if consent.template_key_id in standing:
+            ends[consent.id].append(Consequence("template.destroyed", str(consent.id), None))
+    refs = {str(one): one for one in asked}
+    for ref in EnrolledVoice.objects.filter(consent_ref__in=refs, state=ProtectionState.ACTIVE).values_list(
+        "consent_ref", flat=True
+    ):
+        ends[refs[ref]].append(Consequence("search_template.destroyed", ref, None))
+    recordings = services.held_recordings_of(list(asked.values()))
+    held = [(key, one.id) for key, items in recordings.items() for one in items if one.state == CustodyState.HELD]
+    jobs = Job.objects.filter(voice__consent__in=asked, state__in=[*OPEN_JOB_STATES, JobState.FAILED])
+    voices = Voice.objects.filter(consent__in=asked).exclude(state=VoiceState.DESTROYED)
+    rows: list[tuple[str, Iterable[tuple[UUID, UUID]]]] = [
+        ("licence.ended", _active_licences(asked).values_list("consent_id", "id")),
+        ("recording.destroyed", held),
+        ("job.cancelled", jobs.values_list("voice__consent_id", "id")),
+        ("voice.destroyed", voices.values_list("consent_id", "id")),
     ]
+    for what, found in rows:
+        for consent_id, ref_id in found:
+            ends[consent_id].append(Consequence(what, str(ref_id), None))
+    for consent_id, counts in _outputs(asked).items():
+        ends[consent_id] += [Consequence("outputs.revoked", str(voice), None, count) for voice, count in counts.items()]
+    for consent_id, listing_id in _live_listings(asked).values_list("voice__consent_id", "id"):
+        ends[consent_id].append(Consequence("listing.withdrawn", str(listing_id), None))
+    return ends
 
 
 @transaction.atomic
@@ -65,10 +80,10 @@ def withdraw(*, actor: Actor, consent_id: UUID) -> list[Consequence]:
     Offers are locked first, as an order locks them: an order that came first is fulfilled and its licence ends here, a
     later one finds no offer.
     """
-    listings = list(_live_listings(consent_id).filter(owner_id=actor.person_id).select_for_update(of=("self",)))
+    listings = list(_live_listings([consent_id]).filter(owner_id=actor.person_id).select_for_update(of=("self",)))
     found = services.withdraw_consent(actor=actor, consent_id=consent_id)
     jobs = cancel_jobs_for_consent(consent_id=consent_id, actor=actor)
-    outputs = _outputs(consent_id)
+    outputs = _outputs([consent_id]).get(consent_id, {})
     voices = destroy_voices_for_consent(consent_id=consent_id, actor=actor)
     ended = dict(Job.objects.filter(id__in=jobs).values_list("id", "finished_at"))
     gone = dict(Voice.objects.filter(id__in=voices).values_list("id", "destroyed_at"))
@@ -90,15 +105,19 @@ def renew(**given: Any) -> tuple[Consent, list[Consequence]]:
     return consent, found
 
 
-def _each(what: str, refs: Iterable[Any]) -> list[Consequence]:
-    return [Consequence(what, str(ref), None) for ref in refs]
+def _active_licences(consent_ids: Iterable[UUID]) -> QuerySet[Licence]:
+    return Licence.objects.filter(consent__in=consent_ids, state=LicenceState.ACTIVE.value)
 
 
-def _outputs(consent_id: UUID) -> dict[UUID, int]:
-    """How many recordings of each voice are handed out still."""
-    live = Output.objects.filter(voice__consent_id=consent_id).exclude(state=OutputState.REVOKED)
-    return dict(live.values_list("voice_id").annotate(count=Count("id")).order_by("voice_id"))
+def _outputs(consent_ids: Iterable[UUID]) -> dict[UUID, dict[UUID, int]]:
+    """How many recordings of each voice are handed out still, by consent."""
+    live = Output.objects.filter(voice__consent__in=consent_ids).exclude(state=OutputState.REVOKED)
+    counted = live.values_list("voice__consent_id", "voice_id").annotate(count=Count("id")).order_by("voice_id")
+    found: dict[UUID, dict[UUID, int]] = {}
+    for consent_id, voice_id, count in counted:
+        found.setdefault(consent_id, {})[voice_id] = count
+    return found
 
 
-def _live_listings(consent_id: UUID) -> Any:
-    return Listing.objects.filter(voice__consent_id=consent_id, state=ListingState.LIVE).order_by("id")
+def _live_listings(consent_ids: Iterable[UUID]) -> QuerySet[Listing]:
+    return Listing.objects.filter(voice__consent__in=consent_ids, state=ListingState.LIVE).order_by("id")

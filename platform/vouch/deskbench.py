@@ -31,9 +31,9 @@ INSERT INTO safety_case (id, kind, state, severity, report_count, subject_kind, 
     decision_salt, decision_clause)
 SELECT gen_random_uuid(), 'policy_hold', %(state)s, 1 + n %% 3, 0, 'text', md5(%(state)s || n::text) || md5(n::text),
     now() - n * interval '7 seconds', now() - n * interval '7 seconds' + interval '8 hours', %(requester)s,
-    'v' || n %% 997, 'Please send the money today.', md5(%(state)s || n::text) || md5(n::text), '', 'family.emergency',
-    'fraud.family-emergency', 'core@1', '', '[]', %(by)s, %(at)s, %(at)s, n %% 300, %(decision)s, %(by)s,
-    CASE WHEN %(by)s IS NULL THEN NULL ELSE now() - n * interval '5 seconds' END, %(reason)s, '', %(reason)s
+    md5('v' || n %% 997)::uuid::text, 'Please send the money today.', md5(%(state)s || n::text) || md5(n::text), '',
+    'family.emergency', 'fraud.family-emergency', 'core@1', '', '[]', %(by)s, %(at)s, %(at)s, n %% 300, %(decision)s,
+    %(by)s, CASE WHEN %(by)s IS NULL THEN NULL ELSE now() - n * interval '5 seconds' END, %(reason)s, '', %(reason)s
 FROM generate_series(1, %(count)s) AS n
 """
 

@@ -1,14 +1,17 @@
 """``python -m vouch.pagebench``: server time of the web pages and lists with 10^5 voices and 10^6 outputs.
 
 A PostgreSQL of its own is filled (as `vouch.licencebench` fills one, with the database's guards asleep). One person has
-much of it: a thousand voices, and ten thousand recordings of their own. Every page that takes no argument is asked for
-as that person, and the page of a voice, and the API's lists: whole application, no network. Prints JSON; the exit code
-is 1 when the 95th percentile of any is above 200 ms, or any breaks: what breaks is not measured.
+much of it: a thousand voices, and ten thousand recordings and earnings of their own. There is a log with its tree, a
+market of a tenth of the voices, a desk with a tenth as many closed cases as recordings. Every page that takes no
+argument is asked for as that person, or as a moderator or an auditor where it is theirs, and the pages of a voice, a
+licence, a case, and the API's lists: whole application, no network. Prints JSON; the exit code is 1 when the 95th
+percentile of any is above 200 ms, or any does not answer. The whole size is filled in minutes and needs 4 GB of disk.
 """
 
 import argparse
 import json
 import os
+import resource
 import secrets
 import statistics
 import sys
@@ -17,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from vouch import licencebench
+from vouch import deskbench, licencebench
 from vouch.runtime import postgres, redis
 
 GOAL_S: Final = 0.2
@@ -37,9 +40,59 @@ UPDATE cloning_speechrequest SET requester_id = md5('p0')::uuid, voice_id = md5(
 WHERE id IN (SELECT request_id FROM mine);
 UPDATE cloning_job SET requester_id = md5('p0')::uuid, voice_id = md5('v0')::uuid
 WHERE id IN (SELECT job_id FROM cloning_speechrequest WHERE requester_id = md5('p0')::uuid);
-UPDATE consent_consent SET person_id = md5('p0')::uuid WHERE id = md5('c0')::uuid;
-SET session_replication_role = origin;
+UPDATE consent_consent SET person_id = md5('p0')::uuid
+WHERE id IN (SELECT consent_id FROM cloning_voice WHERE owner_id = md5('p0')::uuid ORDER BY id LIMIT 20)
+    OR id = md5('c0')::uuid;
+INSERT INTO vault_vaultkey (id, kind, owner_ref, state, created_at, destroyed_reason)
+SELECT md5('k' || n)::uuid, 'voice', 'voice:' || md5('v' || n)::uuid, 'active', now() - interval '1 year', ''
+FROM generate_series(0, %(all_voices)s) n;
+INSERT INTO vault_sealedobject (id, kind, key_id, owner_ref, location, size, ciphertext_sha256, created_at)
+SELECT md5('s' || n)::uuid, 'voice', md5('k' || n)::uuid, 'voice:' || md5('v' || n)::uuid, 's' || n, 1, '',
+    now() - interval '1 year'
+FROM generate_series(0, %(all_voices)s) n;
+INSERT INTO retention_custodyitem (id, subject_id, purpose, kind, key_id, received_at, deadline, state, size, salt,
+    commitment, destroyed_at, destroyed_reason, created_at)
+SELECT md5('i' || n)::uuid, md5('p' || n / 1000)::uuid, 'training', 'recording', md5('k0')::uuid, at,
+    at + interval '72 hours', CASE WHEN held THEN 'held' ELSE 'destroyed' END, 1, '\\x00', 'x',
+    CASE WHEN held THEN NULL ELSE at + interval '72 hours' END, CASE WHEN held THEN '' ELSE 'deadline' END, at
+FROM (SELECT n, n %% 1000 < 20 AS held, CASE WHEN n %% 1000 < 20 THEN now() - n %% 1000 * interval '1 hour'
+      ELSE now() - interval '1 year' + n %% 1000 * interval '8 hours' END AS at
+      FROM generate_series(0, %(all_voices)s / 10) n) e;
+INSERT INTO marketplace_listing (id, owner_id, voice_id, title, unit, free_units, price_minor, currency, scope,
+    description, conditions, tags, skeleton, preview_id, review, reviewed_at, review_reason, state, rehearsal,
+    created_at)
+SELECT md5('g' || v.id)::uuid, v.owner_id, v.id, 'Voice ' || n, 'character', 0, 100, 'EUR',
+    '{"languages": ["en"], "days": 30, "terms": {}}', 'A calm voice.', '', '["calm"]', 'voice' || n,
+    md5('o' || n)::uuid, 'published', now(), '', 'live', false, now() - n * interval '1 minute'
+FROM (SELECT id, owner_id, row_number() OVER (ORDER BY owner_id <> md5('p0')::uuid, id) AS n FROM cloning_voice) v
+WHERE n <= %(outputs)s AND (n <= 50 OR n %% 10 = 0);
+INSERT INTO marketplace_order (id, kind, listing_id, customer_id, seller_id, characters, unit, quantity, free, fee_bp,
+    price_minor, currency, amount_minor, state, rehearsal, period, renews, counted, payment_ref, placed_at, paid_at,
+    settled_at, fully_earned)
+SELECT md5('a' || n)::uuid, 'licence', (SELECT id FROM marketplace_listing WHERE owner_id = md5('p0')::uuid LIMIT 1),
+    md5('p' || n + 1)::uuid, md5('p0')::uuid, 1000000, 'character', 1000000, 0, 0, 0, 'EUR', 0, 'paid', false, '',
+    false, 0, '', at, at, at, false
+FROM (SELECT n, now() - n * interval '1 hour' AS at FROM generate_series(0, least(%(outputs)s, 999)) n) e;
+INSERT INTO marketplace_account (kind, holder, currency, balance_minor)
+VALUES ('holdback', 'person:' || md5('p0')::uuid, 'EUR', -1), ('prepaid', 'order:' || md5('a0')::uuid, 'EUR', -1);
+INSERT INTO marketplace_entry (id, key, kind, order_id, leg_count, at)
+SELECT md5('e' || n)::uuid, 'e' || n, 'earn', md5('a0')::uuid, 2, now() - n * interval '30 minutes'
+FROM generate_series(1, %(outputs)s) n;
+INSERT INTO marketplace_leg (entry_id, account_id, amount_minor)
+SELECT e.id, a.id, CASE a.kind WHEN 'holdback' THEN -7 ELSE 7 END FROM marketplace_entry e, marketplace_account a;
+UPDATE audit_leaf SET leaf_hash = sha256('\\x00'::bytea || body);
+INSERT INTO audit_node (level, position, hash)
+SELECT 1, l.index / 2, sha256('\\x01'::bytea || l.leaf_hash || r.leaf_hash)
+FROM audit_leaf l JOIN audit_leaf r ON r.index = l.index + 1 WHERE l.index %% 2 = 0;
 """
+HIGHER: Final = """
+INSERT INTO audit_node (level, position, hash)
+SELECT l.level + 1, l.position / 2, sha256('\\x01'::bytea || l.hash || r.hash)
+FROM audit_node l JOIN audit_node r ON r.level = l.level AND r.position = l.position + 1
+WHERE l.level = %(below)s AND l.position %% 2 = 0;
+"""
+NO_PAGES: Final = ("sign-out", "language")
+REFUSED: Final = ("302", "403", "404")
 LISTS: Final = ("voices", "outputs", "speech", "jobs", "consents", "licences", "listings", "keys", "custody")
 
 
@@ -86,41 +139,71 @@ def measure(voices: int, outputs: int, requests: int) -> dict[str, Any]:
     with connection.cursor() as cursor:
         sizes = {"people": voices + licences + 1, "voices": voices, "licences": licences, "events": outputs}
         cursor.execute(licencebench.FILL, {**sizes, "breaches": 0})
-        cursor.execute(MINE, {"voices": voices // 100, "outputs": outputs // 100})
+        cursor.execute(MINE, {"voices": voices // 100, "all_voices": voices, "outputs": outputs // 100})
+        for below in range(1, (licences + outputs + 1).bit_length()):
+            cursor.execute(HIGHER, {"below": below})
+        cursor.execute("SET session_replication_role = origin")
         cursor.execute("VACUUM ANALYZE")
     filled = time.monotonic() - began
     owner = Person.objects.get(email="p0@bench.example")
-    consent = Consent.objects.get(person=owner)
-    Challenge.objects.create(id=consent.challenge_id, person=owner, words=["one"], state="expired", expires_at=now())
-    found = {path: _timed(owner, path, requests) for path in _paths(owner)}
+    at = now()
+    Challenge.objects.bulk_create(
+        Challenge(id=one.challenge_id, person=owner, words=["one"], state="expired", expires_at=at)
+        for one in Consent.objects.filter(person=owner)
+    )
+    moderator = Person.objects.create(email="m@bench.example", display_name="M", role="moderator")
+    auditor = Person.objects.create(email="a@bench.example", display_name="A", role="auditor")
+    deskbench.fill(max(1, voices // 10), max(10, outputs // 10), str(owner.id), str(moderator.id))
+    found = {path: _as_somebody((owner, moderator, auditor, None), path, requests) for path in _paths(owner)}
     asked = {path: times for path, times in found.items() if isinstance(times, dict)}
     slow = sorted(path for path, times in asked.items() if times["p95_s"] > GOAL_S)
-    broken = sorted(path for path, status in found.items() if isinstance(status, str) and status >= "500")
+    broken = sorted(path for path, status in found.items() if not isinstance(status, dict))
     return {
         "voices": voices, "outputs": outputs, "filled_s": round(filled, 1), "pages": asked,
-        "not_pages": {path: status for path, status in found.items() if not isinstance(status, dict)}, "slow": slow,
-        "broken": broken, "load_average": os.getloadavg()[0], "good": bool(asked) and not slow and not broken,
+        "not_answered": {path: found[path] for path in broken}, "slow": slow, "load_average": os.getloadavg()[0],
+        "most_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "good": bool(asked) and not slow and not broken,
     }  # fmt: skip
 
 
 def _paths(owner: Any) -> list[str]:
-    """Every web page without an argument, the page of a voice, and the API's lists of one's own."""
+    """Every web page without an argument; one of each that is about a voice, a licence, a case; the API's lists."""
     from django.urls import URLPattern, reverse
 
+    from consent.models import Licence
+    from safety.models import Case
     from vouch.web import urls
 
     names = [one.name for one in urls.urlpatterns if isinstance(one, URLPattern) and "<" not in str(one.pattern)]
-    pages = [reverse(f"web:{name}") for name in names if name and name not in ("sign-out", "language")]
+    pages = [reverse(f"web:{name}") for name in names if name and name not in NO_PAGES]
     voice = owner.voices.filter(outputs__isnull=False).first() or owner.voices.first()
-    return [*pages, reverse("web:voice", args=[voice.id]), *(f"/api/v1/{name}" for name in LISTS)]
+    licence = Licence.objects.filter(consent__person=owner).first()
+    case = Case.objects.filter(state="open").order_by("id").first()
+    about = {"voice": voice, "batch": voice, "licence": licence, "case": case}
+    pages += [reverse(f"web:{name}", args=[one.id]) for name, one in about.items() if one is not None]
+    return [*pages, *(f"/api/v1/{name}" for name in LISTS)]
 
 
-def _timed(owner: Any, path: str, requests: int) -> dict[str, Any] | str:
+def _as_somebody(people: tuple[Any, ...], path: str, requests: int) -> dict[str, Any] | str:
+    """As the first of them whom the page answers: some are the desk's, some for whoever is not signed in."""
+    said = []
+    for person in people:
+        found = _timed(person, path, requests)
+        if isinstance(found, dict):
+            return {"as": "nobody" if person is None else person.email.partition("@")[0], **found}
+        said.append(found)
+        if found not in REFUSED:
+            break
+    return ", ".join(said)
+
+
+def _timed(person: Any, path: str, requests: int) -> dict[str, Any] | str:
     """Times of the page; or what it answered instead of one. The last page that ``Link`` leads to is asked for too."""
     from django.test import Client
 
     client = Client(raise_request_exception=False, headers={"host": "localhost"})
-    client.force_login(owner)
+    if person is not None:
+        client.force_login(person)
     answer = client.get(path)  # templates compiled, connections open
     if answer.status_code != 200:
         return f"{answer.status_code}"
