@@ -25,8 +25,8 @@ from watermark.codec.loudness import MAX_STRENGTH, check_strength
 from watermark.codec.stream import MarkSignal, MarkStream
 
 #: Strength in dB with which embedding starts: turned bands change by 0.5 to 1.8 times as much, as the sound hides it.
-#: A mean noise-to-mask ratio of about -3.4 dB on speech.
-DEFAULT_STRENGTH = 1.95
+#: A mean noise-to-mask ratio of about -2.7 dB on speech.
+DEFAULT_STRENGTH = 2.1
 #: Factor from one attempt to the next.
 STRENGTH_STEP = 1.32
 #: Score that must be read back from the marked sound. 10.7 would name one payload out of all 2**48 with a bound of

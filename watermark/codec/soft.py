@@ -19,7 +19,7 @@ from scipy.ndimage import uniform_filter1d
 from watermark.codec.grid import BANDS, HOP, Wave, band_energies, require_sound, spectra
 
 #: The weights that ship with the package; the number rises with every training.
-WEIGHTS = Path(__file__).with_name("weights") / "soft-2.safetensors"
+WEIGHTS = Path(__file__).with_name("weights") / "soft-3.safetensors"
 #: Kernel in time and bands, and the dilation in time: the network sees 208 ms to either side and four bands.
 KERNEL = (27, 9)
 DILATION = 2

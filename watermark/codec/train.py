@@ -68,15 +68,20 @@ def losses(model: torch.nn.Sequential, part: Examples) -> tuple[torch.Tensor, to
     return correlation, logistic
 
 
-def train(made: Examples, judge: Examples, *, minutes: float, seed: int) -> dict[str, NDArray[np.float32]]:
-    """Fit for ``minutes`` and return the tensors of the epoch that the judging voices liked best. Writes a line an
-    epoch to stderr."""
+def train(
+    made: Examples, judge: Examples, *, minutes: float, seed: int, begin: Path | None = None
+) -> dict[str, NDArray[np.float32]]:
+    """Fit for ``minutes``, from chance or from the weights in ``begin``, and return the tensors of the epoch that the
+    judging voices liked best. Writes a line an epoch to stderr."""
     import torch
+    from safetensors.numpy import load_file
 
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     model = untrained()
+    if begin is not None:
+        model.load_state_dict({name: torch.from_numpy(part) for name, part in load_file(begin).items()})
     optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE[0])
     began, epoch, share, best = time.monotonic(), 0, 0.0, -1.0
     kept: dict[str, NDArray[np.float32]] = {}
@@ -123,12 +128,14 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=40, help="clips a training voice")
     parser.add_argument("--minutes", type=float, default=10.0, help="time for fitting")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--begin", type=Path, help="go on from these weights")
     parser.add_argument("--examples", type=Path, help="keep the examples in this .npz file, or take them from it")
     arguments = parser.parse_args()
     made, judge = _made(arguments.examples, arguments.clips, arguments.seed)
     sys.stderr.write(f"{len(made)} examples, {len(judge)} of judging voices\n")
-    tensors = train(made, judge, minutes=arguments.minutes, seed=arguments.seed)
+    tensors = train(made, judge, minutes=arguments.minutes, seed=arguments.seed, begin=arguments.begin)
     note = {"clips": arguments.clips, "minutes": arguments.minutes, "seed": arguments.seed, "voices": TRAIN_VOICES}
+    note["begin"] = hashlib.sha256(arguments.begin.read_bytes()).hexdigest() if arguments.begin else None
     save_file(tensors, arguments.out, metadata={"made": json.dumps(note)})
     sys.stderr.write(f"{arguments.out}: sha256 {hashlib.sha256(arguments.out.read_bytes()).hexdigest()}\n")
 

@@ -139,8 +139,30 @@ def _cellular(clip: Wave, rng: np.random.Generator) -> Wave:
     )
 
 
+def _full_rate(clip: Wave, rng: np.random.Generator) -> Wave:
+    """GSM 06.10 by the ffmpeg program, at a level of its own, for that codec's coarse steps depend on it."""
+    program = shutil.which("ffmpeg")
+    if program is None:
+        raise FileNotFoundError("ffmpeg is not on PATH")
+    narrow = grid.resampled(clip * np.float32(rng.uniform(0.3, 1.0) / np.abs(clip).max()), RATE, 8_000)
+    raw, coded = ["-f", "s16le", "-ar", "8000", "-ac", "1"], ["-c:a", "libgsm", "-f", "gsm"]
+    data = (np.clip(narrow, -1, 1) * 32767).astype("<i2").tobytes()
+    for options in ([*raw, "-i", "-", *coded], ["-f", "gsm", "-i", "-", *raw]):
+        command = [program, "-hide_banner", "-loglevel", "error", *options, "-"]
+        data = subprocess.run(command, input=data, check=True, capture_output=True, timeout=60).stdout
+    heard = np.frombuffer(data, "<i2").astype(np.float32) / 32767
+    return grid.resampled(np.pad(heard, (0, max(0, len(narrow) - len(heard)))), 8_000, RATE)
+
+
 def _white(clip: Wave, rng: np.random.Generator) -> Wave:
     return _mixed(clip, rng.standard_normal(len(clip)), rng.uniform(14, 32))
+
+
+def _loud_noise(clip: Wave, rng: np.random.Generator) -> Wave:
+    """Noise between white and pink, as loud as a mark can still be read from in ten seconds."""
+    spectrum = np.fft.rfft(rng.standard_normal(len(clip)))
+    spectrum /= np.maximum(np.arange(len(spectrum)), 1) ** rng.uniform(0, 0.5)
+    return _mixed(clip, np.fft.irfft(spectrum, n=len(clip)), rng.uniform(13, 21))
 
 
 def _chain(clip: Wave, rng: np.random.Generator) -> Wave:
@@ -195,22 +217,24 @@ def _echo(clip: Wave, rng: np.random.Generator) -> Wave:
     return out
 
 
-DEGRADATIONS: dict[str, Degradation] = {
-    "none": lambda clip, rng: clip,
-    "opus": _opus,
-    "opus again": _opus,
-    "mp3": _mp3,
-    "aac": _aac,
-    "two codecs": _chain,
-    "cellular": _cellular,
-    "telephone": _telephone,
-    "white": _white,
-    "pink": _pink,
-    "music": _music,
-    "room": _room,
-    "loudspeaker": _loudspeaker,
-    "clipped": _clipped,
-    "echo": _echo,
+#: Each with its weight in the draw: what leaves little of a mark is what there is most to learn from.
+DEGRADATIONS: dict[str, tuple[float, Degradation]] = {
+    "none": (0.5, lambda clip, rng: clip),
+    "opus": (2.0, _opus),
+    "mp3": (1.5, _mp3),
+    "aac": (1.0, _aac),
+    "two codecs": (2.0, _chain),
+    "cellular": (1.5, _cellular),
+    "full rate": (1.5, _full_rate),
+    "telephone": (0.5, _telephone),
+    "white": (0.7, _white),
+    "pink": (0.7, _pink),
+    "loud noise": (2.0, _loud_noise),
+    "music": (0.7, _music),
+    "room": (0.7, _room),
+    "loudspeaker": (2.0, _loudspeaker),
+    "clipped": (0.3, _clipped),
+    "echo": (0.4, _echo),
 }
 
 
@@ -239,8 +263,9 @@ Example = tuple[NDArray[np.float16], NDArray[np.int8], NDArray[np.int64]]
 def _versions(clip: Wave, rng: np.random.Generator) -> Iterator[Example]:
     code = codewords(rng.bytes(32), [int(rng.integers(1, 1 << 48))])[0]
     marked = clip + mark_signal(clip, code, float(rng.uniform(*STRENGTHS)))
-    for name in rng.choice(list(DEGRADATIONS), size=VERSIONS, replace=False):
-        worse = DEGRADATIONS[name](marked, rng) * np.float32(10 ** (rng.uniform(-12, 3) / 20))
+    weights = np.array([weight for weight, _ in DEGRADATIONS.values()])
+    for name in rng.choice(list(DEGRADATIONS), size=VERSIONS, replace=False, p=weights / weights.sum()):
+        worse = DEGRADATIONS[name][1](marked, rng) * np.float32(10 ** (rng.uniform(-12, 3) / 20))
         shift = int(rng.integers(0, HOP * HOPS_PER_CHIP))
         # The delay of every codec above has been taken off, so signs and sound stay aligned.
         yield example(np.clip(worse, -1, 1)[shift : len(marked)], code, shift)

@@ -108,7 +108,8 @@ def attack_all(
         except UnmarkableAudio as error:
             outcome.verdict = f"refused: {error}"
             continue
-        report = detector.examine_heard(heard, ids, scales=None if scales or attack.name in SCALED else False)
+        # Over SCORED ids a weak trace of a moved mark may already pass and end the search; over IDS it would not.
+        report = detector.examine_heard(heard, ids, scales=True if attack.name in SCALED else None if scales else False)
         _judge(outcome, report, payload)
         if outcome.found:
             match = next(match for match in report.matches if match.payload == payload)
