@@ -1,7 +1,7 @@
 """Asking for an examination, beginning one, writing down what it found. The listening is `consent.examiners`.
 
 A live voice that resembles a protected or enrolled one is held for a moderator, with everything else already passed;
-the decision of the case then settles it.
+the decision of the case then settles it. An upload whose voice does is not held: it is sent again after the decision.
 """
 
 import hashlib
@@ -59,6 +59,10 @@ SEARCH_ADVICE: Final = {
         "zh": "审核人员决定：该账户不能克隆此声音。您可以申请复核。",
     },
 }
+UPLOAD_ADVICE: Final = {
+    "en": "A moderator looks at this voice before the recording can be used. Send it again when that is done.",
+    "zh": "需由审核人员查看该声音后才能使用此录音。完成后请重新发送。",
+}
 
 
 def request(*, challenge: Challenge | None = None, recording: Recording | None = None) -> Examination:
@@ -112,16 +116,20 @@ def decide(
     fingerprint: bytes | None = None,
     seconds: float | None = None,
     state: ExaminationState = ExaminationState.DONE,
+    found_like: Sequence[Match] = (),
 ) -> None:
     """Writes the verdict to the examination and to what was examined, with its leaf. Only the first decision counts.
 
     ``template``: the live speaker embedding of a passed challenge, float32 little-endian. It and ``fingerprint`` are
-    sealed beside the recording they were made from, so they die with it.
+    sealed beside the recording they were made from, so they die with it. ``found_like``: whom the voice of an upload
+    resembles; its case is opened, or joined, with the verdict.
     """
     found = Examination.objects.select_for_update(of=("self",)).get(id=examination_id)
     if found.state != ExaminationState.RUNNING.value:
         return
     _keep_fingerprint(found, fingerprint)
+    if found_like:
+        found.case_ref = matches.open_match(person_id=found.person_id, matches=found_like, actor=ACTOR).id
     _write(found, evidence, verdict, reason, advice, template, seconds, state)
 
 

@@ -1,18 +1,28 @@
 """Listening: from sealed recording to evidence, in a worker. The order: from what one can mend to what bars one.
 
 Challenge: quality, live words, own mark, spoof, heard before, then the search among protected and enrolled voices.
-Training speech: quality, own mark, spoof, speaker match window by window, heard before, and the channel as a hint;
-where two moderators stand for the speaker there is no live voice to compare with. The first step that does
-not pass decides. In a rehearsal the spoof verdict alone is recorded and does not block: its speakers are synthetic.
+Training speech: quality, own mark, spoof, speaker match window by window, heard before, the same search, and the
+channel as a hint; where two moderators stand for the speaker there is no live voice to compare with. The first step
+that does not pass decides. In a rehearsal the spoof verdict alone is recorded and does not block: its speakers are
+synthetic.
 """
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from consent import fingerprints
 from consent.ceremony import BYTES_A_SECOND, RATE
-from consent.examination import HELD_REASON, INCONCLUSIVE, PASS, REFUSE, SEARCH_ADVICE, VOICE_SEARCH
+from consent.examination import (
+    HELD_REASON,
+    INCONCLUSIVE,
+    PASS,
+    REFUSE,
+    SEARCH_ADVICE,
+    UPLOAD_ADVICE,
+    VOICE_SEARCH,
+)
 from consent.models import Challenge, Examination, Recording
 from foundation import keys
 from foundation.errors import Refused
@@ -62,7 +72,8 @@ class Findings:
     """What an examination ends with.
 
     ``template``: float32 little-endian, only of a challenge that passed or waits for a moderator; ``resembles``: the
-    voices the moderator compares with; ``fingerprint``: by which the recording is known again.
+    voices the moderator compares with (a live answer waits meanwhile, an upload is sent again); ``fingerprint``: by
+    which the recording is known again.
     """
 
     verdict: str
@@ -76,6 +87,8 @@ class Findings:
 
 
 Step = Callable[[], "Evidence"]
+SEARCHED: Final = (3, 8.0)
+"""Of an upload, so many stretches of so many seconds are searched for: its windows are compared with the live voice."""
 
 
 def examine(found: Examination) -> Findings:
@@ -101,7 +114,7 @@ def examine_challenge(found: Examination, challenge: Challenge) -> Findings:
 
         def search() -> "Evidence":
             embedding.append(speaker.embed(wave, rate))
-            return _search(embedding[0], challenge, resembles)
+            return _search(embedding[0], challenge.person_id, resembles)
 
         findings = _run(
             [
@@ -137,6 +150,7 @@ def examine_recording(found: Examination, recording: Recording) -> Findings:
             raise ValueError("a received recording has content")
         wave, rate = decode(custody.read(item=recording.custody, actor=ACTOR))
         print_ = fingerprint.of(wave, rate)
+        resembles: list[protected.Match] = []
         steps: dict[str, Step] = {
             "quality": lambda: quality.examine(wave, rate, purpose="training"),
             "own_mark": lambda: _own_mark(wave, rate),
@@ -144,6 +158,7 @@ def examine_recording(found: Examination, recording: Recording) -> Findings:
             "spoof": lambda: spoof.score(wave, rate, own_mark_found=False),
             "speaker_windows": lambda: speaker.verify_windows([live], wave, rate),
             "heard_before": lambda: _heard_before(print_, fingerprints.beside(recording), "sent_before"),
+            VOICE_SEARCH: lambda: _search(speaker.embed(_stretches(wave, rate), rate), recording.person_id, resembles),
             "channel": lambda: channel.compare(spoken, at_model_rate(wave, rate), MODEL_RATE),
         }
         if recording.challenge is None:
@@ -153,15 +168,28 @@ def examine_recording(found: Examination, recording: Recording) -> Findings:
         else:
             live = np.frombuffer(custody.read(item=recording.challenge.template, actor=ACTOR), dtype="<f4")
             spoken = _answer(recording.challenge)
-        required = set(RECORDING_STEPS) & set(steps)
+        required = {*RECORDING_STEPS, VOICE_SEARCH} & set(steps)
         findings = _run(list(steps.values()), rehearsal=found.rehearsal, required=required)
         if findings.reason == SEVERAL_VOICES and "speaker_windows" in steps:
             # The quality check hears that there are several; the person must learn where.
             findings.evidence.append(steps["speaker_windows"]().to_dict())
-        findings.seconds, findings.fingerprint = len(wave) / rate, print_
+        findings.seconds, findings.fingerprint, findings.resembles = len(wave) / rate, print_, resembles
+        if resembles:
+            findings.advice = dict(UPLOAD_ADVICE)
         return findings
 
     return _guarded(listen)
+
+
+def _stretches(wave: "np.ndarray", rate: int) -> "np.ndarray":
+    """Stretches from all over the recording, joined: what is searched for. float32 mono."""
+    import numpy as np
+
+    count, size = SEARCHED[0], int(SEARCHED[1] * rate)
+    if len(wave) <= count * size:
+        return wave
+    begins = np.linspace(0, len(wave) - size, count).astype(int)
+    return np.concatenate([wave[begin : begin + size] for begin in begins])
 
 
 def _run(steps: list[Step], *, rehearsal: bool, required: Collection[str] = ()) -> Findings:
@@ -316,7 +344,7 @@ def _heard_before(print_: bytes, earlier: Iterable[CustodyItem], reason: str) ->
     )
 
 
-def _search(embedding: "np.ndarray", challenge: Challenge, resembles: list[protected.Match]) -> "Evidence":
+def _search(embedding: "np.ndarray", person_id: UUID, resembles: list[protected.Match]) -> "Evidence":
     """Does this voice resemble one under protection, or one another account has enrolled?
 
     What a moderator must look at is added to ``resembles``. The evidence says nothing of it: the uploader reads that.
@@ -324,10 +352,10 @@ def _search(embedding: "np.ndarray", challenge: Challenge, resembles: list[prote
     from consent.biometrics.evidence import Evidence, Verdict
 
     try:
-        found = protected.search(embedding=[float(number) for number in embedding], besides=challenge.person_id)
+        found = protected.search(embedding=[float(number) for number in embedding], besides=person_id)
     except BadEmbedding as error:  # our registry's fault, not the recording's
         raise RuntimeError("the voices cannot be compared") from error
-    asked, refused_before = matches.sort_out(person_id=challenge.person_id, matches=found)
+    asked, refused_before = matches.sort_out(person_id=person_id, matches=found)
     if refused_before:
         verdict, reason = Verdict.REFUSE, "refused_by_moderator"
     elif asked:

@@ -103,4 +103,5 @@ def _examine(examination_id: UUID) -> None:
         template=findings.template,
         fingerprint=findings.fingerprint,
         seconds=findings.seconds,
+        found_like=findings.resembles,
     )

@@ -133,6 +133,24 @@ def test_a_voice_that_resembles_a_protected_one_waits_for_a_moderator_and_learns
     assert Case.objects.count() == 1
 
 
+def test_an_upload_whose_voice_came_under_protection_meanwhile_waits_for_a_moderator(
+    person: Any, passed: Challenge
+) -> None:
+    live = np.frombuffer(custody.read(item=passed.template, actor=SYSTEM), "<f4")
+    protect(actor=Actor.of(person("moderator")), embedding=[float(x) for x in live], label="A Public Figure")
+    asked = offer(passed, wav(script()))
+    found = asked.examination
+    assert (asked.state, found.reason) == ("inconclusive", "moderator_looks")
+    assert "send it again" in found.advice["en"].lower()
+    assert "Public Figure" not in str(found.evidence)
+    case = Case.objects.get()
+    assert (case.id, case.requester) == (found.case_ref, passed.person)
+    desk.decide(person("moderator"), case, "allow")
+    again = offer(passed, wav(script(lines=(*SENTENCES[1:], SENTENCES[0])))).examination
+    assert again.evidence[-1]["reason"] != "moderator_looks"
+    assert Case.objects.count() == 1
+
+
 def test_a_voice_another_account_enrolled_waits_for_a_moderator_too(person: Any, passed: Challenge) -> None:
     live = np.frombuffer(custody.read(item=passed.template, actor=SYSTEM), "<f4")
     enrol(
