@@ -96,7 +96,7 @@ def test_a_newcomer_walks_the_whole_day(chromium: Any, day: tuple[str, dict[str,
         tab.goto("/sign-in")
         tab.get_by_label("E-mail address").fill(accounts[name][0])
         tab.get_by_label("Password").fill(accounts[name][1])
-        tab.get_by_role("button", name="Sign in").click()
+        tab.get_by_role("button", name="Sign in", exact=True).click()
         tab.wait_for_url(lambda url: "/sign-in" not in url)
         return tab
 
@@ -139,7 +139,7 @@ def test_a_newcomer_walks_the_whole_day(chromium: Any, day: tuple[str, dict[str,
     first.locator("#stepup").wait_for()
     first.locator("#code").fill(code())
     first.get_by_role("button", name="Confirm").click()
-    first.locator("#stepup").wait_for(state="hidden")
+    first.wait_for_url(lambda url: url != case)  # it is decided, and the next case is there
     senior.goto(case)
     senior.keyboard.press("y")
     senior.locator("#code").fill(seniors_code())
