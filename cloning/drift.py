@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from cloning import policy_facts
+from cloning.errors import MaskSlipped
 from cloning.models import Output, SpeechRequest
 from foundation.identity.actors import Actor
 from safety import protected, restrictions
@@ -26,9 +27,13 @@ HOLDING: Final = ("hold", "refuse")
 UNHEARD: Final[dict[str, Value]] = {"output.spoken": True, "output.compared": False}
 
 
-def listen(pcm: "np.ndarray", rate: int, *, owner_id: UUID) -> dict[str, Value]:
+def listen(pcm: "np.ndarray", rate: int, *, owner_id: UUID, behind: UUID | None = None) -> dict[str, Value]:
     """Facts of an output's voice. What is too short or too quiet to be compared says so; a registry that cannot be
-    compared raises (BadEmbedding, Gone), and the job fails: an output nobody compared is not known to be harmless."""
+    compared raises (BadEmbedding, Gone), and the job fails: an output nobody compared is not known to be harmless.
+
+    ``behind``: of a masked output the consent of the person behind the mask; MaskSlipped when it sounds like them after
+    all.
+    """
     from consent.biometrics import speaker
     from consent.biometrics.audio import AudioError
 
@@ -36,13 +41,25 @@ def listen(pcm: "np.ndarray", rate: int, *, owner_id: UUID) -> dict[str, Value]:
         embedding = speaker.embed(pcm, rate)
     except AudioError:
         return dict(UNHEARD)
-    near = protected.nearest(embedding=[float(number) for number in embedding], besides=owner_id)
+    plain = [float(number) for number in embedding]
+    if behind is not None:
+        own = protected.likeness(embedding=plain, consent_ref=str(behind))
+        if own is not None and own >= protected.SAME_VOICE:
+            raise MaskSlipped
+    near = protected.nearest(embedding=plain, besides=owner_id)
     return {
         "output.spoken": True,
         "output.compared": True,
         "output.similarity_to_others": round(near.enrolled, 4),
         "output.similarity_to_protected": round(near.protected, 4),
     }
+
+
+def listen_to(pcm: "np.ndarray", rate: int, request: SpeechRequest) -> dict[str, Value]:
+    """`listen` to what was made of a request."""
+    voice = request.voice
+    behind = voice.consent_id if request.mask_id is not None else None
+    return listen(pcm, rate, owner_id=voice.owner_id, behind=behind)
 
 
 def judge(*, output: Output, request: SpeechRequest, text: str, heard: dict[str, Value] | None) -> bool:

@@ -137,6 +137,79 @@ class VoiceDestroyed(GateRefused):
     code, status = "voice_destroyed", 410
 
 
+class MaskUnknown(GateRefused):
+    """This voice has no such mask."""
+
+    code, status = "mask_unknown", 404
+    advice = "GET /api/v1/voices/<id>/masks lists the masks of a voice."
+
+
+class MaskNotReady(GateRefused):
+    """This mask is still being made, or could not be made."""
+
+    code, status = "mask_not_ready", 409
+
+
+class MaskEnded(GateRefused):
+    """This mask was ended."""
+
+    code, status = "mask_ended", 410
+
+
+class MaskSlipped(GateRefused):
+    """What was spoken through the mask sounds like the person behind it."""
+
+    code = "mask_slipped"
+    advice = "Nothing was handed out. Make another mask, or speak more slowly and evenly."
+
+
+class MaskNotFound(Conflict):
+    """No mask of this voice was found that is far from you and near to nobody."""
+
+    code = "mask_not_found"
+    advice = "Try again: other disturbances are drawn. A voice trained from more speech has more room."
+
+
+class MaskUnmeasured(Conflict):
+    """The voice said too little to be measured."""
+
+    code = "mask_unmeasured"
+    advice = "Train the voice again from clearer speech, then make the mask."
+
+
+class MaskHasItsOwn(Refused):
+    """Under a mask, pitch and formants are the mask's: moved further, nobody has measured whom it sounds like."""
+
+    code = "mask_manner"
+    advice = "Leave out pitch and formants, and presets that move the pitch."
+
+
+class MaskExists(Conflict):
+    """A mask of this name belongs to the voice already."""
+
+    code = "mask_exists"
+
+
+class MaskVersion(Conflict):
+    """Only starter voices have masks: of other versions, a mask could be taken off again."""
+
+    code = "mask_version"
+
+
+class MaskBeingMade(Conflict):
+    """A mask of this voice is being made."""
+
+    code = "mask_being_made"
+    advice = "Wait until it is done."
+
+
+class TooManyMasks(Conflict):
+    """The voice has as many masks as a voice may have."""
+
+    code = "too_many_masks"
+    advice = "End one of them first."
+
+
 class NoRecordings(Refused):
     """No accepted training recording belongs to this consent."""
 

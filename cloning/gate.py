@@ -22,8 +22,10 @@ from django.db import transaction
 
 from cloning import approvals, errors, membership, policy_facts, sketches, texts, topics
 from cloning.entitlement import Asked, covered
+from cloning.masks import sentences
+from cloning.masks.models import VoiceMask
 from cloning.models import Output, SpeechRequest, Voice
-from cloning.states import VoiceState
+from cloning.states import MaskState, VoiceState
 from consent.models import Consent, Licence
 from consent.selectors import knows_consent, knows_licence, usable_licences
 from foundation import keys
@@ -41,7 +43,9 @@ RULES: Final = "gate@2"
 """Version of the rules in this file; it stands in every clearance beside the policy pack's version."""
 OWN_USE: Final = "own_use"
 LICENCE_TO_OTHERS: Final = "licence_to_others"
-"""The two uses of a consent that this gate reads; `consent` defines them."""
+VOICE_MASK: Final = "voice_mask"
+"""The uses of a consent that this gate reads; `consent` defines them."""
+MASK_ADVICE: Final = "Renew the consent and allow voice masks in it."
 MAX_MADE_BEFORE: Final = 200
 """Outputs of one text in one voice that are asked about; nobody needs more of them."""
 ALLOWED: Final = "allow"
@@ -135,13 +139,15 @@ def judge_speech(
     territory: str = "",
     uses: frozenset[str] = frozenset(),
     licence_id: UUID | None = None,
+    mask_id: UUID | None = None,
 ) -> Judgement:
     """May ``requester_id`` have this text spoken in this voice? Inside a transaction; takes the consent's lock.
 
     ``reserved`` characters and ``reserved_ms`` are what this very request has already set aside under the licence, and
     ``quota_reserved`` of the free quota: the worker's question must not count them a second time. ``channel``,
     ``territory`` and ``uses`` are declared by the requester; with ``licence_id`` no other licence than that one is
-    asked. A voice the requester may not know of is answered as one that does not exist.
+    asked. ``mask_id``: through a mask of the voice, which is a use that consent and licence name. A voice the requester
+    may not know of is answered as one that does not exist.
     """
     voice = Voice.objects.filter(id=voice_id).first()
     if voice is None:
@@ -158,18 +164,16 @@ def judge_speech(
         or _staydown(voice, text, text_digest)
         or _standing(consent)
         or _speakable(voice)
+        or _maskable(voice, mask_id)
         or _covered(consent, language)
     )
     if refusal is not None:
         return Judgement(refusal, voice, consent)
     licence = None
-    asked = Asked(text, reserved, reserved_ms, frozenset(), _uses(voice, language, uses), language, channel, territory)
+    seen = _uses(voice, language, uses, masked=mask_id is not None)
+    asked = Asked(text, reserved, reserved_ms, frozenset(), seen, language, channel, territory)
     if voice.owner_id == requester_id:
-        refusal = (
-            membership.refusal(requester_id, len(text) - quota_reserved)
-            if _use(consent, OWN_USE)
-            else errors.ConsentScope("The consent does not cover your own use.")
-        )
+        refusal = _own(consent, seen) or membership.refusal(requester_id, len(text) - quota_reserved)
     else:
         asked = replace(asked, topics=topics.topics(text))
         licence, refusal = _entitled(voice, consent, requester_id, licence_id, asked)
@@ -201,6 +205,38 @@ def clear_speech(*, actor: Actor, request: SpeechRequest) -> str:
     return token
 
 
+def judge_mask(*, voice_id: UUID, owner_id: UUID) -> Judgement:
+    """May ``owner_id`` have a mask made of this voice? Inside a transaction; takes the consent's lock.
+
+    Only a voice's owner may: to whoever speaks under a licence, and to everybody else, it is unknown. It is asked like
+    speech of the owner's with masks declared, for sentences that are ours; no quota pays for what nobody hears.
+    """
+    voice = Voice.objects.filter(id=voice_id, owner_id=owner_id).first()
+    if voice is None:
+        return Judgement(errors.VoiceUnknown(), None)
+    text = sentences.whole(voice.language)
+    return judge_speech(
+        voice_id=voice_id,
+        requester_id=owner_id,
+        text=text,
+        text_digest=texts.digest(text),
+        language=voice.language,
+        quota_reserved=len(text),
+        uses=frozenset({VOICE_MASK}),
+    )
+
+
+def clear_mask(*, actor: Actor, mask: VoiceMask) -> str:
+    """A clearance to open the voice for a mask's making. Raises GateRefused, after the refusal is in the log."""
+    with transaction.atomic():
+        judgement = judge_mask(voice_id=mask.voice_id, owner_id=mask.owner_id)
+        digest = texts.digest(sentences.whole(mask.voice.language))
+        token = _answer(actor, judgement, purpose="speak", digest=digest, requester_id=mask.owner_id)
+    if judgement.refusal is not None:
+        raise judgement.refusal
+    return token
+
+
 def still_speech(*, actor: Actor, request: SpeechRequest) -> None:
     """The same question again while the request is being spoken: before each sentence of a stream. Opens nothing.
 
@@ -214,9 +250,9 @@ def still_speech(*, actor: Actor, request: SpeechRequest) -> None:
         raise judgement.refusal
 
 
-def _judge_cleared(request: SpeechRequest) -> Judgement:
-    """The judgement of a request that was let in: under the licence it was let in with, for the very text."""
-    judgement = judge_speech(
+def judge_again(request: SpeechRequest) -> Judgement:
+    """A request's own question, asked again. Inside a transaction; takes the consent's lock."""
+    return judge_speech(
         voice_id=request.voice_id,
         requester_id=request.requester_id,
         text=request.text,
@@ -229,7 +265,13 @@ def _judge_cleared(request: SpeechRequest) -> Judgement:
         territory=request.territory,
         uses=frozenset(request.uses),
         licence_id=request.licence_id,
+        mask_id=request.mask_id,
     )
+
+
+def _judge_cleared(request: SpeechRequest) -> Judgement:
+    """The judgement of a request that was let in: under the licence it was let in with, for the very text."""
+    judgement = judge_again(request)
     found = judgement.licence.id if judgement.licence else None
     if judgement.refusal is None and (found != request.licence_id or (found and not request.reserved)):
         return Judgement(errors.NoLicence(), judgement.voice, judgement.consent)
@@ -329,6 +371,26 @@ def _speakable(voice: Voice) -> errors.GateRefused | None:
     return None if voice.state == VoiceState.READY else errors.VoiceNotReady()
 
 
+def _maskable(voice: Voice, mask_id: UUID | None) -> errors.GateRefused | None:
+    if mask_id is None:
+        return None
+    mask = VoiceMask.objects.filter(id=mask_id, voice=voice).first()
+    if mask is None:
+        return errors.MaskUnknown()
+    if mask.state == MaskState.ENDED:
+        return errors.MaskEnded()
+    return None if mask.state == MaskState.READY else errors.MaskNotReady()
+
+
+def _own(consent: Consent, seen: frozenset[str]) -> errors.GateRefused | None:
+    """What an owner's own use needs of their consent."""
+    if not _use(consent, OWN_USE):
+        return errors.ConsentScope("The consent does not cover your own use.")
+    if VOICE_MASK in seen and not _use(consent, VOICE_MASK):
+        return errors.ConsentScope("The consent does not cover voice masks.", advice=MASK_ADVICE)
+    return None
+
+
 def _entitled(
     voice: Voice, consent: Consent, requester_id: UUID, licence_id: UUID | None, asked: "Asked"
 ) -> tuple[Licence | None, errors.GateRefused | None]:
@@ -377,9 +439,10 @@ def _by_word(
             return errors.HeldForOwner(clause="moderation", topics=sorted(found))
 
 
-def _uses(voice: Voice, language: str, declared: frozenset[str]) -> frozenset[str]:
-    """What was declared, and what can be seen: another language than the voice's own is cross-lingual use."""
-    return declared if language == voice.language else declared | {"cross_lingual"}
+def _uses(voice: Voice, language: str, declared: frozenset[str], *, masked: bool) -> frozenset[str]:
+    """What was declared, and what can be seen: a mask, and as cross-lingual use another language than the voice's."""
+    seen = {"cross_lingual": language != voice.language, VOICE_MASK: masked}
+    return declared | {use for use, yes in seen.items() if yes}
 
 
 def _use(consent: Consent, use: str) -> bool:

@@ -6,6 +6,7 @@ except ``end_run`` and ``enqueue``, which say so themselves.
 
 import logging
 import math
+from typing import Final
 from uuid import UUID
 
 from celery import Task
@@ -15,6 +16,7 @@ from kombu.exceptions import OperationalError as BrokerDown
 from redis.exceptions import ConnectionError as RedisDown
 
 from cloning import membership, streams, texts
+from cloning.masks import ending as masks
 from cloning.models import Job, JobKind, SpeechRequest
 from cloning.states import JOB, OPEN_JOB_STATES, VOICE, JobState, VoiceState, move
 from consent import licences
@@ -27,6 +29,12 @@ from foundation.identity.actors import Actor
 logger = logging.getLogger("cloning.jobs")
 
 QUEUE = "gpu"
+FAILED: Final[dict[str, str]] = {
+    JobKind.TRAIN: "voice.failed",
+    JobKind.SPEAK: "output.failed",
+    JobKind.MASK: "mask.failed",
+}
+"""The leaf of a bad end, by the kind of job."""
 
 
 def enqueue(job: Job) -> None:
@@ -42,7 +50,8 @@ def enqueue(job: Job) -> None:
 def _send(name: str, job_id: str) -> None:
     from cloning import tasks
 
-    deliver({"cloning.train": tasks.train, "cloning.speak": tasks.speak}[name], job_id, QUEUE)
+    work = {"cloning.train": tasks.train, "cloning.speak": tasks.speak, "cloning.mask": tasks.mask}
+    deliver(work[name], job_id, QUEUE)
 
 
 def deliver(task: Task, argument: str, queue: str) -> None:
@@ -73,7 +82,7 @@ def end_run(*, job_id: UUID, run: UUID, to: JobState, error: VouchError) -> bool
             move(voice, VoiceState.FAILED, VOICE)
             voice.save(update_fields=["state"])
         log.record(
-            kind="voice.failed" if job.kind == JobKind.TRAIN else "output.failed",
+            kind=FAILED[job.kind],
             subject=f"job:{job.id}",
             actor=Actor.system("worker"),
             data={"voice": str(voice.id), "code": job.error_code},
@@ -89,6 +98,7 @@ def end(request: SpeechRequest | None, job: Job, to: JobState, error: VouchError
         # What was being streamed has no listener any more: asking again is another stream, with the text sent again.
         if streams.broken(request, error.code) or to != JobState.FAILED:
             forget_text(request)
+    masks.failed(job)
     move(job, to, JOB)
     job.run, job.seconds_left, job.finished_at = None, None, now()
     job.error_code, job.error_detail = error.code[:60], error.detail[:500]

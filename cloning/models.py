@@ -15,6 +15,7 @@ from django.db.models import F, Q
 
 from cloning import account_models
 from cloning.engine.versions import STARTER, VERSIONS
+from cloning.masks.models import VoiceMask
 from cloning.states import ApprovalState, JobState, OutputState, StreamState, TraceState, VoiceState
 from foundation.clock import now
 
@@ -36,6 +37,7 @@ LABEL_LANGUAGES = ("en", "zh")
 class JobKind(models.TextChoices):
     TRAIN = "train", "Train"
     SPEAK = "speak", "Speak"
+    MASK = "mask", "Mask"
 
 
 def _known(field: str, states: type[StrEnum], name: str) -> models.CheckConstraint:
@@ -245,6 +247,7 @@ class SpeechRequest(models.Model):
     rate = models.PositiveIntegerField(default=32_000)
     label_language = models.CharField(max_length=8, default="en")
     manner = models.JSONField(default=dict)
+    mask = models.ForeignKey(VoiceMask, null=True, on_delete=models.PROTECT, related_name="+")
     case_ref = models.UUIDField(null=True, db_index=True)
     licence = models.ForeignKey("consent.Licence", null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=now)

@@ -12,7 +12,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from cloning.errors import NoRecordings, OutputRevoked
 from cloning.models import Job, JobKind, JobPoint, Output, SpeechRequest, SpeechStream, TraceJob, Voice
 from cloning.states import OutputState, StreamState
-from consent.models import Consent, Licence, Recording
+from consent.models import Consent, Recording
 from foundation.clock import now
 from foundation.errors import NotFound
 from foundation.identity.actors import Actor
@@ -27,7 +27,8 @@ POINTS: Final = 500
 
 
 class TraceView(TypedDict):
-    """One traced output, as anybody may see it: no text, no requester, no speaker's name."""
+    """One traced output, as anybody may see it: no text, no requester, no speaker's name. ``voice`` of a masked one is
+    the mask's name: whoever speaks behind a mask is not to be found by what they called their voice."""
 
     output: str
     made_at: datetime
@@ -204,32 +205,33 @@ def trace_view(output_ref: str) -> TraceView | None:
     A mark is drawn before sealing, so a sealing that failed leaves one behind that no recording carries. A stream that
     broke was heard in part: it leads back like an output that is revoked.
     """
-    found = Output.objects.select_related("voice__consent", "licence").filter(id=output_ref).first()
+    whole = Output.objects.select_related("request__voice__consent", "request__licence", "request__mask")
+    found = whole.filter(id=output_ref).first()
     if found is None:
         stream = broken_stream(output_ref)
         return (
             None
             if stream is None or stream.opened_at is None
-            else _joined(
-                output_ref, stream.opened_at, stream.request.voice, stream.request.licence, OutputState.REVOKED.value
-            )
+            else _joined(output_ref, stream.opened_at, stream.request, OutputState.REVOKED.value)
         )
-    return _joined(output_ref, found.created_at, found.voice, found.licence, _state_now(found))
+    return _joined(output_ref, found.created_at, found.request, _state_now(found))
 
 
 def broken_stream(output_ref: str) -> SpeechStream | None:
     """The stream that would have become this output."""
-    streams = SpeechStream.objects.select_related("request__voice__consent", "request__licence", "request__requester")
+    streams = SpeechStream.objects.select_related(
+        "request__voice__consent", "request__licence", "request__requester", "request__mask"
+    )
     return streams.filter(output_ref=output_ref, state=StreamState.BROKEN).first()
 
 
-def _joined(output_ref: str, made_at: datetime, voice: Voice, licence: Licence | None, state: str) -> TraceView:
-    consent = voice.consent
+def _joined(output_ref: str, made_at: datetime, request: SpeechRequest, state: str) -> TraceView:
+    voice, licence, consent = request.voice, request.licence, request.voice.consent
     expired = consent.state == "active" and consent.valid_until <= now()
     return TraceView(
         output=output_ref,
         made_at=made_at,
-        voice=voice.name,
+        voice=request.mask.name if request.mask else voice.name,
         use="licence" if licence else "own_use",
         consent_state="expired" if expired else consent.state,
         licence_state=licence.state if licence else None,

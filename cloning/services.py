@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from cloning import approvals, bases, errors, gate, jobs, relay, sketches, streams, texts, topics
 from cloning.engine.versions import STARTER
 from cloning.manner import Manner
+from cloning.masks import ending as masks
 from cloning.models import MAX_NAME, MAX_SEED, Job, JobKind, Output, SpeechRequest, TrainingItem, Voice
 from cloning.selectors import digest_of, training_recordings
 from cloning.states import JOB, OPEN_JOB_STATES, OUTPUT, VOICE, JobState, OutputState, VoiceState, move
@@ -127,6 +128,7 @@ def _destroy(voice: Voice, *, reason: str, actor: Actor) -> None:
     voice.destroyed_at = now()
     voice.save(update_fields=["state", "destroyed_at"])
     revoked = _revoke_outputs(voice)
+    masks.end_all(voice)
     vault.destroy_key(key=voice.key, reason=reason, actor=actor)
     log.record(
         kind="voice.destroyed",
@@ -163,18 +165,19 @@ def request_speech(
     uses: Collection[str] = (),
     licence_id: UUID | None = None,
     manner: Manner | None = None,
+    mask: UUID | None = None,
     streamed: bool = False,
 ) -> SpeechRequest:
     """A request to speak ``text``: queued, or held for a moderator or the owner of the voice (``request.job.state``,
     ``request.case_ref``, ``request.approval``).
 
     ``channel``, ``territory`` and ``uses`` declare what the recording is for; ``licence_id`` says under which of
-    several licences. ``manner``: how it is to sound (`cloning.manner`). ``streamed``: somebody will listen while it is
-    spoken (`cloning.listening`); a held request will be spoken whole.
+    several licences. ``manner``: how it is to sound (`cloning.manner`). ``mask``: the id of one of the voice's masks.
+    ``streamed``: somebody will listen while it is spoken (`cloning.listening`); a held request will be spoken whole.
 
     ``seed`` 0 to 2**31-1; without one, a random one is drawn and kept. Raises GateRefused (by name), TextInvalid,
-    LanguageUnsupported, ContainerUnknown, RateUnknown, TooManyStreams. ``rate`` (Hz) is that of the actor's tier by
-    default, ``label_language`` (the listener's) that of the text.
+    LanguageUnsupported, ContainerUnknown, RateUnknown, MaskHasItsOwn, TooManyStreams. ``rate`` (Hz) is that of the
+    actor's tier by default, ``label_language`` (the listener's) that of the text.
     """
     text = texts.check_text(text)
     texts.check_language(language)
@@ -184,6 +187,7 @@ def request_speech(
     rate = texts.check_rate(rate, person_id=actor.person_id)
     label_language = texts.label_language(label_language or language)
     texts.check_uses(channel, territory, uses)
+    texts.check_masked(manner, mask)
     seed = secrets.randbelow(MAX_SEED + 1) if seed is None else seed
     if not 0 <= seed <= MAX_SEED:
         raise Refused(f"A seed is 0 to {MAX_SEED}.", code="seed_invalid")
@@ -203,6 +207,7 @@ def request_speech(
             territory=territory,
             uses=frozenset(uses),
             licence_id=licence_id,
+            mask_id=mask,
         )
         held = isinstance(judgement.refusal, errors.HeldForModerator | errors.HeldForOwner)
         keep_decision(actor, judgement, text, text_digest, language)
@@ -234,6 +239,7 @@ def request_speech(
                 territory=territory,
                 uses=sorted(set(uses)),
                 manner=(manner or Manner()).kept(),
+                mask_id=mask,
             )
             if isinstance(judgement.refusal, errors.HeldForOwner):
                 _ask_owner(actor, request, judgement)
@@ -302,6 +308,7 @@ def _log_request(actor: Actor, request: SpeechRequest, judgement: gate.Judgement
             "uses": request.uses,
             "owner_asked": str(request.approval_id) if request.approval_id else None,
             "case": str(request.case_ref) if request.case_ref else None,
+            **({"mask": str(request.mask_id)} if request.mask_id else {}),
         },
         rehearsal=request.voice.rehearsal,
     )
@@ -325,7 +332,7 @@ def _resume(actor: Actor, requests: QuerySet[SpeechRequest]) -> list[SpeechReque
     waiting = requests.filter(job__state=JobState.HELD).order_by("created_at")
     for request_id in list(waiting.values_list("id", flat=True)):
         with transaction.atomic():
-            judgement = _judge_again(SpeechRequest.objects.get(id=request_id))
+            judgement = gate.judge_again(SpeechRequest.objects.get(id=request_id))
             request, job = jobs.lock_request(request_id)
             if job.state != JobState.HELD or isinstance(judgement.refusal, errors.HeldForModerator):
                 continue
@@ -342,23 +349,6 @@ def _resume(actor: Actor, requests: QuerySet[SpeechRequest]) -> list[SpeechReque
                 jobs.end(request, job, JobState.REFUSED, judgement.refusal)
             moved.append(request)
     return moved
-
-
-def _judge_again(request: SpeechRequest) -> gate.Judgement:
-    return gate.judge_speech(
-        voice_id=request.voice_id,
-        requester_id=request.requester_id,
-        text=request.text,
-        text_digest=request.text_digest,
-        language=request.language,
-        reserved=request.reserved,
-        reserved_ms=request.reserved_ms,
-        quota_reserved=request.quota_reserved,
-        channel=request.channel,
-        territory=request.territory,
-        uses=frozenset(request.uses),
-        licence_id=request.licence_id,
-    )
 
 
 def _queue_again(actor: Actor, request: SpeechRequest, job: Job, judgement: gate.Judgement) -> None:
@@ -379,18 +369,20 @@ def _queue_again(actor: Actor, request: SpeechRequest, job: Job, judgement: gate
 def retry_job(*, actor: Actor, job_id: UUID) -> Job:
     """Queues a failed job of the actor's own again, after asking the gate again.
 
-    Raises NotFound, IllegalTransition (not failed), GateRefused, JobForgotten (the text is no longer kept).
+    Raises NotFound, IllegalTransition (not failed, or a mask's), GateRefused, JobForgotten (the text is not kept).
     """
     job = Job.objects.filter(id=job_id, requester_id=actor.person_id).first()
     if job is None:
         raise NotFound
+    if job.kind == JobKind.MASK:
+        raise errors.IllegalTransition("The same mask is not sought twice.", advice="Make another one.")
     return _retry_speech(actor, job) if job.kind == JobKind.SPEAK else _retry_training(actor, job)
 
 
 def _retry_speech(actor: Actor, job: Job) -> Job:
     peek = SpeechRequest.objects.get(job_id=job.id)
     with transaction.atomic():
-        judgement = _judge_again(peek)
+        judgement = gate.judge_again(peek)
         request, job = jobs.lock_request(peek.id)
         if job.state != JobState.FAILED:
             raise errors.IllegalTransition(f"Only a failed job can be tried again; this one is '{job.state}'.")
@@ -447,9 +439,8 @@ def cancel_jobs_for_consent(*, consent_id: UUID, actor: Actor) -> list[UUID]:
             if job.state not in (*OPEN_JOB_STATES, JobState.FAILED):
                 continue
             jobs.end(request, job, JobState.CANCELLED, ended)
-            kind = "voice.failed" if job.kind == JobKind.TRAIN else "output.failed"
             log.record(
-                kind=kind,
+                kind=jobs.FAILED[job.kind],
                 subject=f"job:{job.id}",
                 actor=actor,
                 data={"voice": str(job.voice_id), "code": ended.code},

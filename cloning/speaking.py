@@ -22,6 +22,7 @@ from cloning.batches import narration
 from cloning.engine.versions import STARTER
 from cloning.errors import VoiceNotReady
 from cloning.manner import Manner
+from cloning.masks import wearing
 from cloning.models import Output, SpeechRequest, Usage
 from cloning.worker import Reporter, Run, RunLost
 from consent.models import Consent
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from cloning.engine.synthesis import SpeechRequest as EngineRequest
     from cloning.engine.tts.request import TtsRequest
     from cloning.engine.tts.synthesiser import Speech as MountedSpeech
+    from cloning.masks.wearing import Worn
     from foundation.vault.models import SealedObject
     from safety.policy.facts import Value
     from watermark.companion import Companion
@@ -58,10 +60,11 @@ def speak(run: Run) -> None:
     report = Reporter(run)
     report("opening the voice", 0.0)
     data = opened(request)
-    speech = _shifted(_synthesise(data, request, report), Manner.of(request.manner))
+    mask = wearing.worn(request)
+    speech = _shifted(_synthesise(data, request, mask, report), mask)
     del data
     report("marking and labelling", SYNTHESIS_SHARE)
-    heard = drift.listen(speech.pcm, speech.rate, owner_id=request.voice.owner_id)
+    heard = drift.listen_to(speech.pcm, speech.rate, request)
     output_id = uuid.uuid4()
     mark = issue_mark(output_ref=str(output_id), rehearsal=request.voice.rehearsal)
     sealed = _seal(speech, request, mark, output_id)
@@ -70,7 +73,9 @@ def speak(run: Run) -> None:
 
 def asked(run: Run) -> SpeechRequest:
     """The run's request, with all that speaking it takes."""
-    return SpeechRequest.objects.select_related("voice", "voice__weights", "stream").get(job_id=run.job_id)
+    return SpeechRequest.objects.select_related("voice", "voice__weights", "stream", "mask__style").get(
+        job_id=run.job_id
+    )
 
 
 def opened(request: SpeechRequest) -> bytes:
@@ -82,9 +87,9 @@ def opened(request: SpeechRequest) -> bytes:
     return vault.open_voice(clearance=token, sealed_object=weights, digest=request.text_digest, actor=ACTOR)
 
 
-def _synthesise(data: bytes, request: SpeechRequest, report: Reporter) -> Speech | MountedSpeech:
+def _synthesise(data: bytes, request: SpeechRequest, mask: Worn, report: Reporter) -> Speech | MountedSpeech:
     """The whole text, or a narration's lines joined."""
-    say = _opened(data, request)
+    say = _opened(data, request, mask)
     lines = narration.parts(request)
     if not lines:
         return say(request.text, lambda share: report("speaking", share * SYNTHESIS_SHARE))
@@ -100,11 +105,14 @@ def _synthesise(data: bytes, request: SpeechRequest, report: Reporter) -> Speech
     return Speech(pcm=pcm, rate=rate, seconds=len(pcm) / rate, doubtful=0)
 
 
-def _opened(data: bytes, request: SpeechRequest) -> Callable[[str, Callable[[float], None]], Speech | MountedSpeech]:
+def _opened(
+    data: bytes, request: SpeechRequest, mask: Worn
+) -> Callable[[str, Callable[[float], None]], Speech | MountedSpeech]:
     """What says a text in the request's voice and manner, and tells how far it is (0 to 1)."""
     import torch
 
     from cloning.engine import bases, synthesis, voicefile
+    from cloning.engine.disguise import disguised
 
     torch.set_num_threads(settings.VOUCH_TRAINING_THREADS)
     version = request.voice.version
@@ -115,6 +123,8 @@ def _opened(data: bytes, request: SpeechRequest) -> Callable[[str, Callable[[flo
 
         return mounted_says
     voice = voicefile.unpack(data, base=bases.shipped)
+    if mask.style is not None:
+        voice = disguised(voice, mask.style)
 
     def says(text: str, progress: Callable[[float], None]) -> Speech:
         return synthesis.synthesise(voice, for_starter(request, text), progress=progress)
@@ -143,12 +153,11 @@ def for_mounted(request: SpeechRequest, text: str) -> TtsRequest:
     )
 
 
-def _shifted(speech: Speech | MountedSpeech, manner: Manner) -> Speech | MountedSpeech:
+def _shifted(speech: Speech | MountedSpeech, mask: Worn) -> Speech | MountedSpeech:
     """Before anybody listens and before the mark: what is compared and marked is what will be heard."""
     from cloning.engine.shift import shifted
 
-    pcm = shifted(speech.pcm, speech.rate, pitch=manner.pitch, formants=manner.formants)
-    return replace(speech, pcm=pcm)
+    return replace(speech, pcm=shifted(speech.pcm, speech.rate, **mask.shift))
 
 
 def _seal(speech: Speech | MountedSpeech, request: SpeechRequest, mark: IssuedMark, output_id: UUID) -> Sealed:
@@ -213,6 +222,8 @@ def _claims(request: SpeechRequest, mark: IssuedMark) -> dict[str, Any]:
     )
     if note:
         claims["content_note"] = note
+    if request.mask_id is not None:
+        claims["voice_mask"] = True
     return claims
 
 
@@ -312,6 +323,7 @@ def _make_true(
                 "label_seconds": sealed.label_seconds,
                 "mark_score": round(sealed.mark_score, 3),
                 "usage": metered.commitment,
+                **({"mask": str(request.mask_id)} if request.mask_id else {}),
             },
             rehearsal=rehearsal,
         )

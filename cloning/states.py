@@ -1,4 +1,5 @@
-"""The life of a voice, a job, a stream, an output and a trace: a table each, and the one function that moves along."""
+"""The life of a voice, its masks, a job, a stream, an output and a trace: a table each, and the one function that moves
+along."""
 
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -28,6 +29,13 @@ class StreamState(StrEnum):
     OPEN = "open"  # sound has left, or is about to
     SEALED = "sealed"  # what was sent is an output
     BROKEN = "broken"  # ended badly: what was sent, if anything, is no output
+
+
+class MaskState(StrEnum):
+    MAKING = "making"
+    READY = "ready"
+    FAILED = "failed"  # none was found that may be used, or the making broke
+    ENDED = "ended"  # by its owner, or with its voice
 
 
 class OutputState(StrEnum):
@@ -69,6 +77,7 @@ JOB: Final = _table(
 OUTPUT: Final = _table(
     OutputState, live="relabelled quarantined revoked", relabelled="quarantined revoked", quarantined="live revoked"
 )
+MASK: Final = _table(MaskState, making="ready failed ended", ready="ended", failed="ended")
 STREAM: Final = _table(StreamState, waiting="open broken", open="sealed broken")
 APPROVAL: Final = _table(ApprovalState, open="approved refused lapsed")
 TRACE: Final = _table(TraceState, queued="done failed")

@@ -26,7 +26,7 @@ from django.db import transaction
 from cloning import drift, gate, jobs, mounted, relay, speaking, streams
 from cloning.engine.versions import STARTER
 from cloning.errors import ListenerLeft, SoundsLikeAnother, StreamInterrupted
-from cloning.manner import Manner
+from cloning.masks import wearing
 from cloning.models import SpeechRequest, SpeechStream
 from cloning.speaking import ACTOR
 from cloning.states import StreamState
@@ -83,13 +83,14 @@ def pieces(data: bytes, request: SpeechRequest) -> Generator[Spoken]:
     from cloning.engine.shift import shifted
 
     torch.set_num_threads(settings.VOUCH_TRAINING_THREADS)
-    version, manner = request.voice.version, Manner.of(request.manner)
+    version, mask = request.voice.version, wearing.worn(request)
     if version == STARTER:
         ready = shelf.ready(data, request.voice_id)
-        made = _starter(ready.rate, ready.pieces(speaking.for_starter(request, request.text)))
+        asked = speaking.for_starter(request, request.text)
+        made = _starter(ready.rate, ready.pieces(asked, move=mask.style))
     else:
         made = _mounted(mounted.deployed(version).stream(version, data, speaking.for_mounted(request, request.text)))
-    if not (manner.pitch or manner.formants):
+    if not (mask.pitch or mask.formants):
         yield from made
         return
     # Moving pitch and formants needs a sentence whole.
@@ -97,7 +98,7 @@ def pieces(data: bytes, request: SpeechRequest) -> Generator[Spoken]:
     for one in made:
         waiting.append(one.pcm)
         if one.last:
-            pcm = shifted(np.concatenate(waiting), one.rate, pitch=manner.pitch, formants=manner.formants)
+            pcm = shifted(np.concatenate(waiting), one.rate, **mask.shift)
             yield Spoken(pcm, one.rate, one.sentence, one.sentences, last=True)
             waiting = []
         elif not len(one.pcm):
@@ -169,14 +170,14 @@ class _Stream:
             return
         self.compared = True
         pcm = np.concatenate(self.sounded)
-        if drift.would_hold(self.request, drift.listen(pcm, self.rate, owner_id=self.request.voice.owner_id)):
+        if drift.would_hold(self.request, drift.listen_to(pcm, self.rate, self.request)):
             raise SoundsLikeAnother
 
     def _finish(self, left_early: str) -> None:
         self.report("marking and labelling", speaking.SYNTHESIS_SHARE)
         rest, sealed = self.seal.finish()
         pcm = np.concatenate(self.sounded)
-        heard = drift.listen(pcm, self.rate, owner_id=self.request.voice.owner_id)
+        heard = drift.listen_to(pcm, self.rate, self.request)
         speaking.publish(
             self.job_run,
             self.request.id,

@@ -66,6 +66,14 @@ def speak(job_id: str) -> None:
     batches.went_on(UUID(job_id))
 
 
+@shared_task(name="cloning.mask", acks_late=True)
+def mask(job_id: str) -> None:
+    """Seeks a mask of a voice."""
+    from cloning.masks import making
+
+    _run(UUID(job_id), making.make)
+
+
 @shared_task(name="cloning.trace", acks_late=True)
 def trace(trace_id: str) -> None:
     """Searches a found recording for marks."""

@@ -9,7 +9,8 @@ from uuid import UUID
 from django.conf import settings
 
 from cloning import membership
-from cloning.errors import ContainerUnknown, LanguageUnsupported, RateUnknown, TextInvalid
+from cloning.errors import ContainerUnknown, LanguageUnsupported, MaskHasItsOwn, RateUnknown, TextInvalid
+from cloning.manner import Manner
 from cloning.models import CONTAINERS, LABEL_LANGUAGES, LANGUAGES, MAX_TEXT, STREAMED_CONTAINERS
 from consent.scopes import CHANNELS, SPECIAL_USES
 from safety.detectors.normalise import is_han
@@ -108,6 +109,12 @@ def check_uses(channel: str, territory: str, uses: Collection[str]) -> None:
         raise TextInvalid(
             f"Uses to declare: {', '.join(sorted(SPECIAL_USES))}; not {sorted(unknown)[0][:40]}.", code="unknown_use"
         )
+
+
+def check_masked(manner: Manner | None, mask: UUID | None) -> None:
+    """Raises MaskHasItsOwn for a manner that moves pitch or formants of a masked voice."""
+    if mask is not None and manner is not None and (manner.pitch or manner.formants):
+        raise MaskHasItsOwn
 
 
 def digest(text: str) -> str:

@@ -113,6 +113,14 @@ def nearest(*, embedding: Sequence[float], besides: UUID) -> Nearest:
     return Nearest(**best)
 
 
+def likeness(*, embedding: Sequence[float], consent_ref: str) -> float | None:
+    """Cosine (-1..1) with the voice that is enrolled under a consent; None where none is. Raises BadEmbedding, Gone."""
+    own = _enrolled().filter(consent_ref=consent_ref).first()
+    if own is None:
+        return None
+    return _Turned(_unit(embedding)).cosine(own.template, own.search_key, own.dimensions)
+
+
 class _Turned:
     """The voice asked about, projected by each search key it is compared under: nearly always one."""
 

@@ -35,6 +35,7 @@ class Batch(models.Model):
     rate = models.PositiveIntegerField(null=True)
     label_language = models.CharField(max_length=8, blank=True)
     manner = models.JSONField(default=dict)
+    mask = models.ForeignKey("cloning.VoiceMask", null=True, on_delete=models.PROTECT, related_name="+")
     channel = models.CharField(max_length=12, blank=True)
     territory = models.CharField(max_length=2, blank=True)
     uses = models.JSONField(default=list)

@@ -48,6 +48,9 @@ ENDS_ALL: Final = (
     cloning_errors.ConsentScope,
     cloning_errors.RehearsalOnly,
     cloning_errors.NoLicence,
+    cloning_errors.MaskUnknown,
+    cloning_errors.MaskNotReady,
+    cloning_errors.MaskEnded,
 )
 """Refusals that no other line can escape: they are about the voice, not about what is said."""
 _JOB_TO_LINE: Final = {
@@ -73,6 +76,7 @@ def create(
     rate: int | None = None,
     label_language: str = "",
     manner: Manner | None = None,
+    mask: UUID | None = None,
     channel: str = "",
     territory: str = "",
     uses: Collection[str] = (),
@@ -91,6 +95,7 @@ def create(
     texts.check_container(container)
     texts.check_rate(rate, person_id=actor.person_id)
     texts.check_uses(channel, territory, uses)
+    texts.check_masked(manner, mask)
     if kind not in BatchKind.values:
         raise Refused(f"A batch is one of {', '.join(BatchKind.values)}.", code="unknown_kind")
     if seed is not None and not 0 <= seed <= MAX_SEED:
@@ -107,7 +112,7 @@ def create(
         voice_id=voice_id, requester_id=actor.person_id, kind=kind, source=table.source, language=language, seed=seed,
         container=container, rate=rate, label_language=label_language, manner=(manner or Manner()).kept(),
         channel=channel, territory=territory, uses=sorted(set(uses)), licence_id=licence_id, pause_ms=pause_ms,
-        chapter_pause_ms=chapter_pause_ms,
+        chapter_pause_ms=chapter_pause_ms, mask_id=mask,
     )  # fmt: skip
     with transaction.atomic():
         # The same answer at once that every line would get one by one.
@@ -254,7 +259,7 @@ def _ask(batch: Batch, lines: list[Line], text: str) -> None:
             seed=batch.seed if len(lines) > 1 or lines[0].seed is None else lines[0].seed,
             container=batch.container, rate=batch.rate, label_language=batch.label_language or None,
             channel=batch.channel, territory=batch.territory, uses=batch.uses, licence_id=batch.licence_id,
-            manner=Manner.of(batch.manner),
+            manner=Manner.of(batch.manner), mask=batch.mask_id,
         )  # fmt: skip
     except VouchError as refusal:
         _refuse(batch, lines, refusal)
@@ -305,6 +310,7 @@ def _judge(batch: Batch, text: str) -> gate.Judgement:
         territory=batch.territory,
         uses=frozenset(batch.uses),
         licence_id=batch.licence_id,
+        mask_id=batch.mask_id,
     )
 
 

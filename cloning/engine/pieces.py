@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from cloning.engine.acoustic.generator import AcousticModel
+from cloning.engine.disguise import disguised_speaker
 from cloning.engine.errors import SynthesisFailed
 from cloning.engine.semantic.sampling import Decoded
 from cloning.engine.synthesis import (
@@ -64,10 +65,11 @@ class ReadyVoice:
         """Of its sound, in Hz."""
         return self._speaker.config.audio.sample_rate
 
-    def pieces(self, request: SpeechRequest) -> Iterator[Piece]:
+    def pieces(self, request: SpeechRequest, *, move: Wave | None = None) -> Iterator[Piece]:
         """The request's text. Nothing happens before the first piece is asked for. Raises as `synthesis.synthesise`; a
-        sentence that turns out silent after its beginning was given raises SynthesisFailed too."""
-        speaker = self._speaker
+        sentence that turns out silent after its beginning was given raises SynthesisFailed too. ``move``: of the style
+        (`engine.disguise`)."""
+        speaker = self._speaker if move is None else disguised_speaker(self._speaker, move)
         sentences = fragments(request, speaker.config)
         generator = torch.Generator().manual_seed(request.seed)
         pause = np.zeros(round(request.fragment_interval * self.rate), dtype=np.float32)

@@ -19,6 +19,7 @@ UNTOLD: Final = Q(finished_at__isnull=False) & (Q(told_at__isnull=True) | ~Q(tol
 """The index ``job_untold`` holds these and no others."""
 BATCH: Final = 200
 """Jobs of one round."""
+DONE: Final[dict[str, str]] = {JobKind.TRAIN: "training.done", JobKind.SPEAK: "speech.done", JobKind.MASK: "mask.done"}
 
 
 def tell_due() -> int:
@@ -44,7 +45,7 @@ def _tell(job_id: UUID) -> bool:
 def _event(job: Job) -> str:
     if job.state != JobState.SUCCEEDED:
         return "job.failed"
-    return "training.done" if job.kind == JobKind.TRAIN else "speech.done"
+    return DONE[job.kind]
 
 
 def _data(job: Job) -> dict[str, Any]:

@@ -88,6 +88,7 @@ _SPEECH: Final[Mapping[str, Field]] = MappingProxyType(
         "uses": WORDS,
         "owner_asked": or_null(ID),
         "case": or_null(ID),
+        "mask": maybe(ID),
     }
 )
 _SPEECH_BEFORE: Final[Mapping[str, Field]] = MappingProxyType({"voice": ID, "characters": COUNT})
@@ -194,7 +195,7 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
             NOTHING,
             {"voice": ID, "consent": ID, "licence": or_null(ID), "job": ID, "sha256": DIGEST, "characters": COUNT},
             voice=ID, consent=ID, licence=or_null(ID), job=ID, sha256=DIGEST, characters=COUNT,
-            payload_commitment=WORD, label_seconds=NUMBER, mark_score=NUMBER, usage=MAP,
+            payload_commitment=WORD, label_seconds=NUMBER, mark_score=NUMBER, usage=MAP, mask=maybe(ID),
         ),
         "stream.opened": _event(
             voice=ID, consent=ID, licence=or_null(ID), job=ID, payload_commitment=WORD, label_seconds=NUMBER
@@ -202,6 +203,12 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         "output.failed": _event(NOTHING, voice=ID, code=WORD),
         "speech.approved": _event(voice=ID, licence=ID, text=DIGEST, approval=ID),
         "speech.disapproved": _event(voice=ID, licence=ID, text=DIGEST, approval=ID),
+        "mask.requested": _event(voice=ID, job=ID),
+        "mask.ready": _event(
+            voice=ID, job=ID, likeness=NUMBER, limit=NUMBER, others_below=NUMBER, model=WORD
+        ),
+        "mask.failed": _event(voice=ID, code=WORD),
+        "mask.ended": _event(voice=ID, reason=WORD),
         "batch.requested": _event(voice=ID, form=WORD, lines=COUNT, refused=COUNT),
         "batch.cancelled": _event(voice=ID, form=WORD, lines=COUNT),
         "mark.traced": _event(NOTHING, state=WORD, outputs=WORDS, code=WORD, anonymous=FLAG),

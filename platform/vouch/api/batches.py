@@ -53,6 +53,7 @@ class NewBatch(NewTable):
     )
     licence = serializers.UUIDField(required=False)
     manner = AskedManner(required=False)
+    mask = serializers.UUIDField(required=False, help_text="every line through this mask of the voice")
     pause_ms = serializers.IntegerField(
         default=services.PAUSE_MS, min_value=0, max_value=tables.MAX_PAUSE_MS, help_text="between a narration's lines"
     )
@@ -105,6 +106,7 @@ class SpeechBatchView(serializers.Serializer[Any]):
     language = serializers.CharField()
     container = serializers.CharField()
     manner = HowSpoken()
+    mask = serializers.UUIDField(source="mask_id", allow_null=True)
     licence = serializers.UUIDField(source="licence_id", allow_null=True)
     progress = serializers.SerializerMethodField()
     output = serializers.SerializerMethodField(help_text="of a narration")

@@ -124,6 +124,7 @@ class NewSpeech(serializers.Serializer[Any]):
     )
     licence = serializers.UUIDField(required=False, help_text="under which of several licences of mine")
     manner = AskedManner(required=False, help_text="how it is to sound; else as the voice does")
+    mask = serializers.UUIDField(required=False, help_text="through this mask of the voice, whose pitch it keeps")
 
 
 class SpeechView(serializers.Serializer[Any]):
@@ -148,6 +149,7 @@ class SpeechView(serializers.Serializer[Any]):
     rate = serializers.IntegerField()
     label_language = serializers.CharField()
     manner = HowSpoken()
+    mask = serializers.UUIDField(source="mask_id", allow_null=True)
     characters = serializers.IntegerField()
     output = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField()
@@ -172,11 +174,16 @@ class OutputView(serializers.Serializer[Any]):
     sha256 = serializers.CharField()
     seconds = serializers.FloatField()
     label_seconds = serializers.FloatField(help_text="how long the audible label at the start is")
+    masked = serializers.SerializerMethodField(help_text="spoken through a mask of the voice")
     provenance = serializers.JSONField()
     status = serializers.SerializerMethodField()
     rehearsal = serializers.BooleanField()
     leaf = serializers.IntegerField(source="leaf_index")
     created_at = serializers.DateTimeField()
+
+    def get_masked(self, output: Any) -> bool:
+        """As its signed provenance says."""
+        return output.provenance["statement"].get("voice_mask", False)
 
     @extend_schema_field(StatusPlace(allow_null=True))
     def get_status(self, output: Any) -> Any:

@@ -135,6 +135,7 @@ def _row(output: Output, *, stopped: bool) -> Take:
             "language": request.language,
             "container": request.container,
             "manner": request.manner,
+            "mask": str(request.mask_id) if request.mask_id else None,
         },
     }
     ready = output.voice.state == VoiceState.READY

@@ -31,7 +31,7 @@ from foundation.errors import NotFound
 from retention import schedule
 from retention import selectors as custodies
 from retention.purposes import LIMIT as RETENTION
-from vouch.web import drawing, manners, selectors, takes
+from vouch.web import drawing, manners, masks, selectors, takes
 from vouch.web.access import actor_of, needs
 
 QUEUE = 100
@@ -157,6 +157,7 @@ def voice(request: HttpRequest, voice_id: UUID) -> HttpResponse:
             "sliders": manners.sliders(),
             "presets": manners.presets(),
             "takes": takes.recent(actor, voice_id),
+            **masks.shown(actor, found),
             **limits,
         },
     )

@@ -83,7 +83,7 @@ def places(house: House) -> dict[str, list[str]]:
         "listing_id": ids(Listing.objects), "order_id": ids(Order.objects), "case_id": ids(Case.objects),
         "restriction_id": ids(Restriction.objects), "delivery_id": ids(Delivery.objects),
         "appeal_id": ids(Appeal.objects), "notice_id": ids(Notice.objects), "key_id": ids(owner.api_keys),
-        "number": ["1"], "index": ["0"],
+        "number": ["1"], "index": ["0"], "mask_id": [str(house.mask.id)],
     }  # fmt: skip
 
 

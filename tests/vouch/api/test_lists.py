@@ -11,7 +11,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from cloning.batches.models import Batch, Line
-from cloning.models import TextApproval, UsageAccount, Voice
+from cloning.masks.models import VoiceMask
+from cloning.models import Job, TextApproval, UsageAccount, Voice
 from consent.licence_classes import STANDARD
 from consent.models import LicenceOffer, LicenceSeat
 from consent.review_models import Review
@@ -61,6 +62,7 @@ class House:
         output = market.preview_for(voice, provenance={"statement": {}})  # and a request and its job
         make.held(self.owner)
         self._lines(number, output)
+        self._mask(number, voice)
         self._licensing(number, voice)
         self._shop(number, voice, output)
         self._money(number)
@@ -75,6 +77,14 @@ class House:
         self.batch = getattr(self, "batch", batch)
         Line.objects.create(
             batch=self.batch, number=number, text_digest="0" * 64, characters=6, state="done", request=output.request
+        )
+
+    def _mask(self, number: int, voice: Voice) -> None:
+        """A further mask of the first voice."""
+        self.voice = getattr(self, "voice", voice)
+        job = Job.objects.create(kind="mask", voice=self.voice, requester=self.owner, state="succeeded")
+        self.mask = VoiceMask.objects.create(
+            voice=self.voice, owner=self.owner, job=job, name=f"Mask {number}", seed=1, state="ended", ended_at=now()
         )
 
     def _licensing(self, number: int, voice: Voice) -> None:
@@ -190,7 +200,7 @@ def test_every_list_has_pages_and_needs_no_query_more_for_more_rows(person: Any,
 
     house.more()
     house.more()
-    places["batch_id"] = house.batch.id
+    places["batch_id"], places["voice_id"] = house.batch.id, house.voice.id
     api(house.owner)
     for path in paged:
         rows(path)  # last_used_at of the keys is written, and what else is written once

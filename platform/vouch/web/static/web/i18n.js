@@ -35,6 +35,8 @@ const WORDS = {
   acoustic: gettext("Learning how you sound"),
   "opening the voice": gettext("Opening the voice"),
   speaking: gettext("Speaking"),
+  "hearing the voice as it is": gettext("Hearing the voice as it is"),
+  "trying masks": gettext("Trying masks"),
   "marking and labelling": gettext("Marking and labelling"),
   active: gettext("In force"),
   withdrawn: gettext("Withdrawn"),

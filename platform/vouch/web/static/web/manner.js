@@ -68,6 +68,7 @@ export class Panel {
     const asked = { ...this.other };
     for (const name of NAMES) {
       const value = Number(this.sliders[name].value);
+      if (this.sliders[name].disabled) continue;
       if (value !== this.plain[name]) asked[name] = value;
     }
     return asked;
@@ -80,6 +81,11 @@ export class Panel {
     for (const mood of this.moods) mood.checked = own && !mood.value;
     byId("strength-field").hidden = true;
     this.say();
+  }
+
+  /** Sliders that count for nothing meanwhile. */
+  rest(names, resting) {
+    for (const name of names) this.sliders[name].disabled = resting;
   }
 
   say() {

@@ -72,6 +72,14 @@ byId("compare").addEventListener("change", () => {
   count();
 });
 
+/** Through a mask, pitch and size are the mask's: their sliders rest. An ended mask is none. */
+function wear(id) {
+  form.elements.mask.value = id;
+  if (form.elements.mask.selectedIndex < 0) form.elements.mask.value = "";
+  panel.rest(["pitch", "formants"], form.elements.mask.value !== "");
+}
+form.elements.mask?.addEventListener("change", () => wear(form.elements.mask.value));
+
 const drawn = () => crypto.getRandomValues(new Uint32Array(1))[0] % (MOST_SEED + 1);
 byId("new-seed").addEventListener("click", () => (form.elements.seed.value = String(drawn())));
 
@@ -80,6 +88,7 @@ function reuse(request, said) {
   form.elements.seed.value = String(request.seed);
   form.elements.language.value = request.language;
   if (form.elements.container) form.elements.container.value = request.container;
+  if (form.elements.mask) wear(request.mask ?? "");
   if (said) text.value = said;
   count();
   draft();
@@ -90,7 +99,7 @@ function reuse(request, said) {
 
 let waiting = []; // Requests under way: [{id, text}].
 
-function wanted(manner, seed) {
+function wanted(manner, seed, mask = form.elements.mask?.value) {
   const asked = {
     voice: form.dataset.voice,
     text: text.value,
@@ -103,6 +112,7 @@ function wanted(manner, seed) {
   const uses = [...form.querySelectorAll('[name="use"]:checked')].map((one) => one.value);
   if (uses.length) asked.uses = uses;
   if (seed !== null) asked.seed = seed;
+  if (mask) asked.mask = mask;
   return asked;
 }
 
@@ -178,7 +188,7 @@ function takeOf(output, request, said) {
     formats: form.dataset.containers.split(" "),
     onReuse: () => reuse(request, said),
     onFormat: async (container) => {
-      const again = { ...wanted(request.manner, request.seed), text: said, language: request.language, container };
+      const again = { ...wanted(request.manner, request.seed, request.mask), text: said, language: request.language, container };
       await speak([again]);
       byId("results").querySelector("a[download]")?.click();
     },
