@@ -22,12 +22,12 @@ from cloning.engine.disguise import disguised_speaker
 from cloning.engine.errors import SynthesisFailed
 from cloning.engine.semantic.sampling import Decoded
 from cloning.engine.synthesis import (
-    LEAST_CODES_PER_PHONE,
     PEAK,
     Speaker,
     SpeechRequest,
     check_audible,
     check_finite,
+    complete,
     fragments,
     whole_speaker,
 )
@@ -92,7 +92,7 @@ def _sentence(
     for decoded in speaker.attempts(ids, request, generator, lambda _: None):
         if decoded.codes.numel() == 0:
             continue
-        if decoded.ended and decoded.codes.numel() >= LEAST_CODES_PER_PHONE * len(ids):
+        if complete(decoded, ids):
             yield from _checked(_stretches(speaker, decoded, ids, request, generator), rate, len(ids))
             return
         pcm = speaker.sound(decoded, ids, request, generator)

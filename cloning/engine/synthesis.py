@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -28,6 +28,7 @@ from cloning.engine.reference import Reference
 from cloning.engine.semantic.adapters import SemanticAdapters
 from cloning.engine.semantic.runner import PlainRunner, Runner
 from cloning.engine.semantic.sampling import Decoded, Sampling, Utterance, code_bound, decode_batch, prepare
+from cloning.engine.starter import ears
 from cloning.engine.text.phones import Phones
 from cloning.engine.text.symbols import PUNCTUATION, table
 from cloning.engine.voicefile import AdapterVoice, Voice
@@ -217,6 +218,7 @@ class Speaker:
         self.prompt_phones = reference.phones.to(device)
         self.prompt_codes = reference.codes.to(device)
         self.style = reference.style.float().to(device)
+        self.ears = ears.known_to(config, acoustic)
 
     def say(
         self, ids: list[int], request: SpeechRequest, generator: torch.Generator, progress: Callable[[float], None]
@@ -237,7 +239,7 @@ class Speaker:
                 failure = error
                 continue
             kept = pcm
-            if decoded.ended and decoded.codes.numel() >= LEAST_CODES_PER_PHONE * len(ids):
+            if complete(decoded, ids):
                 return pcm, True
         if kept is None:
             raise failure
@@ -261,7 +263,8 @@ class Speaker:
     def attempts(
         self, ids: list[int], request: SpeechRequest, generator: torch.Generator, progress: Callable[[float], None]
     ) -> Iterator[Decoded]:
-        """The codes of one fragment, drawn again as often as ATTEMPTS allows."""
+        """The codes of one fragment, at most ATTEMPTS times: for voices of the shipped base the best of several
+        readings drawn together, by its own ears, then the others; for all others drawn again each time."""
         starter = self.config.version == "starter"
         sampling = request.sampling(STARTER_SAMPLING if starter else OFFICIAL_SAMPLING)
         target = torch.tensor(ids, device=self.device)
@@ -275,12 +278,36 @@ class Speaker:
             nonlocal furthest
             if codes > furthest:  # a new attempt starts again at 0; progress must not run backwards
                 furthest = codes
-                progress(0.9 * codes / most)
+                progress(0.9 * codes / (most * together))
 
+        def drawn(source: torch.Generator) -> Utterance:
+            return Utterance(phones, source, sampling, most, prompt=prompt, adapters=self.adapters)
+
+        together = 1 if self.ears is None else ears.READINGS
+        if self.ears is not None:
+            # Each reading has chances of its own, all from the request's.
+            seeds = torch.randint(2**63 - 1, (together,), generator=generator).tolist()
+            readings = [drawn(torch.Generator().manual_seed(seed)) for seed in seeds]
+            decoded_all = decode_batch(self.semantic, readings, progress=count)
+            yield from ranked(decoded_all, [self.ears.score(one.codes, ids) for one in decoded_all], ids)
+            return
         for _ in range(ATTEMPTS):
-            utterance = Utterance(phones, generator, sampling, most, prompt=prompt, adapters=self.adapters)
-            (decoded,) = decode_batch(self.semantic, [utterance], progress=count)
+            (decoded,) = decode_batch(self.semantic, [drawn(generator)], progress=count)
             yield decoded
+
+
+def ranked(readings: Sequence[Decoded], scores: Sequence[float], ids: list[int]) -> list[Decoded]:
+    """The best ATTEMPTS: complete ones from the best down, then, because the last is kept when all fail, the others up
+    to the best."""
+    places = sorted(range(len(readings)), key=lambda n: (complete(readings[n], ids), scores[n]), reverse=True)
+    best = [readings[n] for n in places[:ATTEMPTS]]
+    whole = [one for one in best if complete(one, ids)]
+    return whole + best[len(whole) :][::-1]
+
+
+def complete(decoded: Decoded, ids: list[int]) -> bool:
+    """Did the model stop by itself, and not before its words could be said?"""
+    return decoded.ended and decoded.codes.numel() >= LEAST_CODES_PER_PHONE * len(ids)
 
 
 def check_audible(pcm: npt.NDArray[np.float32], rate: int, *, phones: int = 0) -> None:

@@ -25,7 +25,8 @@ from cloning.engine.bases import shipped
 from cloning.engine.checkpoints import read_bounded
 from cloning.engine.diffusion_config import DIFFUSION
 from cloning.engine.errors import EngineError
-from cloning.engine.synthesis import OFFICIAL_SAMPLING, STARTER_SAMPLING, SpeechRequest, synthesise
+from cloning.engine.pieces import ReadyVoice
+from cloning.engine.synthesis import SpeechRequest, synthesise
 from cloning.engine.tts.engine import Engine
 from cloning.engine.tts.official import OfficialFolder, source
 from cloning.engine.tts.request import TtsRequest
@@ -46,15 +47,15 @@ PACKETS = 3
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to say. `texts`: (id, text, seed). `models`: the models folder of an official voice, "" for its own.
-    `steps`: of a v3 or v4 voice's flow."""
+    `steps`: of a v3 or v4 voice's flow. temperature, top_k: None = the default of the voice's model."""
 
     voice: str
     language: str
     texts: tuple[tuple[str, str, int], ...]
     speed_texts: tuple[str, ...]
     threads: int
-    temperature: float
-    top_k: int
+    temperature: float | None
+    top_k: int | None
     split: str
     models: str = ""
     steps: int = STEPS
@@ -92,38 +93,40 @@ class Mouth:
 
     def say(self, text: str, seed: int) -> Utterance:
         """Raises EngineError."""
-        plan = self.plan
         if self.voice is None:
             whole = self.engine.speak(self.source, self.request(text, seed))
             return Utterance(whole.pcm, whole.rate, whole.doubtful)
-        said = synthesise(
-            self.voice,
-            SpeechRequest(
-                text, seed=seed, language=plan.language, temperature=plan.temperature, top_k=plan.top_k,
-                split_method=plan.split,
-            ),
-        )  # fmt: skip
+        said = synthesise(self.voice, self.spoken_request(text, seed))
         return Utterance(said.pcm, said.rate, said.doubtful)
 
     def request(self, text: str, seed: int, streaming: int = 0) -> TtsRequest:
-        starter = self.voice is not None and self.voice.config.version == "starter"
+        """Of an official voice, as the service is asked."""
+        asked = {"temperature": self.plan.temperature, "top_k": self.plan.top_k}
         return TtsRequest(
             text=text,
             text_lang=self.plan.language,
             seed=seed,
-            temperature=self.plan.temperature,
-            top_k=self.plan.top_k,
             text_split_method=self.plan.split,
-            repetition_penalty=(STARTER_SAMPLING if starter else OFFICIAL_SAMPLING).repetition_penalty,
             sample_steps=self.plan.steps,
             streaming_mode=streaming,
+            **{name: value for name, value in asked.items() if value is not None},  # type: ignore[arg-type]
         )
 
+    def spoken_request(self, text: str, seed: int) -> SpeechRequest:
+        """Of a voice file, as the platform asks."""
+        plan = self.plan
+        return SpeechRequest(
+            text, seed=seed, language=plan.language, temperature=plan.temperature, top_k=plan.top_k,
+            split_method=plan.split,
+        )  # fmt: skip
+
     def speed(self, texts: Sequence[str]) -> dict[str, Any]:
-        """A loaded voice: seconds of work for a second of speech, and seconds to the first packet of a stream."""
+        """A loaded voice: seconds of work for a second of speech, and seconds to the first packet of a stream. A voice
+        file speaks by pieces, as the platform streams it."""
+        ready = None if self.voice is None else ReadyVoice(self.voice)
         factors, cpu_factors, firsts = [], [], []
         for text in texts:
-            rounds = [self._timed(text) for _ in range(SPEED_ROUNDS)]
+            rounds = [self._timed(text, ready) for _ in range(SPEED_ROUNDS)]
             factors.append(min(row[0] for row in rounds))
             cpu_factors.append(min(row[1] for row in rounds))
             firsts.append(min(row[2] for row in rounds))
@@ -133,8 +136,15 @@ class Mouth:
             "first_audio_seconds": _median(firsts),
         }
 
-    def _timed(self, text: str) -> tuple[float, float, float]:
+    def _timed(self, text: str, ready: ReadyVoice | None) -> tuple[float, float, float]:
         wall, cpu = time.perf_counter(), time.process_time()
+        if ready is not None:
+            samples, first = 0, None
+            for piece in ready.pieces(self.spoken_request(text, 1)):
+                first = time.perf_counter() - wall if first is None else first
+                samples += len(piece.pcm)
+            seconds, wall, cpu = samples / ready.rate, time.perf_counter() - wall, time.process_time() - cpu
+            return wall / seconds, cpu / seconds, first or wall
         speech = self.engine.speak(self.source, self.request(text, 1))
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         began = time.perf_counter()

@@ -29,7 +29,6 @@ TWO = "Hello there, my friend. And now, something else altogether was said by th
 def test_pieces_are_the_speech_of_the_same_seed(voice: Voice, speed: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """An untrained voice's codes never look complete; here they count as complete, so that stretches are made."""
     monkeypatch.setattr(synthesis, "LEAST_CODES_PER_PHONE", 0.0)
-    monkeypatch.setattr("cloning.engine.pieces.LEAST_CODES_PER_PHONE", 0.0)
     request = SpeechRequest(TWO, seed=7, speed=speed, temperature=2.0)
     whole = synthesise(voice, request).pcm
     given = list(ReadyVoice(voice).pieces(request))
@@ -60,7 +59,7 @@ def test_a_stretch_sees_all_it_would_have_seen(voice: Voice, size: str) -> None:
 def test_a_sentence_whose_codes_never_look_complete_comes_whole_or_not_at_all(
     voice: Voice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cloning.engine.pieces.LEAST_CODES_PER_PHONE", 1e9)
+    monkeypatch.setattr(synthesis, "LEAST_CODES_PER_PHONE", 1e9)
     ready = ReadyVoice(voice)
     given = list(ready.pieces(SpeechRequest("Hello there, my friend.", seed=1)))
     assert [(one.sentence, one.last) for one in given] == [(0, True), (1, True)]
