@@ -20,6 +20,7 @@ import torch
 from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.features.content import ContentEncoder
 from cloning.engine.features.spectrogram import linear
+from cloning.engine.shift import shifted
 from cloning.engine.synthesis import SpeechRequest, synthesise
 from cloning.engine.training.acoustic import AcousticStage
 from cloning.engine.training.base import Base, starter_base
@@ -135,6 +136,16 @@ def read_copy(sound: np.ndarray) -> np.ndarray:
     return np.asarray(np.resize(made, sound.size), dtype=np.float32)
 
 
+def mask(sound: np.ndarray) -> np.ndarray:
+    """Pitch and formants moved by the platform's own shifter, by at least a semitone each: 16 kHz (samples,).
+
+    How far depends on the sound alone, so that the same sound is masked the same way.
+    """
+    chooser = random.Random(np.ascontiguousarray(sound).tobytes())
+    pitch, formants = (chooser.choice((-1.0, 1.0)) * chooser.uniform(1.0, most) for most in (5.0, 3.0))
+    return shifted(sound, RATE, pitch=pitch, formants=formants)
+
+
 def clone(recordings: Sequence[tuple[np.ndarray, str]], *, rate: int, fine_tuned: bool, seed: int = 0) -> Reader:
     """A voice made of a victim's recordings with their texts, as a reader of challenge words (16 kHz, unmarked).
 
@@ -160,11 +171,13 @@ def clone(recordings: Sequence[tuple[np.ndarray, str]], *, rate: int, fine_tuned
 
 
 def attackers() -> Attackers:
-    """Everything the calibration's attacks need: Flite's voices, and this engine's clones at once and fine-tuned."""
+    """Everything the calibration's attacks need: Flite's voices, this engine's clones at once and fine-tuned, and the
+    platform's shifter as a voice mask."""
     return Attackers(
         voices={name: partial(_speak, name) for name in VOICES},
         clones={"zero-shot": partial(clone, rate=RATE, fine_tuned=False)},
         trained_clones={"fine-tuned": partial(clone, rate=RATE, fine_tuned=True)},
+        masks={"shifted": mask},
     )
 
 

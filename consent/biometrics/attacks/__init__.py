@@ -20,6 +20,7 @@ import numpy as np
 
 from consent.biometrics import copies, liveness, speaker, spoof, words
 from consent.biometrics.attacks.outcomes import Outcome, Outcomes
+from consent.biometrics.attacks.processing import PROCESSES
 from consent.biometrics.attacks.splicing import spliced
 from consent.biometrics.audio import MODEL_RATE
 from consent.biometrics.evidence import Evidence, Verdict
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 #: A text-to-speech voice: text to 16 kHz sound.
 Speak = Callable[[str], np.ndarray]
+#: A voice mask: 16 kHz speech to the same words in another voice.
+Mask = Callable[[np.ndarray], np.ndarray]
 #: Makes a reader of challenge words from a victim's recordings at 16 kHz, each with its text ("" where unknown).
 Clone = Callable[[Sequence[tuple[np.ndarray, str]]], Callable[[Sequence[str]], np.ndarray]]
 
@@ -38,6 +41,8 @@ ENROLMENT_SECONDS: Final = 20.0
 ANSWER_SECONDS: Final = 6.0
 #: Presentations a victim at most, so that no voice outweighs the others.
 EACH: Final = 4
+#: What an attacker's sound goes through in turn; every other presentation is sent as it is.
+_WAYS: Final = tuple(name for name in PROCESSES if name not in ("none", "telephone"))
 _SENTENCES: Final = (
     "The harbour lights were burning low when the last boat came home from the north.",
     "Please remember to water the plants on the balcony before you leave for work.",
@@ -48,12 +53,14 @@ _SENTENCES: Final = (
 
 @dataclass(frozen=True)
 class Attackers:
-    """What the caller brings, by name: text-to-speech voices, clones made at once from a recording, and clones that are
-    trained on recordings with their texts (so that corpus voices, which have none, cannot be their victims)."""
+    """What the caller brings, by name: text-to-speech voices, clones made at once from a recording, clones that are
+    trained on recordings with their texts (so that corpus voices, which have none, cannot be their victims), and voice
+    masks."""
 
     voices: Mapping[str, Speak] = field(default_factory=dict)
     clones: Mapping[str, Clone] = field(default_factory=dict)
     trained_clones: Mapping[str, Clone] = field(default_factory=dict)
+    masks: Mapping[str, Mask] = field(default_factory=dict)
 
 
 def _replay(corpus: Sequence[Voice], brought: Attackers, rng: random.Random) -> Iterator[Outcome]:
@@ -85,35 +92,70 @@ def _tts(corpus: Sequence[Voice], brought: Attackers, rng: random.Random) -> Ite
         upload = _upload(voice)
         for speak in brought.voices.values():
             challenge = words.draw(rng=rng)
-            answer = _in_room(speak(", ".join(challenge)), rng)
+            answer = _in_room(PROCESSES[rng.choice(("none", *_WAYS))](speak(", ".join(challenge))), rng)
             if upload is not None:
                 yield _outcome(voice.name, _steps(answer, challenge, upload))
 
 
 def _clones(corpus: Sequence[Voice], brought: Attackers, rng: random.Random) -> Iterator[Outcome]:
-    """Our own engine, made from the victim's recordings, reads the challenge, unmarked."""
-    for clone in brought.clones.values():
+    """Our own engine, given a recording of the victim, reads the challenge, unmarked."""
+    for target, read, upload in _readers(corpus, brought, brought.clones, rng):
+        yield from _read(target, read, upload, rng)
+
+
+def _trained(corpus: Sequence[Voice], brought: Attackers, rng: random.Random) -> Iterator[Outcome]:
+    """Our own engine, trained on the victim's recordings, reads the challenge, unmarked."""
+    for target, read, upload in _readers((), brought, brought.trained_clones, rng):
+        yield from _read(target, read, upload, rng, count=2 * EACH)
+
+
+def _masked_clones(corpus: Sequence[Voice], brought: Attackers, rng: random.Random) -> Iterator[Outcome]:
+    """A clone of the victim reads the challenge through a voice mask, to look less like a clone."""
+    for target, read, upload in _readers(corpus, brought, brought.clones, rng):
+        for mask in brought.masks.values():
+            yield from _read(target, read, upload, rng, mask=mask, count=2)
+
+
+def _readers(
+    corpus: Sequence[Voice], brought: Attackers, clones: Mapping[str, Clone], rng: random.Random
+) -> Iterator[tuple[str, Callable[[Sequence[str]], np.ndarray], np.ndarray]]:
+    """Name of the victim, a clone that reads challenges, the victim's upload."""
+    for clone in clones.values():
         for voice in corpus:
             upload, known = _upload(voice), _stretches(voice, 8.0)
             if upload is not None and known:
-                read = clone([(known[-1], "")])
-                yield from _read(voice.name, read, upload, rng)
-    for clone in (*brought.clones.values(), *brought.trained_clones.values()):
+                yield voice.name, clone([(known[-1], "")]), upload
         for name, speak in brought.voices.items():
             said = [(_in_room(speak(text), rng), text) for text in _SENTENCES]
-            yield from _read(name, clone(said), np.concatenate([wave for wave, _ in said]), rng)
+            yield name, clone(said), np.concatenate([wave for wave, _ in said])
 
 
 def _read(
-    target: str, read: Callable[[Sequence[str]], np.ndarray], upload: np.ndarray, rng: random.Random
+    target: str,
+    read: Callable[[Sequence[str]], np.ndarray],
+    upload: np.ndarray,
+    rng: random.Random,
+    *,
+    mask: Mask | None = None,
+    count: int = EACH,
 ) -> Iterator[Outcome]:
-    for _ in range(2):
+    for number in range(count):
         challenge = words.draw(rng=rng)
-        yield _outcome(target, _steps(_in_room(read(challenge), rng), challenge, upload))
+        sound = read(challenge)
+        way = rng.choice(_WAYS) if number % 2 else "none"
+        answer = _in_room(PROCESSES[way](sound if mask is None else mask(sound)), rng)
+        yield _outcome(target, _steps(answer, challenge, upload))
 
 
 def _mask(corpus: Sequence[Voice], brought: Attackers, rng: random.Random) -> Iterator[Outcome]:
-    """Somebody else speaks through a voice mask: pitch and formants moved (a stand-in for a trained mask)."""
+    """Somebody else speaks through a voice mask."""
+    for voice, _, answer in _pairs(corpus, rng, same_gender=False):
+        for mask in brought.masks.values():
+            yield _impostor(voice, mask(answer), ask_spoof=True)
+
+
+def _vocoder_mask(corpus: Sequence[Voice], brought: Attackers, rng: random.Random) -> Iterator[Outcome]:
+    """The same through a mask that takes speech apart into source and filter: pitch and formants moved."""
     for voice, _, answer in _pairs(corpus, rng, same_gender=False):
         mask = copies.source_filter(40, pitch=rng.uniform(0.8, 1.3), formants=rng.uniform(0.9, 1.12))
         yield _impostor(voice, mask(answer), ask_spoof=True)
@@ -136,8 +178,11 @@ _MAKERS: Final[dict[str, tuple[tuple[str, ...], _Make]]] = {
     "replay of an old challenge": ((LIVENESS,), _replay),
     "spliced own words": ((LIVENESS,), _splice),
     "text-to-speech voice": ((LIVENESS, SPOOF, SPEAKER), _tts),
-    "our own engine's clone": ((LIVENESS, SPOOF, SPEAKER), _clones),
-    "voice mask (stand-in)": ((SPOOF, SPEAKER), _mask),
+    "our own engine's clone, zero-shot": ((LIVENESS, SPOOF, SPEAKER), _clones),
+    "our own engine's clone, fine-tuned": ((LIVENESS, SPOOF, SPEAKER), _trained),
+    "our own engine's clone, masked": ((LIVENESS, SPOOF, SPEAKER), _masked_clones),
+    "another person, masked": ((SPOOF, SPEAKER), _mask),
+    "another person, masked by a vocoder": ((SPOOF, SPEAKER), _vocoder_mask),
     "another person": ((SPEAKER,), _other_person),
     "same-gender impostor": ((SPEAKER,), _same_gender),
 }
@@ -155,6 +200,16 @@ def run(
     steps, make = _MAKERS[species]
     presentations = make(corpus, attackers or Attackers(), random.Random(f"{seed}/{species}"))  # noqa: S311 - attacks are to be repeated
     return Outcomes(species, steps, tuple(outcome for outcome, _ in zip(presentations, range(most), strict=False)))
+
+
+def bona_fide(corpus: Sequence[Voice], *, most: int = EACH) -> Outcomes:
+    """Genuine recordings of each voice, against an upload of its own: what the same steps hold up (BPCER)."""
+    found = []
+    for voice in corpus:
+        upload = _upload(voice)
+        for answer in _stretches(voice, ANSWER_SECONDS)[:most] if upload is not None else ():
+            found.append(_impostor(voice, answer, ask_spoof=True))
+    return Outcomes("genuine speech", (SPOOF, SPEAKER), tuple(found))
 
 
 def _steps(answer: np.ndarray, challenge: Sequence[str], upload: np.ndarray) -> dict[str, Evidence]:
@@ -220,4 +275,4 @@ def _in_room(wave: np.ndarray, rng: random.Random) -> np.ndarray:
     return (framed + noise).astype(np.float32)
 
 
-__all__ = ["SPECIES", "Attackers", "Outcome", "Outcomes", "Verdict", "run"]
+__all__ = ["SPECIES", "Attackers", "Outcome", "Outcomes", "Verdict", "bona_fide", "run"]

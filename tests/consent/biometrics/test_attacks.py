@@ -5,8 +5,9 @@ import random
 import numpy as np
 import pytest
 
+from cloning.engine.shift import shifted
 from consent.biometrics import attacks, copies, liveness, speaker, spoof
-from consent.biometrics.attacks import SPECIES, Attackers, Outcome, Outcomes, processing
+from consent.biometrics.attacks import SPECIES, Attackers, Outcome, Outcomes, processing, reading
 from consent.biometrics.attacks.outcomes import upper_bound
 from consent.biometrics.attacks.splicing import spliced
 from consent.biometrics.calibrate.corpus import Voice
@@ -52,9 +53,16 @@ def test_our_own_engine_reading_the_challenge_in_the_victims_voice_is_refused_as
     assert (found.verdict, found.reason) == (Verdict.REFUSE, "copy_synthesis"), found.details["log_odds"]
 
 
-def test_a_voice_mask_does_not_make_somebody_else_the_person(say, enrolment) -> None:
-    masked = copies.source_filter(40, pitch=1.5, formants=1.12)(say([*NEW, *OLD], "rms"))
-    assert not speaker.verify(enrolment, masked, RATE).passed
+@pytest.mark.parametrize(
+    "mask",
+    [
+        copies.source_filter(40, pitch=1.5, formants=1.12),
+        lambda sound: shifted(sound, RATE, pitch=7.0, formants=2.0),
+    ],
+    ids=["vocoder", "the platform's shifter"],
+)
+def test_a_voice_mask_does_not_make_somebody_else_the_person(say, enrolment, mask) -> None:
+    assert not speaker.verify(enrolment, mask(say([*NEW, *OLD], "rms")), RATE).passed
 
 
 @pytest.mark.parametrize("voice", ["rms", "awb", "kal16"])
@@ -110,6 +118,39 @@ def test_species_run_on_a_corpus_and_repeat_with_their_seed(say, sentences) -> N
     assert len(replay.made) == 2
     assert replay.apcer == 0.0
     assert replay.stopped_by == {"liveness": 2}
+
+
+def test_clones_and_masks_go_through_every_step_and_a_perfect_one_is_counted(say, sentences) -> None:
+    """A clone that is the victim's own voice: only the words and the detector are left to stop it."""
+    used = []
+    brought = Attackers(
+        voices={"slt": lambda text: speak(text, voice="slt")[0]},
+        clones={"perfect": lambda known: lambda words: speak(", ".join(words), voice="slt")[0]},
+        masks={"none": lambda sound: used.append(sound.size) or sound},
+    )
+    found = attacks.run("our own engine's clone, masked", corpus=[], seed=1, attackers=brought, most=1)
+    assert found.steps == ("liveness", "spoof", "speaker")
+    assert used
+    assert len(found.made) == 1
+    assert set(found.made[0].verdicts) == set(found.steps)
+    assert found.made[0].verdicts["speaker"] is Verdict.PASS
+
+
+def test_genuine_speech_is_counted_against_an_upload_of_its_own(say, sentences) -> None:
+    session = [say(text) for text in sentences] * 2
+    one = Voice("slt", "slt", [session, session], family="slt", gender="f")
+    found = attacks.bona_fide([one], most=1)
+    assert (len(found.made), found.steps) == (1, ("spoof", "speaker"))
+    assert found.made[0].verdicts["speaker"] is not Verdict.REFUSE
+
+
+@pytest.mark.slow
+def test_readings_are_counted_and_a_changed_word_is_never_taken_for_the_right_one() -> None:
+    found = reading.measure({"slt": lambda text: speak(text, voice="slt")[0]}, "noise 20 dB", people=1, seed=4)
+    assert (found.tries, found.people, found.pairs) == (3, 1, 3 * reading.DECOYS * 6)
+    assert found.people_understood == 1
+    assert found.partly_wrong_accepted == 0
+    assert found.pairs_mistaken <= 1
 
 
 def test_attackers_are_brought_by_the_caller() -> None:

@@ -3,7 +3,7 @@ import random
 import pytest
 
 from consent.biometrics.recogniser import _dictionary
-from consent.biometrics.words import CHALLENGE_WORDS, MIN_BITS, ChallengeError, draw, entropy_bits, vocabulary
+from consent.biometrics.words import CHALLENGE_WORDS, MIN_BITS, ChallengeError, draw, entropy_bits, longer, vocabulary
 
 
 def phones() -> dict[str, list[list[str]]]:
@@ -29,8 +29,15 @@ def test_no_word_sounds_like_another() -> None:
         assert all(heard.get(one, word) == word for one in shorter), word
 
 
-def test_a_challenge_carries_more_than_sixty_bits() -> None:
-    assert entropy_bits(CHALLENGE_WORDS, vocabulary()) > 60
+def test_challenges_are_drawn_from_the_longer_words_and_carry_more_than_fifty_bits() -> None:
+    assert entropy_bits(CHALLENGE_WORDS, longer()) > 50
+    syllables = {
+        word: min(sum(sound[0] in "AEIOU" for sound in sounds) for sounds in variants)
+        for word, variants in phones().items()
+    }
+    assert {word for word, count in syllables.items() if count >= 3} == set(longer())
+    rng = random.Random(3)
+    assert all(set(draw(rng=rng)) <= set(longer()) for _ in range(50))
     assert entropy_bits(4, 2_048) == pytest.approx(44, abs=0.01)
 
 
