@@ -22,7 +22,7 @@ from consent.biometrics import copies, liveness, speaker, spoof, words
 from consent.biometrics.attacks.outcomes import Outcome, Outcomes
 from consent.biometrics.attacks.processing import PROCESSES
 from consent.biometrics.attacks.splicing import spliced
-from consent.biometrics.audio import MODEL_RATE
+from consent.biometrics.audio import MODEL_RATE, AudioError
 from consent.biometrics.evidence import Evidence, Verdict
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _tts(corpus: Sequence[Voice], brought: Attackers, rng: random.Random) -> Ite
             challenge = words.draw(rng=rng)
             answer = _in_room(PROCESSES[rng.choice(("none", *_WAYS))](speak(", ".join(challenge))), rng)
             if upload is not None:
-                yield _outcome(voice.name, _steps(answer, challenge, upload))
+                yield Outcome(voice.name, _steps(answer, challenge, upload))
 
 
 def _clones(corpus: Sequence[Voice], brought: Attackers, rng: random.Random) -> Iterator[Outcome]:
@@ -144,7 +144,7 @@ def _read(
         sound = read(challenge)
         way = rng.choice(_WAYS) if number % 2 else "none"
         answer = _in_room(PROCESSES[way](sound if mask is None else mask(sound)), rng)
-        yield _outcome(target, _steps(answer, challenge, upload))
+        yield Outcome(target, _steps(answer, challenge, upload))
 
 
 def _mask(corpus: Sequence[Voice], brought: Attackers, rng: random.Random) -> Iterator[Outcome]:
@@ -212,19 +212,28 @@ def bona_fide(corpus: Sequence[Voice], *, most: int = EACH) -> Outcomes:
     return Outcomes("genuine speech", (SPOOF, SPEAKER), tuple(found))
 
 
-def _steps(answer: np.ndarray, challenge: Sequence[str], upload: np.ndarray) -> dict[str, Evidence]:
-    return {
-        LIVENESS: liveness.check(answer, MODEL_RATE, challenge),
-        SPOOF: spoof.score(answer, MODEL_RATE, own_mark_found=False),
-        SPEAKER: speaker.verify([upload], answer, MODEL_RATE),
+def _steps(answer: np.ndarray, challenge: Sequence[str], upload: np.ndarray) -> dict[str, Verdict]:
+    asked: dict[str, Callable[[], Evidence]] = {
+        LIVENESS: lambda: liveness.check(answer, MODEL_RATE, challenge),
+        SPOOF: lambda: spoof.score(answer, MODEL_RATE, own_mark_found=False),
+        SPEAKER: lambda: speaker.verify([upload], answer, MODEL_RATE),
     }
+    return {step: _verdict(ask) for step, ask in asked.items()}
+
+
+def _verdict(ask: Callable[[], Evidence]) -> Verdict:
+    """What cannot be listened to at all (a clone that fell silent) is held up too."""
+    try:
+        return ask().verdict
+    except AudioError:
+        return Verdict.REFUSE
 
 
 def _impostor(voice: Voice, answer: np.ndarray, *, ask_spoof: bool = False) -> Outcome:
     upload = _upload(voice)
     assert upload is not None, "pairs are made of voices with enough speech"
-    asked = {SPOOF: spoof.score(answer, MODEL_RATE, own_mark_found=False)} if ask_spoof else {}
-    return _outcome(voice.name, asked | {SPEAKER: speaker.verify([upload], answer, MODEL_RATE)})
+    found = {SPOOF: _verdict(lambda: spoof.score(answer, MODEL_RATE, own_mark_found=False))} if ask_spoof else {}
+    return Outcome(voice.name, found | {SPEAKER: _verdict(lambda: speaker.verify([upload], answer, MODEL_RATE))})
 
 
 def _outcome(target: str, evidence: Mapping[str, Evidence]) -> Outcome:

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.stats import norm
 
 from consent.biometrics import quality
+from consent.biometrics.attacks import SPECIES
 from consent.biometrics.calibrate import figures
 from consent.biometrics.calibrate.fit import Trials
 from consent.biometrics.calibrate.trials import Measured
@@ -196,9 +197,9 @@ def _attacks(path: Path | None) -> str:
     lines = [
         "Made by `python -m consent.biometrics.attacks --speech FOLDER --out FILE --card CARD`, on people whom the "
         "spoof detector was not trained on. Accepted: no step held the presentation up. The last column says what each "
-        "step alone would have held up.",
+        "step alone would have held up. Species differ in number because the slow ones were cut short.",
         "",
-        "| species | presentations (of people) | APCER % (95 % bound) | stopped first by | each step alone stops % |",
+        "| species | presentations (of voices) | APCER % (95 % bound) | stopped first by | each step alone stops % |",
         "|---|---|---|---|---|",
     ]
     for row in stored["species"]:
@@ -209,6 +210,9 @@ def _attacks(path: Path | None) -> str:
             f"| {row['species']} | {row['n']} ({row['targets']}) | {share:.1f} ({100 * row['apcer_bound']:.1f}) "
             f"| {stopped} | {alone} |"
         )
+    missing = [name for name in SPECIES if name not in {row["species"] for row in stored["species"]}]
+    if missing:
+        lines += ["", f"Not measured in this run: {', '.join(missing)}."]
     if "genuine" in stored:
         row = stored["genuine"]
         alone = ", ".join(f"{step} {100 * share:.1f}" for step, share in row["refused_by"].items())

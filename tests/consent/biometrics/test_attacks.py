@@ -136,6 +136,15 @@ def test_clones_and_masks_go_through_every_step_and_a_perfect_one_is_counted(say
     assert found.made[0].verdicts["speaker"] is Verdict.PASS
 
 
+def test_a_clone_that_falls_silent_is_held_up_and_ends_no_measuring() -> None:
+    brought = Attackers(
+        voices={"slt": lambda text: speak("Good morning.", voice="slt")[0]},
+        clones={"silent": lambda known: lambda words: np.zeros(RATE, np.float32)},
+    )
+    (made,) = attacks.run("our own engine's clone, zero-shot", corpus=[], seed=1, attackers=brought, most=1).made
+    assert Verdict.PASS not in made.verdicts.values()
+
+
 def test_genuine_speech_is_counted_against_an_upload_of_its_own(say, sentences) -> None:
     session = [say(text) for text in sentences] * 2
     one = Voice("slt", "slt", [session, session], family="slt", gender="f")
