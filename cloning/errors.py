@@ -137,6 +137,19 @@ class VoiceDestroyed(GateRefused):
     code, status = "voice_destroyed", 410
 
 
+class InstantAlready(Conflict):
+    """This voice has its instant voice, or it is being made."""
+
+    code = "instant_already"
+
+
+class InstantNotOffered(Conflict):
+    """An instant voice is made of a starter voice's recordings while its training waits or runs."""
+
+    code = "instant_not_offered"
+    advice = "A voice that is ready speaks by itself."
+
+
 class MaskUnknown(GateRefused):
     """This voice has no such mask."""
 

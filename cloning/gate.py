@@ -140,14 +140,16 @@ def judge_speech(
     uses: frozenset[str] = frozenset(),
     licence_id: UUID | None = None,
     mask_id: UUID | None = None,
+    instant: bool = False,
 ) -> Judgement:
     """May ``requester_id`` have this text spoken in this voice? Inside a transaction; takes the consent's lock.
 
     ``reserved`` characters and ``reserved_ms`` are what this very request has already set aside under the licence, and
     ``quota_reserved`` of the free quota: the worker's question must not count them a second time. ``channel``,
     ``territory`` and ``uses`` are declared by the requester; with ``licence_id`` no other licence than that one is
-    asked. ``mask_id``: through a mask of the voice, which is a use that consent and licence name. A voice the requester
-    may not know of is answered as one that does not exist.
+    asked. ``mask_id``: through a mask of the voice, which is a use that consent and licence name. ``instant``:
+    by the voice's instant one, which speaks for its owner alone. A voice the requester may not know of is answered as
+    one that does not exist.
     """
     voice = Voice.objects.filter(id=voice_id).first()
     if voice is None:
@@ -163,7 +165,7 @@ def judge_speech(
         or _restriction(subjects)
         or _staydown(voice, text, text_digest)
         or _standing(consent)
-        or _speakable(voice)
+        or _speakable(voice, own=voice.owner_id == requester_id, instant=instant)
         or _maskable(voice, mask_id)
         or _covered(consent, language)
     )
@@ -266,6 +268,7 @@ def judge_again(request: SpeechRequest) -> Judgement:
         uses=frozenset(request.uses),
         licence_id=request.licence_id,
         mask_id=request.mask_id,
+        instant=request.instant,
     )
 
 
@@ -365,10 +368,12 @@ def _trainable(voice: Voice | None) -> errors.GateRefused | None:
     return None
 
 
-def _speakable(voice: Voice) -> errors.GateRefused | None:
+def _speakable(voice: Voice, *, own: bool, instant: bool) -> errors.GateRefused | None:
     if voice.state == VoiceState.DESTROYED:
         return errors.VoiceDestroyed()
-    return None if voice.state == VoiceState.READY else errors.VoiceNotReady()
+    if instant or voice.state != VoiceState.READY:
+        return None if own and voice.instant_id is not None else errors.VoiceNotReady()
+    return None
 
 
 def _maskable(voice: Voice, mask_id: UUID | None) -> errors.GateRefused | None:

@@ -29,10 +29,13 @@ from foundation.identity.actors import Actor
 logger = logging.getLogger("cloning.jobs")
 
 QUEUE = "gpu"
+BESIDE = "cpu"
+"""Where instant voices are made and speak."""
 FAILED: Final[dict[str, str]] = {
     JobKind.TRAIN: "voice.failed",
     JobKind.SPEAK: "output.failed",
     JobKind.MASK: "mask.failed",
+    JobKind.INSTANT: "voice.instant_failed",
 }
 """The leaf of a bad end, by the kind of job."""
 
@@ -43,15 +46,22 @@ def enqueue(job: Job) -> None:
     ``heartbeat_at`` of a queued job says when it was last handed over.
     """
     Job.objects.filter(id=job.id).update(heartbeat_at=Now())
-    name, job_id = f"cloning.{job.kind}", str(job.id)
-    transaction.on_commit(lambda: _send(name, job_id))
+    name, job_id, queue = f"cloning.{job.kind}", str(job.id), _queue(job)
+    transaction.on_commit(lambda: _send(name, job_id, queue))
 
 
-def _send(name: str, job_id: str) -> None:
+def _queue(job: Job) -> str:
+    """What an instant voice is for must not wait behind the very training that it bridges."""
+    waits = job.kind == JobKind.SPEAK and job.voice.state != VoiceState.READY
+    return BESIDE if waits or job.kind == JobKind.INSTANT else QUEUE
+
+
+def _send(name: str, job_id: str, queue: str) -> None:
     from cloning import tasks
 
     work = {"cloning.train": tasks.train, "cloning.speak": tasks.speak, "cloning.mask": tasks.mask}
-    deliver(work[name], job_id, QUEUE)
+    work["cloning.instant"] = tasks.instant
+    deliver(work[name], job_id, queue)
 
 
 def deliver(task: Task, argument: str, queue: str) -> None:

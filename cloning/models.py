@@ -38,6 +38,7 @@ class JobKind(models.TextChoices):
     TRAIN = "train", "Train"
     SPEAK = "speak", "Speak"
     MASK = "mask", "Mask"
+    INSTANT = "instant", "Instant voice"
 
 
 def _known(field: str, states: type[StrEnum], name: str) -> models.CheckConstraint:
@@ -48,6 +49,8 @@ class Voice(models.Model):
     """One speaker's voice under one consent. Its weights lie in the vault and open only against a clearance.
 
     ``version`` of the engine (`cloning.engine.versions`): what base it was trained on, and speaks on ever after.
+    ``instant``: the base with the style of one recording, which speaks for the owner while the training waits or runs
+    (`cloning.instant`), and beside the trained voice for a comparison; under the same key, so it ends with the voice.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -60,6 +63,7 @@ class Voice(models.Model):
     training_digest = models.CharField(max_length=64)
     key = models.ForeignKey("vault.VaultKey", on_delete=models.PROTECT, related_name="+")
     weights = models.ForeignKey("vault.SealedObject", null=True, on_delete=models.PROTECT, related_name="+")
+    instant = models.ForeignKey("vault.SealedObject", null=True, on_delete=models.PROTECT, related_name="+")
     rehearsal = models.BooleanField()
     created_at = models.DateTimeField(default=now)
     ready_at = models.DateTimeField(null=True)
@@ -248,6 +252,8 @@ class SpeechRequest(models.Model):
     label_language = models.CharField(max_length=8, default="en")
     manner = models.JSONField(default=dict)
     mask = models.ForeignKey(VoiceMask, null=True, on_delete=models.PROTECT, related_name="+")
+    #: By the instant voice: asked for, or because the trained one was not ready when a worker spoke.
+    instant = models.BooleanField(default=False, db_default=False)
     case_ref = models.UUIDField(null=True, db_index=True)
     licence = models.ForeignKey("consent.Licence", null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=now)

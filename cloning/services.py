@@ -166,6 +166,7 @@ def request_speech(
     licence_id: UUID | None = None,
     manner: Manner | None = None,
     mask: UUID | None = None,
+    instant: bool = False,
     streamed: bool = False,
 ) -> SpeechRequest:
     """A request to speak ``text``: queued, or held for a moderator or the owner of the voice (``request.job.state``,
@@ -173,6 +174,7 @@ def request_speech(
 
     ``channel``, ``territory`` and ``uses`` declare what the recording is for; ``licence_id`` says under which of
     several licences. ``manner``: how it is to sound (`cloning.manner`). ``mask``: the id of one of the voice's masks.
+    ``instant``: by the voice's instant one (`cloning.instant`) although the trained one is ready.
     ``streamed``: somebody will listen while it is spoken (`cloning.listening`); a held request will be spoken whole.
 
     ``seed`` 0 to 2**31-1; without one, a random one is drawn and kept. Raises GateRefused (by name), TextInvalid,
@@ -187,7 +189,7 @@ def request_speech(
     rate = texts.check_rate(rate, person_id=actor.person_id)
     label_language = texts.label_language(label_language or language)
     texts.check_uses(channel, territory, uses)
-    texts.check_masked(manner, mask)
+    texts.check_masked(manner, mask, instant=instant)
     seed = secrets.randbelow(MAX_SEED + 1) if seed is None else seed
     if not 0 <= seed <= MAX_SEED:
         raise Refused(f"A seed is 0 to {MAX_SEED}.", code="seed_invalid")
@@ -208,6 +210,7 @@ def request_speech(
             uses=frozenset(uses),
             licence_id=licence_id,
             mask_id=mask,
+            instant=instant,
         )
         held = isinstance(judgement.refusal, errors.HeldForModerator | errors.HeldForOwner)
         keep_decision(actor, judgement, text, text_digest, language)
@@ -240,6 +243,7 @@ def request_speech(
                 uses=sorted(set(uses)),
                 manner=(manner or Manner()).kept(),
                 mask_id=mask,
+                instant=instant,
             )
             if isinstance(judgement.refusal, errors.HeldForOwner):
                 _ask_owner(actor, request, judgement)
@@ -376,6 +380,8 @@ def retry_job(*, actor: Actor, job_id: UUID) -> Job:
         raise NotFound
     if job.kind == JobKind.MASK:
         raise errors.IllegalTransition("The same mask is not sought twice.", advice="Make another one.")
+    if job.kind == JobKind.INSTANT:
+        raise errors.IllegalTransition("An instant voice is asked for anew.", advice="POST voices/<id>/instant.")
     return _retry_speech(actor, job) if job.kind == JobKind.SPEAK else _retry_training(actor, job)
 
 

@@ -17,7 +17,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from cloning import drift, gate, jobs, membership, metering, mounted, streams
+from cloning import drift, gate, instant, jobs, membership, metering, mounted, streams
 from cloning.batches import narration
 from cloning.engine.versions import STARTER
 from cloning.errors import VoiceNotReady
@@ -81,7 +81,7 @@ def asked(run: Run) -> SpeechRequest:
 def opened(request: SpeechRequest) -> bytes:
     """The voice in the clear, against a clearance for exactly this text. Raises what gate and vault refuse."""
     token = gate.clear_speech(actor=ACTOR, request=request)
-    weights = request.voice.weights
+    weights = instant.chosen(request)
     if weights is None:
         raise VoiceNotReady
     return vault.open_voice(clearance=token, sealed_object=weights, digest=request.text_digest, actor=ACTOR)
@@ -224,6 +224,8 @@ def _claims(request: SpeechRequest, mark: IssuedMark) -> dict[str, Any]:
         claims["content_note"] = note
     if request.mask_id is not None:
         claims["voice_mask"] = True
+    if request.instant:
+        claims["instant_voice"] = True
     return claims
 
 
@@ -324,6 +326,7 @@ def _make_true(
                 "mark_score": round(sealed.mark_score, 3),
                 "usage": metered.commitment,
                 **({"mask": str(request.mask_id)} if request.mask_id else {}),
+                **({"instant": True} if request.instant else {}),
             },
             rehearsal=rehearsal,
         )

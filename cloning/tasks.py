@@ -74,6 +74,14 @@ def mask(job_id: str) -> None:
     _run(UUID(job_id), making.make)
 
 
+@shared_task(name="cloning.instant", acks_late=True)
+def instant(job_id: str) -> None:
+    """Makes a voice that speaks at once."""
+    from cloning import instant
+
+    _run(UUID(job_id), instant.make)
+
+
 @shared_task(name="cloning.trace", acks_late=True)
 def trace(trace_id: str) -> None:
     """Searches a found recording for marks."""

@@ -111,8 +111,11 @@ def check_uses(channel: str, territory: str, uses: Collection[str]) -> None:
         )
 
 
-def check_masked(manner: Manner | None, mask: UUID | None) -> None:
-    """Raises MaskHasItsOwn for a manner that moves pitch or formants of a masked voice."""
+def check_masked(manner: Manner | None, mask: UUID | None, *, instant: bool = False) -> None:
+    """Raises MaskHasItsOwn for a manner that moves pitch or formants of a masked voice, and for an instant one: a mask
+    was measured on the trained voice."""
+    if mask is not None and instant:
+        raise MaskHasItsOwn("A mask belongs to the trained voice.", advice="Leave out mask, or instant.")
     if mask is not None and manner is not None and (manner.pitch or manner.formants):
         raise MaskHasItsOwn
 

@@ -74,7 +74,8 @@ class Shelf:
         with self._lock:
             held = {one.voice_id for one in self._kept.values()}
         try:
-            alive = set(Voice.objects.filter(id__in=held, state=VoiceState.READY).values_list("id", flat=True))
+            standing = Voice.objects.filter(id__in=held).exclude(state=VoiceState.DESTROYED)
+            alive = set(standing.values_list("id", flat=True))
         except DatabaseError:
             alive = set()
         with self._lock:

@@ -11,7 +11,7 @@ from cloning.engine.versions import STARTER
 from cloning.masks import ending
 from cloning.masks.models import MAX_NAME, VoiceMask
 from cloning.models import MAX_SEED, Job, JobKind, Voice
-from cloning.states import OPEN_JOB_STATES, MaskState
+from cloning.states import OPEN_JOB_STATES, MaskState, VoiceState
 from consent.models import Consent
 from foundation.audit import log
 from foundation.errors import NotFound, Refused
@@ -46,6 +46,8 @@ def request_mask(*, actor: Actor, voice_id: UUID, name: str, seed: int | None = 
 def _make(actor: Actor, voice: Voice, name: str, seed: int) -> VoiceMask:
     if voice.version != STARTER:
         raise errors.MaskVersion
+    if voice.state != VoiceState.READY:  # an instant voice has none
+        raise errors.VoiceNotReady
     used = VoiceMask.objects.filter(voice=voice, state__in=IN_USE)
     if used.count() >= MOST:
         raise errors.TooManyMasks(f"A voice has at most {MOST}.")

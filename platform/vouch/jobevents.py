@@ -19,7 +19,12 @@ UNTOLD: Final = Q(finished_at__isnull=False) & (Q(told_at__isnull=True) | ~Q(tol
 """The index ``job_untold`` holds these and no others."""
 BATCH: Final = 200
 """Jobs of one round."""
-DONE: Final[dict[str, str]] = {JobKind.TRAIN: "training.done", JobKind.SPEAK: "speech.done", JobKind.MASK: "mask.done"}
+DONE: Final[dict[str, str]] = {
+    JobKind.TRAIN: "training.done",
+    JobKind.SPEAK: "speech.done",
+    JobKind.MASK: "mask.done",
+    JobKind.INSTANT: "instant.done",
+}
 
 
 def tell_due() -> int:

@@ -187,6 +187,9 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
             {"consent": ID, "job": ID, "training_digest": WORD},
             consent=ID, job=ID, training_digest=DIGEST, bytes=COUNT, version=maybe(WORD),
         ),
+        "voice.instant_requested": _event(consent=ID, job=ID),
+        "voice.instant_ready": _event(consent=ID, job=ID, training_digest=DIGEST, bytes=COUNT),
+        "voice.instant_failed": _event(voice=ID, code=WORD),
         "voice.failed": _event(NOTHING, voice=ID, code=WORD),
         "voice.destroyed": _event(NOTHING, consent=ID, outputs_revoked=COUNT),
         "speech.requested": _event(NOTHING, _SPEECH_BEFORE, **_SPEECH),
@@ -196,6 +199,7 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
             {"voice": ID, "consent": ID, "licence": or_null(ID), "job": ID, "sha256": DIGEST, "characters": COUNT},
             voice=ID, consent=ID, licence=or_null(ID), job=ID, sha256=DIGEST, characters=COUNT,
             payload_commitment=WORD, label_seconds=NUMBER, mark_score=NUMBER, usage=MAP, mask=maybe(ID),
+            instant=maybe(FLAG),
         ),
         "stream.opened": _event(
             voice=ID, consent=ID, licence=or_null(ID), job=ID, payload_commitment=WORD, label_seconds=NUMBER

@@ -34,7 +34,7 @@ from marketplace.sending import after_commit
 KINDS: Final = (
     "order.placed", "order.paid", "order.fulfilled", "order.cancelled", "order.refunded", "order.disputed",
     "order.dispute_closed", "order.not_renewed", "statement.made", "payout.sent", "training.done", "speech.done",
-    "mask.done", "job.failed",
+    "mask.done", "instant.done", "job.failed",
 )  # fmt: skip
 """What a webhook can be told; each goes to the people whom it concerns."""
 MAX_ENDPOINTS: Final = 10

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cloning import bases, selectors, services
+from cloning import bases, instant, selectors, services
 from cloning.engine.versions import STARTER, VERSIONS
 from cloning.manner import PRESETS, Manner
 from cloning.models import (
@@ -25,6 +25,7 @@ from cloning.models import (
     Output,
     SpeechRequest,
 )
+from cloning.states import VoiceState
 from consent.scopes import CHANNELS, SPECIAL_USES
 from foundation.audit import receipts
 from foundation.identity.actors import Actor
@@ -33,9 +34,14 @@ from vouch.api.core import ApiView, checked
 from vouch.api.core.delivery import delivered
 from vouch.api.core.paging import listed, paged
 from vouch.api.core.schema import refusals
+from vouch.api.jobs import JobView
 
 SPEECH_PER_MINUTE = 60
 """Requests to speak: far above what one person writes, far below what would flood the moderators' queue."""
+
+
+INSTANT_PER_MINUTE = 20
+"""Instant voices that one person asks for."""
 
 
 class NewVoice(serializers.Serializer[Any]):
@@ -67,6 +73,7 @@ class VoiceView(serializers.Serializer[Any]):
     name = serializers.CharField()
     language = serializers.CharField()
     version = serializers.CharField(help_text="of the engine")
+    instant = serializers.SerializerMethodField(help_text="has an instant voice, which speaks before it is ready")
     cost = serializers.SerializerMethodField()
     state = serializers.CharField()
     consent = serializers.UUIDField(source="consent_id")
@@ -80,6 +87,10 @@ class VoiceView(serializers.Serializer[Any]):
     def get_cost(self, voice: Any) -> Any:
         """What a voice of its version costs."""
         return CostView(bases.cost_of(voice.version)).data
+
+    def get_instant(self, voice: Any) -> bool:
+        """Whether it can speak at once."""
+        return voice.instant_id is not None and voice.state != VoiceState.DESTROYED
 
     def get_job(self, voice: Any) -> UUID | None:
         """The voice's training."""
@@ -125,6 +136,9 @@ class NewSpeech(serializers.Serializer[Any]):
     licence = serializers.UUIDField(required=False, help_text="under which of several licences of mine")
     manner = AskedManner(required=False, help_text="how it is to sound; else as the voice does")
     mask = serializers.UUIDField(required=False, help_text="through this mask of the voice, whose pitch it keeps")
+    instant = serializers.BooleanField(
+        default=False, help_text="by the instant voice although the trained one is ready: for a comparison"
+    )
 
 
 class SpeechView(serializers.Serializer[Any]):
@@ -150,6 +164,7 @@ class SpeechView(serializers.Serializer[Any]):
     label_language = serializers.CharField()
     manner = HowSpoken()
     mask = serializers.UUIDField(source="mask_id", allow_null=True)
+    instant = serializers.BooleanField(help_text="by the instant voice, or asked for so")
     characters = serializers.IntegerField()
     output = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField()
@@ -175,6 +190,7 @@ class OutputView(serializers.Serializer[Any]):
     seconds = serializers.FloatField()
     label_seconds = serializers.FloatField(help_text="how long the audible label at the start is")
     masked = serializers.SerializerMethodField(help_text="spoken through a mask of the voice")
+    instant = serializers.SerializerMethodField(help_text="spoken by the instant voice, not by the trained one")
     provenance = serializers.JSONField()
     status = serializers.SerializerMethodField()
     rehearsal = serializers.BooleanField()
@@ -184,6 +200,10 @@ class OutputView(serializers.Serializer[Any]):
     def get_masked(self, output: Any) -> bool:
         """As its signed provenance says."""
         return output.provenance["statement"].get("voice_mask", False)
+
+    def get_instant(self, output: Any) -> bool:
+        """As its signed provenance says."""
+        return output.provenance["statement"].get("instant_voice", False)
 
     @extend_schema_field(StatusPlace(allow_null=True))
     def get_status(self, output: Any) -> Any:
@@ -220,6 +240,16 @@ class VoiceItem(ApiView):
     @extend_schema(responses=VoiceView, summary="One of my voices")
     def get(self, request: Request, voice_id: UUID) -> Response:
         return Response(VoiceView(selectors.voice(actor=self.actor, voice_id=voice_id)).data)
+
+
+class VoiceInstant(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"POST": "voice:write"}
+    idempotent: ClassVar[bool] = True
+    per_minute: ClassVar[int | None] = INSTANT_PER_MINUTE
+
+    @extend_schema(request=None, responses={202: JobView}, summary="Have my voice speak at once, before it is trained")
+    def post(self, request: Request, voice_id: UUID) -> Response:
+        return Response(JobView(instant.request(actor=self.actor, voice_id=voice_id)).data, status=202)
 
 
 class Speech(ApiView):
@@ -319,6 +349,7 @@ urlpatterns = [
     path("voices", Voices.as_view()),
     path("voices/versions", Versions.as_view()),
     path("voices/<uuid:voice_id>", VoiceItem.as_view()),
+    path("voices/<uuid:voice_id>/instant", VoiceInstant.as_view()),
     path("speech", Speech.as_view()),
     path("speech/<uuid:request_id>", SpeechItem.as_view()),
     path("outputs", Outputs.as_view()),

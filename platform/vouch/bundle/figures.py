@@ -43,7 +43,7 @@ class Tally:
         match kind:
             case "clearance.refused":
                 self._refused.setdefault(data["purpose"], Counter())[data["code"]] += 1
-            case "output.failed" | "voice.failed" | "mask.failed":
+            case "output.failed" | "voice.failed" | "voice.instant_failed" | "mask.failed":
                 self._failed[data["code"]] += 1
             case "case.decided":
                 # A moderator's case has a decision, a consent's review an outcome.

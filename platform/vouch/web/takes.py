@@ -128,6 +128,7 @@ def _row(output: Output, *, stopped: bool) -> Take:
             "leaf": output.leaf_index,
             "sha256": output.sha256,
             "media_type": output.media_type,
+            "instant": request.instant,
         },
         "request": {
             "id": str(request.id),

@@ -11,7 +11,7 @@ from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from cloning import bases, trace_answers
+from cloning import bases, instant, trace_answers
 from cloning.errors import TraceNotReady
 from cloning.models import CONTAINERS, LANGUAGES, MAX_NAME, MAX_SEED, MAX_TEXT
 from cloning.tracing import MAX_BYTES as MAX_TRACE_BYTES
@@ -158,6 +158,8 @@ def voice(request: HttpRequest, voice_id: UUID) -> HttpResponse:
             "presets": manners.presets(),
             "takes": takes.recent(actor, voice_id),
             **masks.shown(actor, found),
+            "speaks_at_once": own and found.instant_id is not None,
+            "can_speak_at_once": own and found.instant_id is None and instant.is_offered(found),
             **limits,
         },
     )

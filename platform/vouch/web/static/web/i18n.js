@@ -36,6 +36,7 @@ const WORDS = {
   "opening the voice": gettext("Opening the voice"),
   speaking: gettext("Speaking"),
   "hearing the voice as it is": gettext("Hearing the voice as it is"),
+  "reading recordings": gettext("Reading the recordings"),
   "trying masks": gettext("Trying masks"),
   "marking and labelling": gettext("Marking and labelling"),
   active: gettext("In force"),

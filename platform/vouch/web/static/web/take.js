@@ -61,7 +61,7 @@ export class Take {
         el("label", { class: "volume" }, el("span", {}, gettext("Volume")), this.volume),
       ),
       this.sound,
-      el("p", { class: "meta" }, `${this.request.mask ? `${gettext("masked")} · ` : ""}${describe(this.request.manner)} · ${fill(gettext("seed %(n)s"), { n: this.request.seed })}`),
+      el("p", { class: "meta" }, `${this.output.instant ? `${gettext("instant voice")} · ` : ""}${this.request.mask ? `${gettext("masked")} · ` : ""}${describe(this.request.manner)} · ${fill(gettext("seed %(n)s"), { n: this.request.seed })}`),
       el("p", { class: "actions" }, ...this.downloads(), this.again()),
       this.proof(),
     );

@@ -128,6 +128,15 @@ form.addEventListener("submit", (event) => {
   });
 });
 
+// The trained voice and the instant one: the same text, settings and seed.
+byId("beside-instant")?.addEventListener("click", (event) => {
+  if (!form.reportValidity()) return;
+  attempt(event.target, box, () => {
+    const one = wanted(panel.read(), form.elements.seed.value === "" ? drawn() : Number(form.elements.seed.value), "");
+    return speak([one, { ...one, instant: true }]);
+  });
+});
+
 /** Asks for one or two recordings and shows them when they are done. */
 async function speak(asked) {
   for (const one of asked) {
@@ -188,7 +197,7 @@ function takeOf(output, request, said) {
     formats: form.dataset.containers.split(" "),
     onReuse: () => reuse(request, said),
     onFormat: async (container) => {
-      const again = { ...wanted(request.manner, request.seed, request.mask), text: said, language: request.language, container };
+      const again = { ...wanted(request.manner, request.seed, request.mask ?? ""), text: said, language: request.language, container, instant: output.instant };
       await speak([again]);
       byId("results").querySelector("a[download]")?.click();
     },
