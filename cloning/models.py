@@ -332,7 +332,11 @@ class Output(models.Model):
             _known("state", OutputState, "output_state_known"),
             models.CheckConstraint(condition=Q(seconds__gt=0, label_seconds__gt=0), name="output_has_sound_and_label"),
         ]
-        indexes: ClassVar = [models.Index(fields=["requester", "created_at", "id"], name="output_of_requester")]
+        indexes: ClassVar = [
+            models.Index(fields=["requester", "created_at", "id"], name="output_of_requester"),
+            # Counted by voice without reading the rows: what a withdrawal would end is shown beside every consent.
+            models.Index(fields=["voice", "state"], name="output_of_voice"),
+        ]
 
     def __str__(self) -> str:
         return f"output {self.id}"

@@ -154,6 +154,13 @@ class Listing(models.Model):
                 fields=["voice"], condition=Q(state=ListingState.LIVE), name="listing_one_live_per_voice"
             ),
         ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["-created_at", "id"],
+                condition=Q(state=ListingState.LIVE, review=ReviewState.PUBLISHED),
+                name="listing_in_the_shop",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"listing {self.id}"

@@ -55,21 +55,22 @@ def foresee_each(given: Sequence[Consent]) -> dict[UUID, list[Consequence]]:
         ends[refs[ref]].append(Consequence("search_template.destroyed", ref, None))
     recordings = services.held_recordings_of(list(asked.values()))
     held = [(key, one.id) for key, items in recordings.items() for one in items if one.state == CustodyState.HELD]
-    jobs = Job.objects.filter(voice__consent__in=asked, state__in=[*OPEN_JOB_STATES, JobState.FAILED])
-    voices = Voice.objects.filter(consent__in=asked).exclude(state=VoiceState.DESTROYED)
+    voices = list(Voice.objects.filter(consent__in=asked).order_by("id").values_list("id", "consent_id", "state"))
+    under = {voice_id: consent_id for voice_id, consent_id, _ in voices}
+    jobs = Job.objects.filter(voice__in=list(under), state__in=[*OPEN_JOB_STATES, JobState.FAILED])
     rows: list[tuple[str, Iterable[tuple[UUID, UUID]]]] = [
         ("licence.ended", _active_licences(asked).values_list("consent_id", "id")),
         ("recording.destroyed", held),
         ("job.cancelled", jobs.values_list("voice__consent_id", "id")),
-        ("voice.destroyed", voices.values_list("consent_id", "id")),
+        ("voice.destroyed", [(key, voice) for voice, key, state in voices if state != VoiceState.DESTROYED]),
     ]
     for what, found in rows:
         for consent_id, ref_id in found:
             ends[consent_id].append(Consequence(what, str(ref_id), None))
-    for consent_id, counts in _outputs(asked).items():
-        ends[consent_id] += [Consequence("outputs.revoked", str(voice), None, count) for voice, count in counts.items()]
-    for consent_id, listing_id in _live_listings(asked).values_list("voice__consent_id", "id"):
-        ends[consent_id].append(Consequence("listing.withdrawn", str(listing_id), None))
+    for voice_id, count in _outputs(under).items():
+        ends[under[voice_id]].append(Consequence("outputs.revoked", str(voice_id), None, count))
+    for voice_id, listing_id in _live_listings(under).values_list("voice_id", "id"):
+        ends[under[voice_id]].append(Consequence("listing.withdrawn", str(listing_id), None))
     return ends
 
 
@@ -80,10 +81,12 @@ def withdraw(*, actor: Actor, consent_id: UUID) -> list[Consequence]:
     Offers are locked first, as an order locks them: an order that came first is fulfilled and its licence ends here, a
     later one finds no offer.
     """
-    listings = list(_live_listings([consent_id]).filter(owner_id=actor.person_id).select_for_update(of=("self",)))
+    listings = list(
+        _live_listings(_voices(consent_id)).filter(owner_id=actor.person_id).select_for_update(of=("self",))
+    )
     found = services.withdraw_consent(actor=actor, consent_id=consent_id)
     jobs = cancel_jobs_for_consent(consent_id=consent_id, actor=actor)
-    outputs = _outputs([consent_id]).get(consent_id, {})
+    outputs = _outputs(_voices(consent_id))
     voices = destroy_voices_for_consent(consent_id=consent_id, actor=actor)
     ended = dict(Job.objects.filter(id__in=jobs).values_list("id", "finished_at"))
     gone = dict(Voice.objects.filter(id__in=voices).values_list("id", "destroyed_at"))
@@ -109,15 +112,18 @@ def _active_licences(consent_ids: Iterable[UUID]) -> QuerySet[Licence]:
     return Licence.objects.filter(consent__in=consent_ids, state=LicenceState.ACTIVE.value)
 
 
-def _outputs(consent_ids: Iterable[UUID]) -> dict[UUID, dict[UUID, int]]:
-    """How many recordings of each voice are handed out still, by consent."""
-    live = Output.objects.filter(voice__consent__in=consent_ids).exclude(state=OutputState.REVOKED)
-    counted = live.values_list("voice__consent_id", "voice_id").annotate(count=Count("id")).order_by("voice_id")
-    found: dict[UUID, dict[UUID, int]] = {}
-    for consent_id, voice_id, count in counted:
-        found.setdefault(consent_id, {})[voice_id] = count
-    return found
+def _voices(consent_id: UUID) -> list[UUID]:
+    return list(Voice.objects.filter(consent_id=consent_id).values_list("id", flat=True))
 
 
-def _live_listings(consent_ids: Iterable[UUID]) -> QuerySet[Listing]:
-    return Listing.objects.filter(voice__consent__in=consent_ids, state=ListingState.LIVE).order_by("id")
+def _outputs(voice_ids: Iterable[UUID]) -> dict[UUID, int]:
+    """How many recordings of each voice are handed out still.
+
+    By ids, not by a join: the database cannot know that a consent has few voices, and would read every recording.
+    """
+    live = Output.objects.filter(voice__in=list(voice_ids)).exclude(state=OutputState.REVOKED)
+    return dict(live.values_list("voice_id").annotate(count=Count("id")).order_by("voice_id"))
+
+
+def _live_listings(voice_ids: Iterable[UUID]) -> QuerySet[Listing]:
+    return Listing.objects.filter(voice__in=list(voice_ids), state=ListingState.LIVE).order_by("id")
