@@ -117,6 +117,13 @@ class RecordingAlreadyReceived(Conflict):
     advice = "Make a new recording for new content."
 
 
+class WrongOffset(Conflict):
+    """A piece of an upload begins where the one before it ended."""
+
+    code = "wrong_offset"
+    advice = "Go on at the offset that the answer names."
+
+
 class RecordingNotPassed(Refused):
     """Each recording a consent names must have passed its examination under the same challenge."""
 

@@ -70,18 +70,20 @@ def receive_content(*, actor: Actor, recording_id: UUID, stream: Iterable[bytes]
         max_bytes=MAX_BYTES,
     )
     try:
-        return _attach(recording_id, item)
+        return _attach(recording_id, item, actor)
     except BaseException:
         custody.destroy(item=item, reason="not_received", actor=actor)
         raise
 
 
 @transaction.atomic
-def _attach(recording_id: UUID, item: CustodyItem) -> Examination:
-    recording = Recording.objects.select_for_update(of=("self",)).get(id=recording_id)
+def _attach(recording_id: UUID, item: CustodyItem, actor: Actor) -> Examination:
+    recording = Recording.objects.select_for_update(of=("self",)).select_related("custody").get(id=recording_id)
     if recording.state != RecordingState.AWAITING.value:
         raise RecordingAlreadyReceived
     move(recording, RecordingState.RECEIVED, RECORDING)
+    if recording.custody is not None:  # begun in pieces (`uploads`), and now come as a whole
+        custody.destroy(item=recording.custody, reason="not_received", actor=actor)
     recording.custody = item
     recording.save(update_fields=["state", "custody"])
     return examination.request(recording=recording)

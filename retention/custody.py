@@ -30,7 +30,7 @@ from foundation.vault.errors import PastDeadline
 from retention import holds, moments
 from retention.certificates import issue as certificate
 from retention.ending import destroy, destroy_all
-from retention.errors import ClockUntrusted, ItemUnknown, NotReceiving, StillReceiving, UnderHold
+from retention.errors import ClockUntrusted, ContentDiffers, ItemUnknown, NotReceiving, StillReceiving, UnderHold
 from retention.models import MOVES, CustodyItem, CustodyPart, CustodyState
 from retention.purposes import LIMIT, Purpose
 from retention.sweeping import CLOCK_TOLERANCE, sweep
@@ -119,15 +119,21 @@ def append(*, item: CustodyItem, data: bytes, actor: Actor) -> CustodyPart:
 
 
 @transaction.atomic
-def close(*, item: CustodyItem, actor: Actor) -> CustodyItem:
-    """No more parts: the item is held as it is. Raises NotReceiving, PastDeadline."""
+def close(*, item: CustodyItem, actor: Actor, sha256: str = "") -> CustodyItem:
+    """No more parts: the item is held as it is. ``sha256``: what all of it should be, in hex, where that is known.
+
+    Raises NotReceiving, PastDeadline, ContentDiffers.
+    """
     row = _lock(item)
     _refuse_past_deadline(row)
     if row.state != CustodyState.RECEIVING:
         raise NotReceiving
     counted = _Counted(_pieces(row, actor), row.size, bytes(row.salt))
-    for _ in counted:
-        pass
+    whole = hashlib.sha256()
+    for piece in counted:
+        whole.update(piece)
+    if sha256 and not hmac.compare_digest(whole.hexdigest(), sha256.lower()):
+        raise ContentDiffers
     return _hold(item=row, size=counted.size, commitment=counted.digest(), actor=actor)
 
 

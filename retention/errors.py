@@ -19,6 +19,13 @@ class NotReceiving(Conflict):
     code = "custody_closed"
 
 
+class ContentDiffers(Refused):
+    """What arrived is not what was to be sent: its SHA-256 differs."""
+
+    code = "content_differs"
+    advice = "All of it was destroyed. Send it again from the beginning."
+
+
 class NotDestroyed(Conflict):
     """The recording has not been destroyed yet, so there is nothing to certify."""
 

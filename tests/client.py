@@ -22,6 +22,9 @@ class Api:
     def put(self, path: str, json: Any = None, content: bytes | None = None, **headers: str) -> Any:
         return self._send("PUT", path, json, content, headers)
 
+    def patch(self, path: str, json: Any = None, content: bytes | None = None, **headers: str) -> Any:
+        return self._send("PATCH", path, json, content, headers)
+
     def delete(self, path: str, **headers: str) -> Any:
         return self.client.delete(self._url(path), headers={**self.headers, **headers})
 

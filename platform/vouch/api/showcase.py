@@ -1,13 +1,12 @@
 """The shop window: search by text and by sound, previews, reviews of offers, protected names, reports."""
 
-from collections.abc import Iterator
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.http import StreamingHttpResponse
+from django.http import HttpResponseBase
 from django.urls import path
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,7 +15,9 @@ from foundation.vault import services as vault
 from marketplace import selectors, showcase, sounds
 from safety import services as safety
 from vouch.api.core import ApiView, checked, stream_body
+from vouch.api.core.delivery import delivered
 from vouch.api.core.paging import listed, paged
+from vouch.api.core.schema import refusals
 from vouch.api.core.throttling import limit
 from vouch.api.listings import ListingView
 
@@ -63,15 +64,27 @@ class ListingPreview(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
 
     @extend_schema(
-        summary="The preview: marked and labelled as every recording", responses={(200, "audio/*"): OpenApiTypes.BINARY}
+        summary="The preview: marked and labelled as every recording, whole or in part (Range, If-None-Match)",
+        responses={
+            (200, "audio/*"): OpenApiTypes.BINARY,
+            (206, "audio/*"): OpenApiTypes.BINARY,
+            304: OpenApiResponse(description="what you have is what there is"),
+            **refusals(416),
+        },
     )
-    def get(self, request: Request, listing_id: UUID) -> StreamingHttpResponse:
+    def get(self, request: Request, listing_id: UUID) -> HttpResponseBase:
         found = showcase.preview_of(actor=self.actor, listing_id=listing_id)
         # The listener is no party to the recording: the shop opens it for them, and the vault's log says so.
-        pieces: Iterator[bytes] = vault.read_stream(sealed_object=found.sealed, actor=showcase.ACTOR)
-        response = StreamingHttpResponse(pieces, content_type=found.media_type)
-        response["Content-Length"] = str(found.sealed.size)
+        response = delivered(
+            request,
+            lambda: vault.read_stream(sealed_object=found.sealed, actor=showcase.ACTOR),
+            size=found.sealed.size,
+            etag=found.sha256,
+            media_type=found.media_type,
+        )
         response["X-Content-SHA256"] = found.sha256
+        # May be kept by the listener's own browser, which asks again each time: the offer may be gone meanwhile.
+        response["Cache-Control"] = "private, no-cache"
         return response
 
     @extend_schema(

@@ -41,6 +41,13 @@ def test_from_an_offer_with_a_preview_to_the_shop_and_a_signed_licence(api, pers
     assert [one["id"] for one in client.get("listings?q=alto&language=en&tag=alto").json()] == [made["id"]]
     heard = client.get(f"listings/{made['id']}/preview")
     assert b"".join(heard.streaming_content) == b"sound"
+    address = f"listings/{made['id']}/preview"
+    part = client.get(address, Range="bytes=1-3")
+    assert (part.status_code, b"".join(part.streaming_content)) == (206, b"oun")
+    assert part["Content-Range"] == "bytes 1-3/5"
+    assert client.get(address, **{"If-None-Match": heard["ETag"]}).status_code == 304
+    outside = client.get(address, Range="bytes=5-")
+    assert (outside.status_code, outside.json()["code"]) == (416, "range_not_satisfiable")
     order = client.post("orders", json={"listing": made["id"], "characters": 100}).json()
     licence = client.get(f"licences/{order['licence']}").json()
     assert (licence["text"], licence["scope"]["uses"]) == ("VL-NO-ADS-1", [])
