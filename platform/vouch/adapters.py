@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from foundation.audit import log
 from foundation.errors import TooMany
-from foundation.identity import sealing, second_factor
+from foundation.identity import sealing, second_factor, sessions
 from foundation.identity.actors import Actor
 from foundation.identity.models import Person
 from vouch.api.core.addresses import address_of
@@ -64,6 +64,12 @@ class AccountAdapter(DefaultAccountAdapter):
                 subject=f"person:{user.pk}",
                 actor=Actor.of(user),
                 data={"by": list(dict.fromkeys(ways)) or ["sign-up"]},
+            )
+            sessions.begin(
+                actor=Actor.of(user),
+                session_key=str(request.session.session_key),
+                device=request.headers.get("User-Agent", ""),
+                address=self.get_client_ip(request),
             )
 
     def reauthenticate(self, user: Any, password: str) -> bool:

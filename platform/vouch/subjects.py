@@ -21,6 +21,7 @@ from consent.states import ConsentState
 from foundation.audit import log, people
 from foundation.clock import now
 from foundation.errors import Conflict, NotSignedIn
+from foundation.identity import sessions
 from foundation.identity.actors import Actor
 from foundation.identity.models import ApiKey, Person
 from foundation.vault import services as vault
@@ -50,8 +51,17 @@ ACTED: Final = frozenset(
 )  # fmt: skip
 """Keys of people who did something to what is somebody else's: of those rows only the number is told."""
 SECRET: Final = frozenset(
-    {"password", "sealed_secret", "digest", "address_hash", "fingerprint", "matches", "mfa.authenticator.data"}
-)
+    {
+        "password",
+        "sealed_secret",
+        "digest",
+        "address_hash",
+        "fingerprint",
+        "matches",
+        "mfa.authenticator.data",
+        "session_key",
+    }
+)  # fmt: skip
 """Fields nobody is handed: what lets somebody in, and whom else a voice resembles."""
 KEPT: Final = ("consents", "consent_reviews", "licences_and_orders", "outputs_without_sound", "log")
 """What an erasure leaves, as proof (GDPR Art. 17(3)(b) and (e)): see the retention schedule."""
@@ -136,6 +146,7 @@ def erase(*, actor: Actor) -> dict[str, Any]:
         "addresses": Endpoint.objects.filter(owner=person).update(url=NO_ADDRESS, salt=""),
         "bank_accounts": PayoutAccount.objects.filter(person=person).delete()[0],
         "answers": IdempotentAnswer.objects.filter(person=person).delete()[0],
+        "sessions": sessions.forget(person_id=person.id),
         "keys": ApiKey.objects.filter(person=person).delete()[0],
     }
     person.email, person.display_name = f"{person.id}@{ERASED_DOMAIN}", ""

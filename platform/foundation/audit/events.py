@@ -103,6 +103,7 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         "person.erased": _event(erased=dict),
         "person.second_factor": _event(act=str),
         "person.signed_in": _event(by=list),
+        "person.sessions_ended": _event(sessions=int),
         "person.sign_in_stopped": _event(failures=int, seconds=int),
         "key.api_issued": _event(key=str, scopes=list),
         "key.api_revoked": _event(key=str),

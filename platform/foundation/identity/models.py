@@ -10,6 +10,8 @@ from django.db.models import Q
 from foundation.audit.commitments import SALT_SIZE, new_salt
 from foundation.clock import now
 
+DEVICE_CHARS = 200
+
 
 class Role(models.TextChoices):
     MEMBER = "member", "Member"
@@ -71,3 +73,17 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
+
+
+class SignedIn(models.Model):
+    """A session of somebody's, beside Django's own row of it: see `sessions`. ``device``: the browser's own words."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="sessions")
+    session_key = models.CharField(max_length=40, unique=True)
+    device = models.CharField(max_length=DEVICE_CHARS, blank=True)
+    network = models.CharField(max_length=50, blank=True)
+    began_at = models.DateTimeField(default=now)
+
+    def __str__(self) -> str:
+        return f"session {self.id}"

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Collection
+from datetime import timedelta
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -66,9 +67,11 @@ def register_person(
 
 @transaction.atomic
 def issue_api_key(
-    *, actor: Actor, person: Person, name: str, scopes: Collection[str] | None = None
+    *, actor: Actor, person: Person, name: str, scopes: Collection[str] | None = None, days: int | None = None
 ) -> tuple[ApiKey, str]:
     """A key for ``person`` and its plaintext, which is shown once. A key never gives more than its issuer holds.
+
+    ``days``: how long it opens anything; None: until it is revoked.
 
     Raises MissingScope, NotFound when one person asks for another's key.
     """
@@ -80,7 +83,14 @@ def issue_api_key(
         raise MissingScope(f"Not yours to give: {', '.join(sorted(excess))}.")
     prefix = secrets.token_hex(PREFIX_BYTES)
     secret = secrets.token_urlsafe(SECRET_BYTES)
-    key = ApiKey.objects.create(person=person, name=name, prefix=prefix, digest=_digest(secret), scopes=sorted(wanted))
+    key = ApiKey.objects.create(
+        person=person,
+        name=name,
+        prefix=prefix,
+        digest=_digest(secret),
+        scopes=sorted(wanted),
+        expires_at=None if days is None else now() + timedelta(days=days),
+    )
     log.record(
         kind="key.api_issued",
         subject=f"person:{person.id}",

@@ -15,12 +15,15 @@ from rest_framework.response import Response
 from foundation import clock
 from foundation.audit import log
 from foundation.errors import NotFound, Refused
-from foundation.identity import selectors, services
+from foundation.identity import second_factor, selectors, services
 from foundation.identity.actors import Actor
 from foundation.identity.models import Person
 from vouch import subjects
 from vouch.api.core import ApiView, checked
 from vouch.api.core.paging import listed, paged
+from vouch.stepup import require_step_up
+
+MAX_KEY_DAYS = 3650
 
 
 class NewPerson(serializers.Serializer[Any]):
@@ -42,6 +45,9 @@ class PersonView(serializers.Serializer[Any]):
 class NewKey(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=80)
     scopes = serializers.ListField(child=serializers.CharField(max_length=40), max_length=20)
+    days = serializers.IntegerField(
+        min_value=1, max_value=MAX_KEY_DAYS, required=False, help_text="How long it is valid; left out: until revoked."
+    )
 
 
 class KeyRow(serializers.Serializer[Any]):
@@ -142,6 +148,8 @@ class Keys(ApiView):
     def post(self, request: Request) -> Response:
         fields = NewKey(data=request.data)
         fields.is_valid(raise_exception=True)
+        if not request.headers.get("Authorization") and second_factor.is_set_up(self.person.id):
+            require_step_up(request)  # a key outlasts the session that somebody left open
         key, plain = services.issue_api_key(actor=self.actor, person=self.person, **fields.validated_data)
         return Response({**KeyRow(key).data, "key": plain}, status=201)
 

@@ -1,6 +1,7 @@
 """One's own second factors, and showing one again: django-allauth's views with our pages and a leaf for each change."""
 
 from typing import Any
+from uuid import UUID
 
 from allauth.account.views import ReauthenticateView
 from allauth.mfa.base.views import IndexView
@@ -9,18 +10,25 @@ from allauth.mfa.recovery_codes.views import GenerateRecoveryCodesView, ViewReco
 from allauth.mfa.totp.views import ActivateTOTPView, DeactivateTOTPView
 from allauth.mfa.webauthn.internal import auth as webauthn
 from allauth.mfa.webauthn.views import AddWebAuthnView, ReauthenticateWebAuthnView, RemoveWebAuthnView
+from django.contrib.auth.decorators import login_required
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.db import transaction
-from django.http import HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse_lazy
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
 
-from foundation.identity import second_factor
+from foundation.errors import NotFound
+from foundation.identity import second_factor, sessions
 from foundation.identity.actors import Actor
 from vouch.passkeys import NewApp, NewPasskey, ShownPasskey
+from vouch.web import selectors
+from vouch.web.access import actor_of
 from vouch.web.accounts import SIGN_INS_PER_MINUTE, Throttled
 
+OTHERS = "others"
 HOME = reverse_lazy("mfa_index")
 
 
@@ -28,6 +36,25 @@ HOME = reverse_lazy("mfa_index")
 class FactorsView(IndexView):  # type: ignore[misc]
     template_name = "web/second_factor.html"
     http_method_names = ["get", "head", "options"]
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return {**super().get_context_data(**kwargs), **selectors.sessions(self.request)}
+
+
+@require_POST
+@login_required
+@never_cache
+def end_session(request: HttpRequest, which: str) -> HttpResponse:
+    """Ends one other session of mine, or all others. Whoever holds one may end any: that must never be hard."""
+    actor = actor_of(request)
+    if which == OTHERS:
+        sessions.end_others(actor=actor, session_key=str(request.session.session_key))
+    else:
+        try:
+            sessions.end(actor=actor, session_id=UUID(which))
+        except (ValueError, NotFound) as error:
+            raise Http404 from error
+    return redirect("web:me" if "consent:read" in actor.scopes else "web:second-factor")
 
 
 class _Own(LoginRequiredMixin, Throttled):

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
+from django.http import HttpRequest
 
 from cloning import selectors as cloning
 from cloning.models import Job, JobKind, Voice
@@ -20,11 +21,13 @@ from foundation.clock import now
 from foundation.errors import NotFound
 from foundation.identity.actors import Actor
 from foundation.identity.models import ApiKey
+from foundation.identity.sessions import sessions_of
 from marketplace.models import Listing
 from marketplace.states import ListingState
 from retention import selectors as retention
 from retention.models import CustodyItem
 from vouch.consents import foresee_each
+from vouch.web.access import actor_of
 
 ROWS = 50
 """Rows of one list on the dashboard: newest first, the API has the rest."""
@@ -117,6 +120,13 @@ def keys_of(actor: Actor) -> list[ApiKey]:
     unexpired = Q(expires_at=None) | Q(expires_at__gt=now())
     mine = ApiKey.objects.filter(unexpired, person=actor.person_id, revoked_at=None)
     return list(mine.order_by("-created_at")[:ROWS])
+
+
+def sessions(request: HttpRequest) -> dict[str, Any]:
+    """Where whoever asks is signed in, newest first, and which of them this is."""
+    here = request.session.session_key
+    found = list(sessions_of(actor=actor_of(request))[:ROWS])
+    return {"sessions": found, "this_session": here, "other_sessions": any(one.session_key != here for one in found)}
 
 
 def consent_cards(actor: Actor) -> list[ConsentCard]:

@@ -18,6 +18,7 @@ urlpatterns = [
     path("desk/reviews/<uuid:review_id>", views.review, name="review"),
     path("voices/<uuid:voice_id>", views.voice, name="voice"),
     path("me", views.me, name="me"),
+    path("me/sessions/<str:which>/end", factors.end_session, name="session-end"),
     path("recordings", views.recordings, name="recordings"),
     path("voices/<uuid:voice_id>/batch", batches.batch, name="batch"),
     path("trace", views.trace, name="trace"),

@@ -34,6 +34,8 @@ from retention.purposes import LIMIT as RETENTION
 from vouch.web import drawing, manners, masks, selectors, takes
 from vouch.web.access import actor_of, needs
 
+KEY_DAYS = (30, 90, 365)
+"""How long a key can be valid, as the page offers it."""
 QUEUE = 100
 """Cases on the desk's page."""
 
@@ -75,6 +77,8 @@ def me(request: HttpRequest) -> HttpResponse:
             "output_days": settings.VOUCH_OUTPUT_DAYS,
             "keys": selectors.keys_of(actor),
             "scopes": sorted(actor.scopes),
+            "key_days": KEY_DAYS,
+            **selectors.sessions(request),
         },
     )
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -9,10 +10,13 @@ from django.core.cache import cache
 from django.test import Client
 
 from foundation.audit.models import Leaf
+from foundation.clock import now
 from foundation.identity import second_factor
+from foundation.identity.models import ApiKey, SignedIn
 from tests.vouch.factors import PASSWORD, app_of, code_of, with_password
 from vouch.adapters import FAILURES
 from vouch.api.core import throttling
+from vouch.web.templatetags.factors import device
 
 pytestmark = pytest.mark.django_db
 PAGES = ["/second-factor", "/second-factor/app", "/second-factor/app/remove", "/second-factor/passkeys",
@@ -223,3 +227,68 @@ def test_a_closed_account_reads_like_an_unknown_one(somebody):
     client, answer = sign_in(somebody)
     assert "address or the password is wrong" in answer.content.decode()
     assert not signed_in(client)
+
+
+def test_sessions_are_listed_and_ended_by_their_person_alone(somebody, person):
+    here, _ = sign_in(somebody)
+    there, _ = sign_in(somebody)
+    third, _ = sign_in(somebody)
+    stranger, _ = sign_in(with_password(person()))
+    there_id = SignedIn.objects.get(session_key=there.session.session_key).id
+    body = here.get("/me", headers={"user-agent": "x"}).content.decode()
+    assert body.count("/me/sessions/") == 3  # two others, and all others
+    assert "from 127.0.0.0/24" in body
+    for client, way in ((stranger, there_id), (stranger, "others"), (Client(), there_id), (here, "x"), (here, 7)):
+        client.post(f"/me/sessions/{way}/end")
+        assert SignedIn.objects.filter(person=somebody).count() == 3
+    assert here.get(f"/me/sessions/{there_id}/end").status_code == 405
+    assert Client(enforce_csrf_checks=True, headers={"cookie": f"sessionid={here.session.session_key}"}).post(
+        f"/me/sessions/{there_id}/end"
+    ).status_code == 403  # fmt: skip
+    assert here.post(f"/me/sessions/{there_id}/end")["Location"] == "/me"
+    assert there.get("/me").status_code == 302
+    assert third.get("/me").status_code == 200
+    here.post("/me/sessions/others/end")
+    assert [here.get("/me").status_code, third.get("/me").status_code] == [200, 302]
+    assert said("person.sessions_ended") == [{"sessions": 1}, {"sessions": 1}]
+
+
+@pytest.mark.parametrize(
+    ("agent", "name"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox, Linux"),
+        ("Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 Chrome/140.0 Mobile Safari/537.36", "Chrome, Android"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Mobile Safari/604.1", "Safari, iPhone"),
+        ("", "Unknown device"),
+    ],
+)
+def test_a_device_has_the_name_that_people_use(agent, name):
+    assert device(agent) == name
+
+
+def test_a_key_from_a_page_asks_for_the_second_factor_of_whoever_has_one(somebody):
+    client, _ = sign_in(somebody)
+    wanted = {"name": "mine", "scopes": ["speak"], "days": 30}
+
+    def asked(**headers):
+        return client.post("/api/v1/keys", wanted, content_type="application/json", headers=headers)
+
+    made = asked()
+    assert made.status_code == 201
+    left = ApiKey.objects.get(id=made.json()["id"]).expires_at - now()
+    assert timedelta(days=29) < left <= timedelta(days=30)
+    next_code = app_of(somebody)
+    client.force_login(somebody)
+    assert (asked().status_code, asked().json()["code"]) == (403, "step_up_needed")
+    assert ApiKey.objects.count() == 1
+    assert asked(**{"x-step-up": next_code()}).status_code == 201
+
+
+@pytest.mark.parametrize("days", [0, -1, 3651, "x", 1e300])
+def test_a_key_that_could_not_end_is_not_made(somebody, days):
+    client, _ = sign_in(somebody)
+    answer = client.post(
+        "/api/v1/keys", {"name": "k", "scopes": ["speak"], "days": days}, content_type="application/json"
+    )
+    assert answer.status_code == 422
+    assert not ApiKey.objects.exists()

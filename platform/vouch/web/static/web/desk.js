@@ -3,7 +3,7 @@ import { call } from "./api.js";
 import { attempt, byId, report } from "./dom.js";
 import { gettext } from "./i18n.js";
 import { openPalette } from "./palette.js";
-import { stepUp } from "./passkey.js";
+import { guarded } from "./stepup.js";
 
 const HEARTBEAT_MS = 30_000;
 const box = byId("problem");
@@ -20,39 +20,6 @@ function go(address) {
 function again() {
   leaving = true;
   location.reload();
-}
-
-// -- what cannot be taken back asks for the second factor, once, and then goes on --------------------------------------
-const stepup = byId("stepup");
-
-/** Resolves to how the factor is shown: `{code}` or `{passkey: true}`; null when the person leaves it. */
-function askForFactor(methods) {
-  const code = methods.includes("code");
-  byId("with-code").hidden = !code;
-  byId("code").required = code;
-  stepup.querySelector('[value="yes"]').hidden = !code;
-  stepup.querySelector('[value="passkey"]').hidden = !methods.includes("passkey");
-  return new Promise((resolve) => {
-    byId("code").value = "";
-    const chosen = () => ({ yes: { code: byId("code").value }, passkey: { passkey: true } })[stepup.returnValue] ?? null;
-    stepup.addEventListener("close", () => resolve(chosen()), { once: true });
-    stepup.returnValue = "";
-    stepup.showModal();
-    if (code) byId("code").focus();
-  });
-}
-
-async function guarded(work) {
-  try {
-    return await work();
-  } catch (error) {
-    if (error.code !== "step_up_needed") throw error;
-    const shown = await askForFactor(error.body.methods ?? ["code"]);
-    if (shown === null) throw error;
-    if (shown.passkey) await stepUp();
-    else await call("POST", "step-up", { json: shown });
-    return work();
-  }
 }
 
 // -- the next case ------------------------------------------------------------------------------------------------------

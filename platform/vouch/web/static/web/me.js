@@ -1,6 +1,7 @@
-// My data: keys of programs, and the end of the account. What else is on the page is dashboard.js's.
+// My data: keys of programs, sessions, and the end of the account. What else is on the page is dashboard.js's.
 import { call, newKey } from "./api.js";
 import { attempt, byId } from "./dom.js";
+import { guarded } from "./stepup.js";
 
 const box = byId("problem");
 
@@ -9,7 +10,10 @@ byId("new-key").addEventListener("submit", (event) => {
   const form = event.target;
   const scopes = [...form.querySelectorAll('[name="scope"]:checked')].map((one) => one.value);
   attempt(form.querySelector("button"), box, async () => {
-    const made = await call("POST", "keys", { json: { name: form.elements.name.value.trim(), scopes }, key: newKey() });
+    const json = { name: form.elements.name.value.trim(), scopes };
+    if (form.elements.days.value) json.days = Number(form.elements.days.value);
+    // A request that was refused for want of a factor is another one than the one that follows it.
+    const made = await guarded(() => call("POST", "keys", { json, key: newKey() }));
     form.reset();
     byId("made-key-text").textContent = made.key;
     byId("made-key").hidden = false;
