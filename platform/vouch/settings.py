@@ -74,6 +74,7 @@ MIDDLEWARE = [
     "vouch.api.core.middleware.RequestIds",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "vouch.web.compression.CompressedPages",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -134,6 +135,10 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
 STATIC_ROOT = VOUCH_VAR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "vouch.statics.Collected"},
+}
 
 # A body larger than this is refused before it is read; audio uploads are streamed by their own views and never come
 # near Django's parsers, so no upload handler may spool them to disk in the clear.
