@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("cloning", "0015_quick_lists"),
+        ("cloning", "0016_quick_lists"),
         ("marketplace", "0010_periods"),
         ("vault", "0002_keystore"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("cloning", "0014_voice_masks"),
+        ("cloning", "0015_instant_voice"),
         ("consent", "0007_immutable_licences"),
         ("vault", "0002_keystore"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
