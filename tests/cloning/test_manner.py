@@ -10,6 +10,8 @@ from cloning.engine.shift import shifted
 from cloning.engine.synthesis import Speech, SpeechRequest
 from cloning.engine.tts.request import TtsRequest
 from cloning.manner import BOUNDS, DRAWN, PRESETS, SHIFTS, Manner, MannerInvalid
+from cloning.masks.wearing import worn
+from cloning.models import SpeechRequest as Asked
 
 
 @pytest.mark.parametrize("name", BOUNDS)
@@ -66,6 +68,7 @@ def test_a_wrong_preset_is_refused(wrong: dict[str, object]) -> None:
 def test_the_worker_shifts_what_the_engine_gave() -> None:
     pcm = np.sin(np.arange(8_000) / 8).astype(np.float32)
     speech = Speech(pcm=pcm, rate=16_000, seconds=0.5, doubtful=0)
-    made = speaking._shifted(speech, Manner(pitch=3, formants=-1))
+    asked = Asked(manner=Manner(pitch=3, formants=-1).kept())
+    made = speaking._shifted(speech, worn(asked))
     assert np.array_equal(made.pcm, shifted(pcm, 16_000, pitch=3, formants=-1))
-    assert speaking._shifted(speech, Manner(speed=1.5)).pcm is pcm
+    assert speaking._shifted(speech, worn(Asked(manner=Manner(speed=1.5).kept()))).pcm is pcm
