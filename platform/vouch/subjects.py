@@ -143,7 +143,9 @@ def erase(*, actor: Actor) -> dict[str, Any]:
         "reports": Report.objects.filter(reporter=person).update(text="", text_salt=""),
         "appeals": AppealMessage.objects.filter(author=person).update(text=""),
         "counter_notices": Notice.objects.filter(counter_by=person).update(counter_text="", counter_signature=""),
-        "addresses": Endpoint.objects.filter(owner=person).update(url=NO_ADDRESS, salt=""),
+        "addresses": Endpoint.objects.filter(owner=person).update(
+            url=NO_ADDRESS, salt="", former_salt="", former_until=None
+        ),
         "bank_accounts": PayoutAccount.objects.filter(person=person).delete()[0],
         "answers": IdempotentAnswer.objects.filter(person=person).delete()[0],
         "sessions": sessions.forget(person_id=person.id),

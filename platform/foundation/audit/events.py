@@ -294,6 +294,7 @@ EVENTS: Final[Mapping[str, Event]] = MappingProxyType(
         "payment.mismatch": _event(said=str, due=str),
         "webhook.added": _event(url=DIGEST, kinds=list),
         "webhook.ended": _event(reason=str),
+        "webhook.secret_rotated": _event(former_until=str),
         "rates.published": _event(date=str, sha256=DIGEST, base=WORD, rates=MAP),
         "charge.made": _event(order=ID, licence=ID, charge=MAP),
         "revenue.declared": _event(

@@ -19,13 +19,16 @@ class DeliveryState(models.TextChoices):
 
 class Endpoint(models.Model):
     """What is sent is signed with a secret that hangs on ``salt`` and on a key of the deployment, so neither a dump nor
-    the key alone has it. ``ended_at``: nothing is sent any more. ``failures``: of deliveries, in a row."""
+    the key alone has it; until ``former_until`` that of ``former_salt`` signs too. ``ended_at``: nothing is sent any
+    more. ``failures``: of deliveries, in a row."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     url = models.CharField(max_length=MAX_URL)
     kinds = models.JSONField()
     salt = models.CharField(max_length=64)
+    former_salt = models.CharField(max_length=64, blank=True)
+    former_until = models.DateTimeField(null=True)
     failures = models.PositiveIntegerField(default=0)
     made_at = models.DateTimeField(default=now)
     ended_at = models.DateTimeField(null=True)

@@ -38,6 +38,8 @@ KINDS: Final = (
 )  # fmt: skip
 """What a webhook can be told; each goes to the people whom it concerns."""
 MAX_ENDPOINTS: Final = 10
+OVERLAP: Final = timedelta(hours=24)
+"""How long a replaced secret signs beside the new one."""
 MAX_ATTEMPTS: Final = 9
 FIRST_PAUSE: Final = timedelta(minutes=5)
 LEASE: Final = timedelta(minutes=2)
@@ -80,9 +82,43 @@ def add_endpoint(*, actor: Actor, url: str, kinds: Sequence[str]) -> Endpoint:
     return made
 
 
+@transaction.atomic
+def rotate_secret(*, actor: Actor, endpoint_id: UUID) -> Endpoint:
+    """Gives a webhook of the actor's own a new secret; for `OVERLAP` events are signed with the one before it as well.
+
+    Of two rotations within that time the first secret ends at once: whoever must be rid of one rotates twice. Raises
+    NotFound, also for a webhook that was ended.
+    """
+    actor.require_scope("market:write")
+    own = Endpoint.objects.select_for_update().filter(id=endpoint_id, owner_id=actor.person_id, ended_at=None)
+    found = own.first()
+    if found is None or actor.person_id is None:
+        raise NotFound
+    found.former_salt, found.former_until = found.salt, now() + OVERLAP
+    found.salt = secrets.token_hex(32)
+    found.save(update_fields=["salt", "former_salt", "former_until"])
+    log.record(
+        kind="webhook.secret_rotated",
+        subject=f"webhook:{found.id}",
+        actor=actor,
+        data={"former_until": found.former_until.isoformat()},
+    )
+    return found
+
+
 def secret_of(endpoint: Endpoint) -> str:
     """What signs an endpoint's events."""
-    mac = hmac.new(settings.SECRET_KEY.encode(), f"webhook:{endpoint.id}:{endpoint.salt}".encode(), hashlib.sha256)
+    return _secret(endpoint, endpoint.salt)
+
+
+def former_secrets_of(endpoint: Endpoint) -> list[str]:
+    """What signs them besides, for a while."""
+    counts = endpoint.former_until is not None and endpoint.former_until > now()
+    return [_secret(endpoint, endpoint.former_salt)] if counts else []
+
+
+def _secret(endpoint: Endpoint, salt: str) -> str:
+    mac = hmac.new(settings.SECRET_KEY.encode(), f"webhook:{endpoint.id}:{salt}".encode(), hashlib.sha256)
     return f"vwh_{mac.hexdigest()}"
 
 
@@ -125,7 +161,9 @@ def deliver(
     body = delivery.body.encode()
     headers = {
         "Vouch-Event": str(delivery.id),
-        "Vouch-Signature": signing.sign(body, secret_of(delivery.endpoint), int(now().timestamp())),
+        "Vouch-Signature": signing.sign(
+            body, secret_of(delivery.endpoint), int(now().timestamp()), *former_secrets_of(delivery.endpoint)
+        ),
     }
     try:
         answer = sender.send(addresses.target(delivery.endpoint.url, resolve), body, headers, transport)

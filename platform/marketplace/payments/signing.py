@@ -21,9 +21,9 @@ class BadSignature(ValueError):
     """Not signed with this secret, or not lately."""
 
 
-def sign(body: bytes, secret: str, at: int) -> str:
-    """The header's value."""
-    return f"t={at},v1={_mac(body, secret, at)}"
+def sign(body: bytes, secret: str, at: int, *former: str) -> str:
+    """The header's value. ``former``: secrets that are being replaced, and still sign."""
+    return ",".join([f"t={at}", *(f"v1={_mac(body, one, at)}" for one in (secret, *former))])
 
 
 def check(body: bytes, header: str, secret: str, now: int) -> None:

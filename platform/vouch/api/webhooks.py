@@ -72,6 +72,21 @@ class EndWebhook(ApiView):
         return Response(WebhookView(hooks.end_endpoint(actor=self.actor, endpoint_id=webhook_id)).data)
 
 
+class WebhookSecret(ApiView):
+    idempotent: ClassVar[bool] = True
+    shown_once: ClassVar[tuple[str, ...]] = ("secret",)
+    scopes: ClassVar[dict[str, str]] = {"POST": "market:write"}
+
+    @extend_schema(
+        request=None,
+        responses={201: NewWebhookView},
+        summary="A new secret, shown once; for a day both sign",
+    )
+    def post(self, request: Request, webhook_id: UUID) -> Response:
+        found = hooks.rotate_secret(actor=self.actor, endpoint_id=webhook_id)
+        return Response({**WebhookView(found).data, "secret": hooks.secret_of(found)}, status=201)
+
+
 class Deliveries(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read"}
 
@@ -83,5 +98,6 @@ class Deliveries(ApiView):
 urlpatterns = [
     path("webhooks", Webhooks.as_view()),
     path("webhooks/<uuid:webhook_id>/end", EndWebhook.as_view()),
+    path("webhooks/<uuid:webhook_id>/secret", WebhookSecret.as_view()),
     path("webhooks/<uuid:webhook_id>/deliveries", Deliveries.as_view()),
 ]
