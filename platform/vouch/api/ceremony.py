@@ -195,6 +195,7 @@ class RecordingUpload(ApiView):
 
     scopes: ClassVar = {"GET": "consent:write", "PATCH": "consent:write", "POST": "consent:write"}
     per_minute = CHUNKS_A_MINUTE
+    idempotent = True
 
     @extend_schema(summary="Where an upload in pieces stands", responses={200: Offset, **refusals(409)})
     def get(self, request: Request, recording_id: UUID) -> Response:
