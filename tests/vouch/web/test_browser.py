@@ -271,6 +271,7 @@ def test_a_moderator_decides_with_the_keyboard_alone(page, sign_in, person):
     page.wait_for_url("**/desk/*")
     page.keyboard.press("c")
     page.locator("#release").wait_for()
+    page.wait_for_load_state()
     page.keyboard.press("x")
     page.keyboard.press("e")
     page.keyboard.press("Control+a")

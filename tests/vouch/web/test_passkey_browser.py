@@ -95,6 +95,7 @@ def test_from_sign_up_with_a_passkey_to_a_step_up_at_the_desk(page, authenticato
     page.goto(f"/desk/{case.id}")
     page.keyboard.press("c")
     page.locator("#release").wait_for()
+    page.wait_for_load_state()  # keys act when the page's script runs
     page.keyboard.press("Shift+D")
     page.locator("#reason").fill("Made from a stolen recording.")
     page.locator("#clause").fill("voice.stolen")

@@ -38,7 +38,7 @@ if (counts.length) setInterval(count, 1000);
 for (const button of document.querySelectorAll("[data-open]")) {
   button.addEventListener("click", () => byId(button.dataset.open).showModal());
 }
-for (const dialog of document.querySelectorAll("dialog")) {
+for (const dialog of document.querySelectorAll("dialog:has([data-close])")) { // the step-up has its own script
   const done = dialog.querySelector("[data-done]");
   const withdraw = dialog.querySelector("[data-withdraw]");
   const close = dialog.querySelector("[data-close]");
