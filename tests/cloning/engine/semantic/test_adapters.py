@@ -84,7 +84,8 @@ def test_a_voice_beside_the_base_scores_as_merged(
     adapters = SemanticAdapters(config.semantic, tensors, scale)
     expected = scores(PlainRunner(merged(model, config, tensors, scale)), None)
     for runner in (PlainRunner(model), PackedRunner(model, "float32")):
-        torch.testing.assert_close(scores(runner, adapters), expected, atol=1e-4, rtol=1e-4)
+        # Scores reach 7. Strong random pairs magnify the rounding of one sum: 3e-4 was met; a wrong layer moves tenths.
+        torch.testing.assert_close(scores(runner, adapters), expected, atol=1e-3, rtol=1e-4)
 
 
 def test_the_adapters_are_heard_and_the_base_stays() -> None:
