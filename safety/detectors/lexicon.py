@@ -1,21 +1,24 @@
 """Finds lists of phrases, and regular expressions, in a normalised text. Nothing a text or a pack says can explode.
 
-A phrase is looked up by its first letters at each place where a word may begin, so the cost follows the length of the
-text and not the number of phrases. Regular expressions run in RE2, which takes time linear in the text and memory
-within a bound; what it does not take (look-around, back references, too large) is no pattern here.
+A phrase is looked up by its first letters at each place where a word may begin, all places at once, so the cost
+follows the length of the text and not the number of phrases (see `shelves`). Regular expressions run in RE2, which
+takes time linear in the text and memory within a bound; what it does not take (look-around, back references, too
+large) is no pattern here.
 """
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, compress
-from typing import Final
+from itertools import islice
+from typing import Any, Final
 
+import numpy as np
 import re2
+from numpy.typing import NDArray
 
 from safety.detectors.normalise import Reading, Stream, Words, is_han, normalise, pinyin_of
-from safety.detectors.spans import MAX_HITS, Hits
+from safety.detectors.shelves import Entry, Found, Shelf
+from safety.detectors.spans import MAX_HITS, Hits, Packed, each_once, on_one_ground, pack
 
 SHORTEST: Final = 2
 """Letters a phrase keeps at least. One Chinese character is enough: it is a word."""
@@ -23,7 +26,7 @@ LATIN_KEYS: Final = (2, 3, 5)
 """Letters by which a phrase is looked up: as many of these as it has."""
 HAN_KEYS: Final = (1, 2)
 """The same of a phrase that begins with a Chinese character."""
-SOUND_KEYS: Final = (5,)
+SOUND_KEY: Final = 5
 """And of pinyin, where five letters are mostly two syllables."""
 HOMOPHONES_FROM: Final = 3
 """Chinese characters from which a phrase is found by its sound alone. A shorter one has too many innocent homophones:
@@ -84,97 +87,89 @@ def _sounds(letters: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for one in folded if len(one) >= SHORTEST_SOUND))
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    letters: str
-    phrase: Phrase
-    names: tuple[str, ...]
-
-
-class _Shelf:
-    """Phrases by their first letters: each under the longest of the key lengths that it fills."""
-
-    def __init__(self, keys: tuple[int, ...]) -> None:
-        self._by_key: dict[int, dict[str, list[_Entry]]] = {length: {} for length in keys}
-
-    def file(self, entry: _Entry) -> None:
-        length = max(length for length in self._by_key if length <= len(entry.letters))
-        self._by_key[length].setdefault(entry.letters[:length], []).append(entry)
-
-    def at_edges(self, stream: Stream) -> Iterator[tuple[int, int, _Entry]]:
-        """Where a phrase stands as whole words: (begin, end, entry), in no order."""
-        letters, edges = stream.letters, stream.edges
-        places = list(compress(range(len(letters)), edges))
-        for length, by_key in self._by_key.items():
-            if not by_key:
-                continue
-            for at in [at for at in places if letters[at : at + length] in by_key]:
-                for entry in by_key[letters[at : at + length]]:
-                    end = at + len(entry.letters)
-                    if letters.startswith(entry.letters, at) and (entry.phrase.open or edges[end]):
-                        yield at, end, entry
-
-
 class Lexicon:
     """Named lists of phrases, made once for a pack and searched together in one pass over a text."""
 
     def __init__(self, lists: Mapping[str, Sequence[str]]) -> None:
         """Raises PhraseTooShort."""
         self.names: Final = frozenset(lists)
-        self._letters = _Shelf(LATIN_KEYS)
-        self._han = _Shelf(HAN_KEYS)
-        self._sounds = _Shelf(SOUND_KEYS)
-        owners: dict[str, list[str]] = {}
+        self._order: Final = sorted(lists)
+        number = {name: at for at, name in enumerate(self._order)}
+        owners: dict[str, list[int]] = {}
         for name, phrases in lists.items():
             for written in phrases:
-                owners.setdefault(written, []).append(name)
+                owners.setdefault(written, []).append(number[name])
+        letters: list[tuple[Entry, int]] = []
+        sounds: list[tuple[Entry, int]] = []
         for written, names in owners.items():
             phrase = Phrase.of(written)
-            for letters in phrase.readings:
-                shelf = self._han if is_han(letters[0]) else self._letters
-                shelf.file(_Entry(letters, phrase, tuple(names)))
-            for letters in phrase.sounds:
-                self._sounds.file(_Entry(letters, phrase, tuple(names)))
+            for one in phrase.readings:
+                keys = HAN_KEYS if is_han(one[0]) else LATIN_KEYS
+                key = max(length for length in keys if length <= len(one))
+                letters.append((Entry(one, phrase.open, tuple(names)), key))
+            for one in phrase.sounds:
+                entry = Entry(one, phrase.open, tuple(names), by_sound_alone=phrase.han >= HOMOPHONES_FROM)
+                sounds.append((entry, SOUND_KEY))
+        self._letters = Shelf(letters)
+        self._sounds = Shelf(sounds)
 
     def find(self, stream: Stream) -> dict[str, Hits]:
         """Where each list has a phrase in ``stream`` as it is written."""
-        return _kept(self._written(stream))
+        return on_one_ground(self._by_list([self._letters.find(stream)]))
 
     def read(self, reading: Reading) -> list[dict[str, Hits]]:
-        """Where each list has a phrase in each of the reading's streams; in the first by its sound too.
+        """Where each list has a phrase in each of the reading's streams; in the first by its sound too."""
+        return [on_one_ground(lists) for lists in self.places(reading)]
+
+    def places(self, reading: Reading) -> list[dict[str, Packed]]:
+        """As `read`, but as numbers (`spans.pack`), in order and each once, however many.
 
         What is found by sound is given its place in the first stream, so that a word in characters and one in pinyin
         stand beside each other.
         """
         first, *others = reading.streams
-        by_sound = self._heard(reading) if reading.sound else self._sounds.at_edges(first)
-        return [_kept(chain(self._written(first), by_sound)), *map(self.find, others)]
+        by_sound = self._sounds.find(first) if reading.sound is None else self._heard(reading.sound, reading.words)
+        return [
+            self._by_list([self._letters.find(first), by_sound]),
+            *(self._by_list([self._letters.find(other)]) for other in others),
+        ]
 
-    def _written(self, stream: Stream) -> Iterable[tuple[int, int, _Entry]]:
-        latin = self._letters.at_edges(stream)
-        return latin if stream.letters.isascii() else chain(latin, self._han.at_edges(stream))
-
-    def _heard(self, reading: Reading) -> Iterator[tuple[int, int, _Entry]]:
+    def _heard(self, sound: Stream, words: Words) -> Found:
         """A short phrase counts by its sound only where a part of it was typed in Latin letters."""
-        sound, begins, sounds = reading.sound, reading.words.begins, reading.words.sounds
-        assert sound is not None
-        for at, end, entry in self._sounds.at_edges(sound):
-            if entry.phrase.han >= HOMOPHONES_FROM or not all(sound.sounded[at:end]):
-                yield _placed(at, begins, sounds), _placed(end, begins, sounds), entry
+        found = self._sounds.find(sound)
+        spoken = np.zeros(len(sound.sounded) + 1, np.int64)  # letters before each place that stand for a character
+        np.cumsum(np.frombuffer(sound.sounded, np.uint8), out=spoken[1:])
+        typed = spoken[found.ends] - spoken[found.begins] < found.ends - found.begins
+        found = found.only(typed | self._sounds.by_sound_alone[found.entries])
+        return Found(_placed(found.begins, words), _placed(found.ends, words), found.entries, found.names)
+
+    def _by_list(self, parts: Sequence[Found]) -> dict[str, Packed]:
+        owners, packed = [], []
+        if not any(len(found.begins) for found in parts):
+            return {}
+        for found in parts:
+            owner, at = found.owners()
+            owners.append(owner)
+            packed.append(pack(found.begins[at], found.ends[at]))
+        # Few lists, small numbers: those numpy sorts by their digits.
+        all_owners = np.concatenate(owners).astype(np.min_scalar_type(len(self._order)))
+        all_packed = np.concatenate(packed)
+        order = np.argsort(all_packed)
+        order = order[np.argsort(all_owners[order], kind="stable")]
+        all_owners, all_packed = all_owners[order], all_packed[order]
+        bounds = np.searchsorted(all_owners, np.arange(len(self._order) + 1))
+        lists = {}
+        for number, (begin, end) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
+            if begin < end:
+                lists[self._order[number]] = each_once(all_packed[begin:end])
+        return lists
 
 
-def _placed(offset: int, begins: tuple[int, ...], sounds: tuple[int, ...]) -> int:
-    """An offset of the stream of sounds in the first stream; inside a word it can be in Latin words alone."""
-    word = bisect_right(sounds, offset) - 1
-    return min(begins[word] + offset - sounds[word], begins[min(word + 1, len(begins) - 1)])
-
-
-def _kept(hits: Iterable[tuple[int, int, _Entry]]) -> dict[str, Hits]:
-    found: dict[str, list[tuple[int, int]]] = {}
-    for begin, end, entry in hits:
-        for name in entry.names:
-            found.setdefault(name, []).append((begin, end))
-    return {name: Hits.of(places) for name, places in found.items()}
+def _placed(offsets: NDArray[Any], words: Words) -> NDArray[Any]:
+    """Offsets of the stream of sounds in the first stream; inside a word they can be in Latin words alone."""
+    word = np.searchsorted(words.sounds, offsets, "right") - 1
+    behind = words.begins[np.minimum(word + 1, len(words.begins) - 1)]
+    return np.minimum(words.begins[word] + offsets - words.sounds[word], behind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,20 +187,18 @@ class Regex:
         options.max_mem = REGEX_MEMORY
         options.log_errors = False
         try:
-            compiled = re2.compile(written, options)
+            compiled = re2.compile(written.encode(), options)  # offsets in bytes cost no counting
         except re2.error as error:
             raise RegexRefused(str(error)) from error
-        if compiled.search("") is not None:
+        if compiled.search(b"") is not None:
             raise RegexRefused("the pattern matches the empty text")
         return cls(compiled)
 
-    def find(self, words: Words) -> list[tuple[int, int]]:
+    def find(self, words: Words) -> NDArray[np.int64]:
         """Which words match: at most MAX_HITS pairs (first, behind the last), in order."""
-        found: list[tuple[int, int]] = []
-        for match in self.compiled.finditer(words.text):
-            begin, end = match.span()
-            if end > begin:
-                found.append((words.word_at(begin), words.word_at(end - 1) + 1))
-            if len(found) >= MAX_HITS:
-                break
-        return found
+        spans = (match.span() for match in self.compiled.finditer(words.encoded))
+        some = list(islice((span for span in spans if span[0] < span[1]), MAX_HITS))
+        if not some:
+            return np.zeros((0, 2), np.int64)
+        found = np.array(some, np.int64)
+        return np.stack([words.at(found[:, 0]), words.at(found[:, 1] - 1) + 1], axis=1)

@@ -16,12 +16,14 @@ The same folding is applied to a pack's phrases, so it need not be reversible; i
 
 import re
 import unicodedata
-from bisect import bisect_right
-from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate, groupby, islice, pairwise
-from typing import Final
+from itertools import groupby, pairwise
+from typing import Any, Final
+
+import numpy as np
+import re2
+from numpy.typing import NDArray
 
 LONGEST_WORD: Final = 22
 """Longer Latin words than this are read as several words written together: a phrase may begin anywhere in them."""
@@ -29,13 +31,22 @@ LONGEST_WORD: Final = 22
 SPELLED_RUN: Final = 3
 """This many single letters in a row are a word spelled out, in which digits may stand for letters."""
 
+_BLANK: Final = (
+    "[\\t-\\r\\x1c-\\x20\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}]"
+)
+"""What `str.split` splits at."""
+_SET_APART: Final = re2.compile(f"(?:^|{_BLANK})[A-Za-z](?:{_BLANK}+[A-Za-z]){{{SPELLED_RUN}}}(?:{_BLANK}|$)".encode())
+
 _CLAUSE_ENDS: Final = frozenset(".,;:!?\n()\u3002\u3001\u2014\u2013\u2026")
 """What ends a clause, after NFKD: full-width forms are plain by then."""
 
 _HAN: Final = re.compile("[\u3400-\u9fff\U00020000-\U0003ffff]")
-# A Chinese character, a run of other letters and digits, or the end of a clause; one character is looked at once.
-_TOKEN: Final = re.compile(f"{_HAN.pattern}|[^\\W_{_HAN.pattern[1:-1]}]+|[{re.escape(''.join(sorted(_CLAUSE_ENDS)))}]")
-_APOSTROPHES: Final = str.maketrans(dict.fromkeys("'\u2019\u02bc`", ""))
+# A run of Chinese characters, a run of other letters and digits, or ends of clauses; each character is looked at once.
+_TOKEN: Final = re.compile(
+    f"{_HAN.pattern}+|[^\\W_{_HAN.pattern[1:-1]}]+|[{re.escape(''.join(sorted(_CLAUSE_ENDS)))}]+"
+)
+_FOREIGN: Final = re.compile(f"[^\\x00-\\x7f{_HAN.pattern[1:-1]}]")
+_APOSTROPHE: Final = re.compile("['\u2019\u02bc`]")
 _DIGIT_LETTERS: Final = str.maketrans("01345789", "oieastbg")
 _SYMBOL_LETTERS: Final = {"@": "a", "$": "s", "!": "i", "|": "i", "€": "e", "£": "l", "¥": "y"}
 
@@ -71,7 +82,7 @@ _TRADITIONAL: Final[dict[str, str]] = dict(
 """Traditional to Simplified, for the characters that the packs' phrases and their neighbours use; not a dictionary."""
 
 
-_FLAGS: Final = (b"\0", b"\1")
+Numbers = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,28 +99,29 @@ class Stream:
     sounded: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Words:
     """The words as written, for patterns: case, marks and look-alikes folded, one space between, digits kept.
 
-    ``text`` joins them, and word ``i`` begins in it at ``starts[i]`` (the space before a word belongs to it). Word
-    ``i`` takes the letters ``begins[i]`` to ``begins[i + 1]`` of the first stream, ``sounds[i]`` to ``sounds[i + 1]``
-    of the stream of sounds. ``clauses``: the words that begin a clause: after a full stop, comma, colon and the like,
-    or the very first.
+    ``text`` joins them, and word ``i`` begins in its UTF-8 bytes at ``starts[i]`` (the space before a word belongs to
+    it). Word ``i`` takes the letters ``begins[i]`` to ``begins[i + 1]`` of the first stream, ``sounds[i]`` to
+    ``sounds[i + 1]`` of the stream of sounds. ``clauses``: the words that begin a clause: after a full stop, comma,
+    colon and the like, or the very first.
     """
 
     text: str
-    starts: tuple[int, ...]
-    begins: tuple[int, ...]
-    sounds: tuple[int, ...]
-    clauses: tuple[int, ...]
+    encoded: bytes
+    starts: Numbers
+    begins: Numbers
+    sounds: Numbers
+    clauses: Numbers
 
-    def word_at(self, offset: int) -> int:
-        """The word that has the character at ``offset`` (0 to ``len(text) - 1``)."""
-        return bisect_right(self.starts, offset) - 1
+    def at(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The words that have the bytes at ``offsets`` (0 to ``len(encoded) - 1``)."""
+        return np.searchsorted(self.starts, offsets, "right") - 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Reading:
     """A text ready to be searched. ``sound``: only where it has Chinese characters. ``disguised``: see `disguised`.
 
@@ -123,6 +135,26 @@ class Reading:
     other_scripts: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Runs:
+    """A text in runs: one word of letters and digits, or Chinese characters without anything else between them.
+
+    ``plain``: the runs as they are matched (`_plain`). ``han``: which are Chinese, where every character is a word.
+    ``lengths``: how many words each has. ``clauses``: the numbers of the words that begin a clause.
+    """
+
+    written: list[str]
+    plain: list[str]
+    han: NDArray[np.bool_]
+    lengths: Numbers
+    clauses: list[int]
+
+    def by_word(self, runs: list[str]) -> Numbers:
+        """How many characters each word has in ``runs``, which are these in some other writing."""
+        whole = np.array(list(map(len, runs)), np.int32)
+        return np.repeat(np.where(self.han, 1, whole), self.lengths).astype(np.int32)
+
+
 def normalise(text: str) -> tuple[Stream, ...]:
     """The readings of ``text``: symbols taken as letters ("c@sh"), and as separators ("send@money"); usually equal.
 
@@ -130,37 +162,26 @@ def normalise(text: str) -> tuple[Stream, ...]:
     """
     folded = _fold(text)
     symbols = _with_symbols(folded)
-    first = _stream(_walk(symbols)[0])
-    if symbols == folded or (other := _stream(_walk(folded)[0])) == first:
-        return (first,)
-    return first, other
+    runs = _walk(symbols)
+    first = _stream(runs, _behind(runs.by_word(runs.plain)))
+    other = first if symbols == folded else _second(folded)
+    return (first,) if other == first else (first, other)
 
 
 def read(text: str) -> Reading:
     """Everything that can be searched of a text. As `normalise`."""
     folded = _fold(text)
     symbols = _with_symbols(folded)
-    words, clauses = _walk(symbols)
-    plain = list(map(_plain, words))
-    streams = [_joined(plain)]
-    if symbols != folded and (other := _stream(_walk(folded)[0])) != streams[0]:
-        streams.append(other)
-    begins = tuple(accumulate(map(len, plain), initial=0))
-    if not _HAN.search(symbols):
-        shown, starts = _shown(words, b"")
-        return Reading(
-            tuple(streams), None, Words(shown, starts, begins, begins, clauses), disguised(text), _others(folded)
-        )
-    han = bytes(["\u3400" <= word <= "\u9fff" or is_han(word) for word in words])
-    heard = [_sound(word) if one else letters for word, letters, one in zip(words, plain, han, strict=True)]
-    sounds = tuple(accumulate(map(len, heard), initial=0))
-    sounded = b"".join([_FLAGS[one] * len(letters) for one, letters in zip(han, heard, strict=True)])
-    sound = _joined(heard)
-    shown, starts = _shown(words, han)
+    runs = _walk(symbols)
+    begins = _behind(runs.by_word(runs.plain))
+    first = _stream(runs, begins)
+    other = first if symbols == folded else _second(folded)
+    sound, sounds = _heard(runs, first, begins) if runs.han.any() else (None, begins)
+    shown, starts = _shown(runs)
     return Reading(
-        tuple(streams),
-        Stream(sound.letters, sound.edges, sounded),
-        Words(shown, starts, begins, sounds, clauses),
+        (first,) if other == first else (first, other),
+        sound,
+        Words(shown, shown.encode(), starts, begins, sounds, np.array(runs.clauses, np.int32)),
         disguised(text),
         _others(folded),
     )
@@ -169,22 +190,21 @@ def read(text: str) -> Reading:
 def disguised(text: str) -> bool:
     """Whether the writing hides something: letters of several scripts in one word, characters that draw nothing, or
     three letters and more of one word set apart."""
-    plain = text.translate(_ENCLOSED)
-    if plain != text or any(
-        unicodedata.category(char) == "Cf" or char in _INVISIBLE for char in set(text) if not char.isascii()
-    ):
+    plain = _opened(text)
+    if plain != text or _SET_APART.search(plain.encode(errors="replace")):
         return True
-    singles = 0
-    for word in plain.split():
-        if word.isascii():
-            singles = singles + 1 if len(word) == 1 and word.isalpha() else 0
-            if singles > SPELLED_RUN:
-                return True
-            continue
-        singles = 0
-        if len({_script(char) for char in set(word.casefold()) if char.isalpha()} - {"han"}) > 1:
-            return True
-    return False
+    used = {char for char in set(text) if not char.isascii() and not is_han(char)}
+    if any(unicodedata.category(char) == "Cf" or char in _INVISIBLE for char in used):
+        return True
+    # Only a word with a letter of a third script can mix it with Latin or with a fourth; most texts have none.
+    foreign = {char for char in used if not _scripts(char) <= {"latin", "han"}}
+    return bool(foreign) and any(
+        len(_scripts(word) - {"han"}) > 1 for word in plain.split() if not foreign.isdisjoint(word)
+    )
+
+
+def _scripts(word: str) -> set[str]:
+    return {_script(char) for char in set(word.casefold()) if char.isalpha()}
 
 
 def pinyin_of(char: str) -> str:
@@ -205,20 +225,47 @@ def _script(char: str) -> str:
     return name.split(" ")[0].lower()
 
 
-@lru_cache(maxsize=30_000)
-def _sound(char: str) -> str:
-    return pinyin_of(char) or char
+class _Sounds(dict[str, str]):
+    """What each character sounds like, worked out once; only Chinese ones change. At most as many as Unicode has."""
+
+    def __missing__(self, char: str) -> str:
+        sound = (pinyin_of(char) or char) if is_han(char) else char
+        self[char] = sound
+        return sound
 
 
-def _shown(words: list[str], han: bytes) -> tuple[str, tuple[int, ...]]:
-    """The text of `Words`, and where its words start. ``han``: which are Chinese characters; empty if none is."""
-    if not han:
-        starts = accumulate((len(word) + 1 for word in words), initial=-1)
-        return " ".join(words), (0, *islice(starts, 1, len(words))) if words else ()
-    gaps = [0, *(not (one and other) for one, other in pairwise(han))]
-    starts = accumulate((len(word) + gap for word, gap in zip(words, gaps, strict=True)), initial=0)
-    text = "".join([" " + word if gap else word for word, gap in zip(words, gaps, strict=True)])
-    return text, tuple(islice(starts, len(words)))
+_SOUNDS: Final = _Sounds()
+
+
+def _heard(runs: _Runs, first: Stream, begins: Numbers) -> tuple[Stream, Numbers]:
+    """The stream of sounds, and where its words begin. ``first`` with ``begins``: the same letters unsounded."""
+    heard = list(map(_SOUNDS.__getitem__, first.letters))
+    lengths = np.array(list(map(len, heard)), np.int32)
+    han = np.repeat(runs.han, list(map(len, runs.plain)))
+    sounds = _behind(lengths)[begins]
+    sounded = np.repeat(han, lengths).astype(np.uint8).tobytes()
+    return Stream("".join(heard), _edges(runs, sounds), sounded), sounds
+
+
+def _shown(runs: _Runs) -> tuple[str, Numbers]:
+    """The text of `Words`, and where its words start. Between Chinese characters there is no space."""
+    gaps = [0, *(not (one and other) for one, other in pairwise(runs.han.tolist()))][: len(runs.written)]
+    text = "".join([" " + run if gap else run for run, gap in zip(runs.written, gaps, strict=True)])
+    lengths = runs.by_word(runs.written)
+    lengths[_behind(runs.lengths)[:-1]] += np.array(gaps, np.int32)
+    starts = _behind(lengths)
+    if not text.isascii():
+        codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+        sizes = 1 + (codes > 0x7F) + (codes > 0x7FF) + (codes > 0xFFFF)  # bytes of each character in UTF-8
+        starts = _behind(sizes)[starts]
+    return text, starts[:-1]
+
+
+def _behind(lengths: NDArray[Any]) -> Numbers:
+    """Where each of these begins when they stand one behind the other, and where the last ends."""
+    found = np.zeros(len(lengths) + 1, np.int32)
+    np.cumsum(lengths, out=found[1:])
+    return found
 
 
 class _Folds(dict[int, str]):
@@ -241,7 +288,7 @@ def _fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     # casefold may itself decompose (İ), so marks are dropped after it and not before.
-    return unicodedata.normalize("NFKD", text.translate(_ENCLOSED)).casefold().translate(_FOLDS)
+    return unicodedata.normalize("NFKD", _opened(text)).casefold().translate(_FOLDS)
 
 
 def _with_symbols(folded: str) -> str:
@@ -256,52 +303,63 @@ def _with_symbols(folded: str) -> str:
     return "".join(chars)
 
 
-def _stream(words: list[str]) -> Stream:
-    return _joined([_plain(word) for word in words])
+def _second(folded: str) -> Stream:
+    """The reading in which symbols are no letters."""
+    runs = _walk(folded)
+    return _stream(runs, _behind(runs.by_word(runs.plain)))
 
 
-def _joined(plain: list[str]) -> Stream:
-    letters = "".join(plain)
-    if len(letters) == len(plain):  # Chinese alone
-        return Stream(letters, b"\1" * (len(letters) + 1))
-    edges = bytearray(len(letters) + 1)
-    at = 0
-    edges[0] = 1
-    for word in plain:
-        if len(word) > LONGEST_WORD:
-            edges[at : at + len(word)] = b"\1" * len(word)
-        at += len(word)
-        edges[at] = 1
-    return Stream(letters, bytes(edges))
+def _stream(runs: _Runs, begins: Numbers) -> Stream:
+    return Stream("".join(runs.plain), _edges(runs, begins))
 
 
-def _walk(folded: str) -> tuple[list[str], tuple[int, ...]]:
-    """The words, and the numbers of those that begin a clause.
+def _edges(runs: _Runs, begins: Numbers) -> bytes:
+    """The edges of a stream whose words begin at ``begins``."""
+    edges = np.zeros(begins[-1] + 1, np.uint8)
+    edges[begins] = 1
+    first = _behind(runs.lengths)
+    for at in [at for at, run in enumerate(runs.plain) if len(run) > LONGEST_WORD]:
+        if not runs.han[at]:
+            edges[begins[first[at]] : begins[first[at] + 1]] = 1
+    return edges.tobytes()
+
+
+def _walk(folded: str) -> _Runs:
+    """A text's words, in runs.
 
     A word is a run of letters and digits; a Chinese character is a word by itself: its writing has no spaces to go by.
     An apostrophe belongs to its word: "don't" is "dont".
     """
-    words: list[str] = []
+    runs: list[str] = []
+    han: list[bool] = []
     clauses: list[int] = []
-    fresh = True
-    for token in _TOKEN.findall(folded.translate(_APOSTROPHES)):
-        if token in _CLAUSE_ENDS:
+    words, fresh = 0, True
+    for token in _TOKEN.findall(_APOSTROPHE.sub("", folded)):
+        char = token[0]
+        if char in _CLAUSE_ENDS:
             fresh = True
             continue
         if fresh:
-            clauses.append(len(words))
+            clauses.append(words)
             fresh = False
-        words.append(token)
-    return _unspell(words), tuple(clauses)
+        chinese = is_han(char)
+        runs.append(token)
+        han.append(chinese)
+        words += len(token) if chinese else 1
+    runs = _unspell(runs)
+    flags = np.array(han, np.bool_)
+    plain = [run if one else _plain(run) for run, one in zip(runs, han, strict=True)]
+    lengths = np.where(flags, np.array(list(map(len, runs)), np.int32), 1).astype(np.int32)
+    return _Runs(runs, plain, flags, lengths, clauses)
 
 
-def _unspell(words: list[str]) -> list[str]:
+def _unspell(runs: list[str]) -> list[str]:
     """Folds digits to letters in runs of single characters: ["s","3","n","d"] is spelled, ["1","2","3"] is a number."""
-    single = [at for at, word in enumerate(words) if len(word) == 1 and not "\u3400" <= word <= "\u9fff"]
+    single = [at for at, run in enumerate(runs) if len(run) == 1]
     if len(single) < SPELLED_RUN:
-        return words
-    single = [at for at in single if not is_han(words[at])]  # the rare characters too
-    out = list(words)
+        return runs
+    single = [at for at in single if not is_han(runs[at])]
+    out = list(runs)
     for _, group in groupby(enumerate(single), lambda pair: pair[1] - pair[0]):  # numbers that follow one another
         run = [at for _, at in group]
         if len(run) >= SPELLED_RUN and sum(out[at].isalpha() for at in run) * 2 > len(run):
@@ -338,20 +396,16 @@ def share_of_other_scripts(text: str) -> float:
 
 
 def _others(folded: str) -> float:
-    letters = other = 0
-    for char, count in Counter(folded).items():
-        if char.isalpha():
-            letters += count
-            other += 0 if char.isascii() or is_han(char) else count
-    return other / letters if letters else 0.0
+    other = sum(map(str.isalpha, _FOREIGN.findall(folded)))
+    return other / sum(map(str.isalpha, folded)) if other else 0.0
 
 
-def _enclosed() -> dict[int, str]:
-    """Letters in boxes and circles that NFKD leaves alone: negative circled, negative squared, regional indicators."""
-    table: dict[int, str] = {}
-    for first in (0x1F150, 0x1F170, 0x1F1E6):
-        table |= {first + i: chr(ord("a") + i) for i in range(26)}
-    return table
+_ALPHABETS: Final = (0x1F150, 0x1F170, 0x1F1E6)
+"""Where the letters in boxes and circles begin that NFKD leaves alone: negative circled and squared, regional."""
+_ENCLOSED: Final = {first + i: chr(ord("a") + i) for first in _ALPHABETS for i in range(26)}
+_BOXED: Final = re.compile("[" + "".join(f"{chr(first)}-{chr(first + 25)}" for first in _ALPHABETS) + "]")
 
 
-_ENCLOSED: Final = _enclosed()
+def _opened(text: str) -> str:
+    """The text with letters in boxes and circles as the letters."""
+    return text.translate(_ENCLOSED) if _BOXED.search(text) else text

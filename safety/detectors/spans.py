@@ -1,67 +1,140 @@
 """Where things stand in a text, and how near each other: the arithmetic of features. Pure; every cost is bounded.
 
-Every function takes time that grows as n log n with the number of hits, in arrays: a text that is full of hits (ten
-thousand characters of frauds) must not take longer to judge than a person notices.
+A text that is full of hits (ten thousand characters of frauds) is judged by some two hundred such questions, and must
+not take longer than a person notices. So all lists of one text lie on one `Ground`, the places where anything begins
+at all, and what is asked of many lists at once (`near`, `weigh`) is a few passes over arrays of that length: nothing
+is sorted or looked up again.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-Offsets = NDArray[np.int64]
+Offsets = NDArray[np.int32]
+Packed = NDArray[np.int64]
+"""Hits as one number each, so that they sort: see `pack`."""
 
 MAX_HITS: Final = 2_000
 """Hits kept of one list in one text. More only means the phrase is everywhere; the first ones settle the match."""
 
 _BITS: Final = 24
 """Enough for an offset: a text of 20,000 characters has at most 2.2 million letters when it is spelled in pinyin."""
-_NEVER: Final = 1 << 40
-"""Behind the end of every text."""
+_NEVER: Final = 1 << 30
+"""Behind the end of every text; far enough from the largest number that a distance may be added."""
+
+
+def pack(begins: NDArray[Any], ends: NDArray[Any]) -> Packed:
+    """Pairs as numbers that order by begin and then by end."""
+    return begins.astype(np.int64) << _BITS | ends.astype(np.int64)
+
+
+def each_once(ordered: Packed) -> Packed:
+    fresh = np.ones(len(ordered), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=fresh[1:])
+    return ordered[fresh]
+
+
+def _begins(packed: Packed) -> Offsets:
+    return (packed >> _BITS).astype(np.int32)
+
+
+def _ends(packed: Packed) -> Offsets:
+    return (packed & (1 << _BITS) - 1).astype(np.int32)
+
+
+class Ground:
+    """The places of one text where any hit of any of its lists begins, in order, each once."""
+
+    def __init__(self, begins: NDArray[Any]) -> None:
+        # Offsets are small numbers: marking them is a fraction of the cost of sorting them.
+        marks = np.zeros(int(begins.max()) + 1 if len(begins) else 0, np.bool_)
+        marks[begins] = True
+        self.places: Final[Offsets] = np.flatnonzero(marks).astype(np.int32)
+        self._index: Final[Offsets] = np.cumsum(marks, dtype=np.int32) - 1
+
+    def at(self, begins: NDArray[Any]) -> Offsets:
+        """Where in ``places`` these begins, all of them places of this ground, stand."""
+        return self._index[begins]
 
 
 @dataclass(frozen=True, eq=False)
 class Hits:
     """Places in a text, as offsets into a stream's letters, in order of their begins: at most ``MAX_HITS``.
 
-    Iterates as pairs (begin, end).
+    ``at``: the index of each begin in the ground's places. Iterates as pairs (begin, end).
     """
 
-    begins: Offsets
+    at: Offsets
     ends: Offsets
+    ground: Ground
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[int, int]]) -> "Hits":
-        """In any order; the first MAX_HITS of them are kept, each once."""
+        """In any order, on a ground of their own; the first MAX_HITS of them are kept, each once."""
         found = np.unique(np.array([begin << _BITS | end for begin, end in pairs], np.int64))[:MAX_HITS]
-        return cls(found >> _BITS, found & (1 << _BITS) - 1)
+        begins = _begins(found)
+        ground = Ground(begins)
+        return cls(ground.at(begins), _ends(found), ground)
+
+    @property
+    def begins(self) -> Offsets:
+        return self.ground.places[self.at]
 
     def __len__(self) -> int:
-        return len(self.begins)
+        return len(self.at)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return zip(self.begins.tolist(), self.ends.tolist(), strict=True)
 
     @cached_property
     def soonest(self) -> Offsets:
-        """For each hit the earliest end among it and those that begin later, and ``_NEVER`` behind the last."""
-        ends = np.append(self.ends, _NEVER)
-        return np.minimum.accumulate(ends[::-1])[::-1]
+        """For each place of the ground the earliest end among the hits that begin there or later, or ``_NEVER``.
+
+        Only where there is a hit.
+        """
+        count = len(self.at)
+        earliest, steps = np.full(count + 1, _NEVER, np.int32), np.empty(count + 1, np.int32)
+        np.minimum.accumulate(self.ends[::-1], out=earliest[count - 1 :: -1])
+        steps[0], steps[-1] = self.at[0] + 1, len(self.ground.places) - 1 - self.at[-1]
+        np.subtract(self.at[1:], self.at[:-1], out=steps[1:-1])
+        return earliest.repeat(steps)
 
     @cached_property
     def furthest(self) -> Offsets:
         """Before each hit the furthest end among those that begin earlier; ``-_NEVER`` before the first."""
-        return np.maximum.accumulate(np.append(-_NEVER, self.ends))
+        return np.maximum.accumulate(np.append(np.int32(-_NEVER), self.ends))
 
     def only(self, kept: NDArray[Any]) -> "Hits":
         """Those that ``kept`` (booleans) says."""
-        return Hits(self.begins[kept], self.ends[kept])
+        return Hits(self.at[kept], self.ends[kept], self.ground)
+
+    def on(self, ground: Ground) -> "Hits":
+        """The same hits on another ground, which has all of their begins."""
+        return self if ground is self.ground else Hits(ground.at(self.begins), self.ends, ground)
 
 
 NOWHERE: Final = Hits.of([])
+
+
+def on_one_ground(lists: Mapping[Any, Packed]) -> dict[Any, Hits]:
+    """Hits of each list, on the ground of them all. ``lists``: packed (`pack`), in order, each once, of any length."""
+    if not lists:
+        return {}
+    kept = [packed[:MAX_HITS] for packed in lists.values()]
+    every = np.concatenate(kept)
+    begins, ends = _begins(every), _ends(every)
+    ground = Ground(begins)
+    at = ground.at(begins)
+    bounds = list(accumulate(map(len, kept), initial=0))
+    return {
+        name: Hits(at[first:behind], ends[first:behind], ground)
+        for name, (first, behind) in zip(lists, pairwise(bounds), strict=True)
+    }
 
 
 def near(distance: int, groups: Sequence[Hits]) -> Hits:
@@ -71,13 +144,15 @@ def near(distance: int, groups: Sequence[Hits]) -> Hits:
     """
     if not all(groups):
         return NOWHERE
-    begins = np.unique(np.concatenate([hits.begins for hits in groups]))
-    ends = np.zeros_like(begins)
-    for hits in groups:
-        ends = np.maximum(ends, hits.soonest[np.searchsorted(hits.begins, begins)])
-    # Ends grow with begins: of those that end together the last is the smallest.
-    kept = np.append(ends[1:] != ends[:-1], True) & (ends - begins <= distance)
-    return Hits(begins[kept][:MAX_HITS], ends[kept][:MAX_HITS])
+    first, *others = _together(groups)
+    ends = first.soonest
+    for hits in others:
+        ends = np.maximum(ends, hits.soonest)
+    # Ends grow with begins: of those that end together the last is the smallest, and a hit begins there.
+    kept = ends - first.ground.places <= distance
+    kept[:-1] &= ends[1:] != ends[:-1]
+    at = kept.nonzero()[0][:MAX_HITS]
+    return Hits(at.astype(np.int32), ends[at], first.ground)
 
 
 def before(distance: int, first: Hits, then: Hits) -> Hits:
@@ -85,8 +160,8 @@ def before(distance: int, first: Hits, then: Hits) -> Hits:
     if not first or not then:
         return NOWHERE
     at = np.searchsorted(then.begins, first.ends)
-    kept = np.append(then.begins, _NEVER)[at] - first.ends <= distance
-    return Hits(first.begins[kept], then.ends[at[kept]])
+    kept = np.append(then.begins, np.int32(_NEVER))[at] - first.ends <= distance
+    return Hits(first.at[kept], then.ends[at[kept]], first.ground)
 
 
 def unless(distance: int, hits: Hits, guards: Hits) -> Hits:
@@ -105,7 +180,7 @@ def apart(distance: int, hits: Hits, guards: Hits) -> Hits:
     """``hits`` that no guard overlaps or comes nearer than ``distance`` letters to, on either side."""
     if not hits or not guards:
         return hits
-    latest = guards.furthest[np.searchsorted(guards.begins, hits.ends + distance)]
+    latest = guards.furthest[np.searchsorted(guards.begins, hits.ends + np.int32(distance))]
     return hits.only(latest <= hits.begins - distance)
 
 
@@ -113,33 +188,36 @@ def weigh(distance: int, weighted: Sequence[tuple[Hits, int]]) -> int:
     """The most points that one stretch of ``distance`` letters holds: each list counts once, where it has a hit in it.
 
     Points may be negative; without any hit the answer is 0, and it is never less. Stretches begin where a hit begins.
-    A hit lies in those that begin from ``end - distance`` to its begin; of a list these are joined, its points are
-    added where they begin and taken off where they end, and the sum runs once over all begins.
     """
-    found = [(hits, points) for hits, points in weighted if hits]
-    if not found:
+    some = [pair for pair in weighted if pair[0]]
+    if not some:
         return 0
-    starts = np.unique(np.concatenate([hits.begins for hits, _ in found]))
-    change = np.zeros(len(starts) + 1, np.int64)
-    for hits, points in found:
-        last = np.searchsorted(starts, hits.begins, "right")  # behind the last start that has it
-        first = np.searchsorted(starts, hits.ends - distance)
-        first = np.minimum.accumulate(first[::-1])[::-1]
-        first = np.maximum(first, np.append(0, last[:-1]))
-        some = first < last
-        np.add.at(change, first[some], points)
-        np.add.at(change, last[some], -points)
-    return max(0, int(np.cumsum(change[:-1]).max()))
+    points = [one for _, one in some]
+    found = _together([hits for hits, _ in some])
+    places = found[0].ground.places
+    last = places + np.int32(distance)
+    number = np.int32 if sum(map(abs, points)) < _NEVER else np.int64
+    total = np.zeros(len(places), number)
+    starts = np.zeros(len(places), np.bool_)
+    for hits, one in zip(found, points, strict=True):
+        np.add(total, (hits.soonest <= last) * number(one), out=total)
+        starts[hits.at] = True
+    return max(0, int(total[starts].max()))
 
 
 def union(lists: Sequence[Hits]) -> Hits:
     """All hits of several lists, in order, each once."""
-    some = [hits for hits in lists if hits]
+    some = _together([hits for hits in lists if hits])
     if len(some) < 2:
         return some[0] if some else NOWHERE
-    begins = np.concatenate([hits.begins for hits in some])
-    ends = np.concatenate([hits.ends for hits in some])
-    order = np.lexsort((ends, begins))
-    begins, ends = begins[order], ends[order]
-    fresh = np.append(True, (begins[1:] != begins[:-1]) | (ends[1:] != ends[:-1]))
-    return Hits(begins[fresh][:MAX_HITS], ends[fresh][:MAX_HITS])
+    merged = np.sort(np.concatenate([pack(hits.at, hits.ends) for hits in some]))
+    merged = each_once(merged)[:MAX_HITS]
+    return Hits(_begins(merged), _ends(merged), some[0].ground)
+
+
+def _together(lists: Sequence[Hits]) -> list[Hits]:
+    """The same lists on one ground, which those of one text have from the beginning."""
+    if all(hits.ground is lists[0].ground for hits in lists):
+        return list(lists)
+    ground = Ground(np.concatenate([hits.ground.places for hits in lists]))
+    return [hits.on(ground) for hits in lists]

@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from safety.detectors.normalise import Reading, read
 from safety.errors import TextTooLong
 from safety.policy import pack as packs
 from safety.policy.deciding import (
@@ -32,6 +33,7 @@ __all__ = [
     "PolicyVerdict",
     "evaluate",
     "live_pack",
+    "read_within_bounds",
     "release_key",
 ]
 
@@ -59,6 +61,13 @@ def release_key() -> bytes:
     return bytes.fromhex(RELEASE_KEY.read_text(encoding="ascii").strip())
 
 
+def read_within_bounds(text: str) -> Reading:
+    """The text as it is searched. Raises TextTooLong above ``MAX_TEXT_CHARS``."""
+    if len(text) > MAX_TEXT_CHARS:
+        raise TextTooLong(f"At most {MAX_TEXT_CHARS} characters are read at once.", max_characters=MAX_TEXT_CHARS)
+    return read(text)
+
+
 def evaluate(
     text: str,
     *,
@@ -66,19 +75,19 @@ def evaluate(
     known: Mapping[str, Value] | None = None,
     pack: packs.Pack | None = None,
     classifiers: Mapping[str, Classifier] | None = None,
+    reading: Reading | None = None,
 ) -> PolicyVerdict:
     """Judges ``text`` before it is spoken, by the shipped pack unless another is given.
 
     ``known``: facts beside the text (`safety.policy.facts`), neutral where not given. All rules read every text
     whatever ``language`` says, for a wrong label must not open a door. A language or script that the pack does not
-    cover is held: fail closed. Deterministic for one pack and one set of facts. Raises TextTooLong above
-    ``MAX_TEXT_CHARS``.
+    cover is held: fail closed. Deterministic for one pack and one set of facts. ``reading``: `read_within_bounds` of
+    this text, where the caller has it already. Raises TextTooLong above ``MAX_TEXT_CHARS``.
     """
-    if len(text) > MAX_TEXT_CHARS:
-        raise TextTooLong(f"At most {MAX_TEXT_CHARS} characters are read at once.", max_characters=MAX_TEXT_CHARS)
+    reading = reading or read_within_bounds(text)
     live = pack or live_pack()
     try:
-        facts = facts_of(text, live, language=language, known=known, classifiers=classifiers)
+        facts = facts_of(text, live, language=language, known=known, classifiers=classifiers, reading=reading)
     except RuleFailed:
         return PolicyVerdict("refuse", FAILED_RULE, "policy.rule-failed", live.label, live.sha256, 3)
     return decide(facts, live)

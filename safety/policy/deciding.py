@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from safety.detectors.normalise import Reading, read
-from safety.detectors.spans import Hits
+import re2
+
+from safety.detectors.normalise import Reading, Words, read
+from safety.detectors.spans import Hits, Packed, each_once, on_one_ground
+from safety.detectors.spans import pack as packed
 from safety.policy.errors import RuleFailed
 from safety.policy.expressions import Node, World
 from safety.policy.facts import CLASSIFIER_PREFIX, Classifier, Facts, Value, complete
@@ -23,12 +26,22 @@ FAILED_SEVERITY: Final = 3
 
 Outcome = Literal["allow", "allow_with_label", "ask_owner", "hold", "refuse"]
 
-_NUMBER: Final = re.compile(r"[0-9]+(?:[ -]?[0-9]+)*")
+_NUMBER: Final = re.compile(r"[0-9][0-9]*(?:[ -]?[0-9]+)*")  # begun by one digit: re skips quickly to those
 _DIGIT_WORDS: Final = "zero|oh|one|two|three|four|five|six|seven|eight|nine"
-_DIGIT: Final = f"(?:(?<![a-z])(?:{_DIGIT_WORDS})(?![a-z])|[0-9]|[零〇一二三四五六七八九幺两])"
+_DIGIT_SIGNS: Final = "[0-9零〇一二三四五六七八九幺两]"
 CODE_DIGITS: Final = range(4, 9)
 """One-time codes have 4 to 8 digits."""
-_SPELLED: Final = re.compile(f"{_DIGIT}(?: ?{_DIGIT}){{{CODE_DIGITS.start - 1}}}")
+
+
+def _in_a_row(digit: str) -> str:
+    return f"{digit}(?: ?{digit}){{{CODE_DIGITS.start - 1}}}"
+
+
+# RE2 reads a text many times faster than re, but cannot look whether a word ends: it finds what is written in signs
+# alone, and says where words could stand at all.
+_SPELLED_IN_SIGNS: Final = re2.compile(_in_a_row(_DIGIT_SIGNS).encode())
+_MAYBE_SPELLED: Final = re2.compile(_in_a_row(f"(?:{_DIGIT_WORDS}|{_DIGIT_SIGNS})").encode())
+_SPELLED: Final = re.compile(_in_a_row(f"(?:(?<![a-z])(?:{_DIGIT_WORDS})(?![a-z])|{_DIGIT_SIGNS})"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +68,15 @@ def facts_of(
     language: str,
     known: Mapping[str, Value] | None = None,
     classifiers: Mapping[str, Classifier] | None = None,
+    reading: Reading | None = None,
 ) -> Facts:
     """Every fact about a text: what the pack reads in it, and ``known`` (requester, voice, licence, history, output).
 
+    ``reading``: of this text, where the caller has it already.
     Raises ValueError for a known fact of a wrong name or type, RuleFailed where a feature divides by zero, and what a
     classifier raises: nothing is guessed.
     """
-    reading = read(text)
+    reading = reading or read(text)
     facts = complete(known or {})
     facts |= _built_in(text, reading, language)
     for name in sorted(pack.classifiers):
@@ -131,15 +146,23 @@ def _value(name: str, node: Node, world: World) -> Value:
 
 def _worlds(reading: Reading, pack: Pack, facts: Facts) -> list[World]:
     """One for each reading. Features see the facts as they grow: one is computed before those that use it."""
-    begins = reading.words.begins
-    patterns: dict[str, Hits] = {
-        name: Hits.of((begins[first], begins[behind]) for first, behind in pattern.find(reading.words))
-        for name, pattern in pack.patterns.items()
-    }
-    clauses = Hits.of((begins[at], begins[at]) for at in reading.words.clauses)
-    first, *others = pack.lexicon.read(reading)
+    words = reading.words
+    first, *others = pack.lexicon.places(reading)
+    lists: dict[tuple[str, str], Packed] = {("terms", name): places for name, places in first.items()}
+    for name, pattern in pack.patterns.items():
+        if len(found := pattern.find(words)):
+            # Matches do not overlap, so they are in order.
+            lists["patterns", name] = each_once(packed(words.begins[found[:, 0]], words.begins[found[:, 1]]))
+    starts = words.begins[words.clauses]
+    lists["clauses", ""] = packed(starts, starts)
+    kinds: dict[str, dict[str, Hits]] = {"terms": {}, "patterns": {}, "clauses": {}}
+    for (kind, name), one in on_one_ground(lists).items():
+        kinds[kind][name] = one
     # Another splitting into words: the places of patterns are not its places.
-    return [World(facts, first, patterns, clauses), *(World(facts, terms, {}) for terms in others)]
+    return [
+        World(facts, kinds["terms"], kinds["patterns"], kinds["clauses"][""]),
+        *(World(facts, on_one_ground(terms), {}) for terms in others),
+    ]
 
 
 def _built_in(text: str, reading: Reading, language: str) -> Facts:
@@ -148,12 +171,14 @@ def _built_in(text: str, reading: Reading, language: str) -> Facts:
         "text.language": primary(language),
         "text.characters": len(text),
         "text.numbers": len(numbers),
-        "text.code": any(sum(map(str.isdigit, one)) in CODE_DIGITS for one in numbers) or _spelled(reading.words.text),
+        "text.code": any(sum(map(str.isdigit, one)) in CODE_DIGITS for one in numbers) or _spelled(reading.words),
         "text.other_scripts": reading.other_scripts,
         "text.disguised": reading.disguised,
     }
 
 
-def _spelled(words: str) -> bool:
+def _spelled(words: Words) -> bool:
     """Whether four and more digits are spoken one by one: "four seven one nine", 四七一九."""
-    return _SPELLED.search(words) is not None
+    return _SPELLED_IN_SIGNS.search(words.encoded) is not None or (
+        _MAYBE_SPELLED.search(words.encoded) is not None and _SPELLED.search(words.text) is not None
+    )

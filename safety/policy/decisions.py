@@ -22,8 +22,8 @@ from foundation.vault.errors import KeyDestroyed, PastDeadline
 from foundation.vault.models import VaultKey
 from safety import protected
 from safety.detectors.lexicon import Lexicon, Phrase, PhraseTooShort
-from safety.detectors.normalise import read
-from safety.policy import evaluate, library
+from safety.detectors.normalise import Reading
+from safety.policy import evaluate, library, read_within_bounds
 from safety.policy.deciding import PolicyVerdict, decide
 from safety.policy.facts import CONTEXT, Value
 from safety.policy.models import PolicyDecision, PolicyTextKey, Stage
@@ -36,23 +36,25 @@ _ACTOR: Final = Actor.system("safety.policy")
 def judge(text: str, *, language: str, known: Mapping[str, Value]) -> PolicyVerdict:
     """The verdict of the pack in force. Raises PackInvalid, TextTooLong: without an answer nothing is spoken."""
     used = library.in_use()
-    names = protected_names(text)
+    reading = read_within_bounds(text)
     return evaluate(
         text,
         language=language,
-        known={**known, "text.protected_names": names},
+        known={**known, "text.protected_names": _names_in(reading)},
         pack=used.live,
         classifiers=library.classifiers(),
+        reading=reading,
     )
 
 
 def protected_names(text: str) -> int:
-    """How many protected public figures a text names."""
+    """How many protected public figures a text names. Raises TextTooLong."""
+    return _names_in(read_within_bounds(text))
+
+
+def _names_in(reading: Reading) -> int:
     names = tuple(protected.public_names())
-    if not names or not text:
-        return 0
-    found = _lexicon(names).read(read(text))
-    return len(set().union(*found))
+    return len(set().union(*_lexicon(names).places(reading))) if names else 0
 
 
 @lru_cache(maxsize=4)

@@ -243,7 +243,16 @@ class _Builder:
 
     def _f_near(self, args: list[Node]) -> Node:
         distance, hits = _distance(args, "near", 2, 6)
-        return Node("hits", lambda world: spans.near(distance, [hit.value(world) for hit in hits]))
+
+        def value(world: World) -> Hits:
+            found: list[Hits] = []
+            for hit in hits:
+                found.append(hit.value(world))
+                if not found[-1]:  # most often: the others need not be looked for
+                    return NOWHERE
+            return spans.near(distance, found)
+
+        return Node("hits", value)
 
     def _f_before(self, args: list[Node]) -> Node:
         distance, (first, then) = _distance(args, "before", 2, 2)

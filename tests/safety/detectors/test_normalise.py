@@ -1,13 +1,15 @@
 """Writing tricks fold away; ordinary words stay apart."""
 
 import unicodedata
+from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from safety.detectors.lexicon import Lexicon
-from safety.detectors.normalise import disguised, normalise, read, share_of_other_scripts
+from safety.detectors.normalise import LONGEST_WORD, disguised, is_han, normalise, read, share_of_other_scripts
 
 
 def has(phrase, written):
@@ -104,7 +106,7 @@ def test_a_disguise_is_told_from_honest_writing(written, hides):
 
 def test_clauses_begin_after_stops_and_commas():
     words = read("Grandma, send it. Now: pay").words
-    assert [words.text[words.starts[at] :].split()[0] for at in words.clauses] == [
+    assert [words.encoded.decode()[words.starts[at] :].split()[0] for at in words.clauses] == [
         "grandma",
         "send",
         "now",
@@ -129,10 +131,53 @@ def test_the_words_of_any_text_fit_its_streams(text):
     reading = read(text)
     words = reading.words
     assert len(words.starts) + 1 == len(words.begins) == len(words.sounds)
-    assert all(words.word_at(at) < len(words.starts) for at in range(len(words.text)))
+    of_bytes = words.at(np.arange(len(words.encoded))).tolist()
+    assert of_bytes == sorted(of_bytes)
+    assert set(of_bytes) == set(range(len(words.starts)))
+    assert words.encoded.decode() == words.text
     assert words.begins[-1] == len(reading.streams[0].letters)
     if reading.sound is not None:
         assert words.sounds[-1] == len(reading.sound.letters) == len(reading.sound.sounded)
+
+
+MIXED = st.text(alphabet="ab1l3 .,，-'@$送钱赚\U00020000аβ\u0336", max_size=60)
+
+
+@given(MIXED | st.text(max_size=60))
+def test_a_reading_says_of_each_word_what_the_word_alone_says(text):
+    words = read(text).words
+    first, sound = read(text).streams[0], read(text).sound
+    written = words.encoded
+    shown = [written[at:behind].decode() for at, behind in pairwise([*words.starts.tolist(), len(written)])]
+    assert "".join(shown) == words.text
+    for at, word in enumerate(shown):
+        begin, end = words.begins[at], words.begins[at + 1]
+        alone = read(word)
+        assert len(alone.words.starts) == 1
+        assert alone.streams[0].letters == first.letters[begin:end]
+        inner = b"\1" if end - begin > LONGEST_WORD else b"\0"
+        assert first.edges[begin : end + 1] == b"\1" + inner * (end - begin - 1) + b"\1"
+        if sound is not None:
+            begin, end = words.sounds[at], words.sounds[at + 1]
+            spoken = alone.sound.letters if alone.sound is not None else alone.streams[0].letters
+            assert sound.letters[begin:end] == spoken
+            assert sound.sounded[begin:end] == (b"\1" if alone.sound is not None else b"\0") * (end - begin)
+    # Between Chinese characters there is no space, between everything else there is one.
+    for one, other in pairwise(shown):
+        both = is_han(one.strip()) and is_han(other.strip())
+        assert other.startswith(" ") is not both
+
+
+@given(st.text(alphabet="aB1 .\u00a0\u3000\nаβ汉", max_size=24))
+def test_what_hides_is_told_as_word_by_word(text):
+    words = text.split()
+    apart = any(
+        all(len(word) == 1 and word.isascii() and word.isalpha() for word in words[at : at + 4])
+        for at in range(len(words) - 3)
+    )
+    scripts = {"a": "latin", "B": "latin", "а": "cyrillic", "β": "greek"}
+    mixed = any(len({scripts[char] for char in word if char in scripts}) > 1 for word in words)
+    assert disguised(text) is (apart or mixed)
 
 
 @given(st.text(max_size=400))

@@ -121,13 +121,24 @@ def test_the_card_is_of_the_shipped_pack_and_keeps_the_bars():
     assert held_out["false_alarm"]["share"] <= 0.02
 
 
-def test_a_long_text_full_of_hits_is_judged_in_moments():
-    begin = time.process_time()
-    assert (
-        evaluate(("奶奶，我出车祸了，快给我转两万，验证码发给我。" * 900)[:MAX_TEXT_CHARS], language="zh").outcome
-        == "hold"
-    )
-    assert time.process_time() - begin < 4.0
+@pytest.mark.parametrize(
+    ("sentence", "language"),
+    [
+        ("奶奶，我出车祸了，快给我转两万，验证码发给我。", "zh"),
+        ("Grandma, I crashed, send me two thousand dollars now and read me the code. ", "en"),
+    ],
+)
+def test_the_longest_text_full_of_hits_is_judged_in_moments(sentence, language):
+    """The goal is 20 ms (`safety.policy.bench` measures it); a machine that does other things is given five times that,
+    and the best of three, in processor time. The reader before this one took 150 ms."""
+    text = (sentence * 900)[:10_000]
+    assert evaluate(text, language=language).outcome == "hold"
+    took = []
+    for _ in range(3):
+        begin = time.process_time()
+        evaluate(text, language=language)
+        took.append(time.process_time() - begin)
+    assert min(took) < 0.1
 
 
 def test_a_text_over_the_bound_is_refused_unread():
