@@ -7,6 +7,7 @@ from cloning.worker import Reporter, claim
 from consent.models import Challenge, Consent, Examination, Recording
 from tests.consent.factories import decide
 from tests.vouch.web.test_browser import QUALITY, accessible, answer_challenge, until
+from tests.vouch.web.test_studio_browser import DRAWN
 
 pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.django_db(transaction=True)]
 MICROPHONE = """
@@ -108,6 +109,9 @@ def test_whoever_comes_back_goes_on_where_they_stopped(page, sign_in, person):
     page.goto("/consent")
     page.get_by_text("For the curious").click()
     page.get_by_text("Learning how you read: loss from 3.50 to 2.00").wait_for()
+    chart = page.get_by_role("img", name="Learning how you read: loss from 3.50 to 2.00").locator("canvas")
+    chart.wait_for()
+    until(lambda: chart.evaluate(DRAWN))
     assert Consent.objects.count() == Voice.objects.count() == 1
     accessible(page, "training")
     page.get_by_role("button", name="Start over").click()

@@ -10,6 +10,12 @@ from tests.vouch.web.test_browser import SYSTEM, accessible, finished, own_voice
 
 pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.django_db(transaction=True)]
 
+DRAWN = """one => {
+  const { data } = one.getContext("2d").getImageData(0, 0, one.width, one.height);
+  return data.some((value, n) => n % 4 === 3 && value > 0);
+}"""
+"""Whether anything is on a canvas."""
+
 
 def spoken(n: int) -> list[Output]:
     """The ``n`` requests that wait are spoken."""
@@ -54,6 +60,12 @@ def test_two_versions_are_compared_at_the_same_place_and_done_again(page, sign_i
     assert wave.get_attribute("aria-valuetext") == f"{a.seconds - 2:.1f} of {a.seconds:.1f} seconds"
     other = page.locator(f'[data-output="{b.id}"] audio')
     assert page.locator(f'[data-output="{b.id}"] .wave').get_attribute("aria-valuenow") == f"{b.seconds - 2:.1f}"
+    # Both are drawn, and both have moved: to the same place of the speech.
+    for one in (a, b):
+        view = page.locator(f'[data-output="{one.id}"] .outline-view')
+        assert view.locator(".canvases canvas").first.evaluate(DRAWN)
+        place = view.locator(".cursor").evaluate("one => parseFloat(one.style.left)")
+        assert place == pytest.approx(100 * (one.seconds - 2) / one.seconds, abs=1.5)
     wave.press("k")
     until(lambda: not sound.evaluate("one => one.paused"))
     wave.press("x")

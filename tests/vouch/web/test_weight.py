@@ -5,6 +5,7 @@ Lighthouse itself is no Python package and is not run here.
 
 import gzip
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +67,17 @@ def test_sound_events_and_answers_of_the_api_are_not_compressed(api: Any, person
 
 def test_collected_files_are_kept_for_good_by_their_digest_and_sent_compressed(tmp_path: Path) -> None:
     source = Path(str(find("web/console.css"))).parent
-    (tmp_path / "web").mkdir()
-    for file in source.iterdir():
-        (tmp_path / "web" / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(source, tmp_path / "web")
     storage = Collected(location=str(tmp_path), base_url="/static/")
-    paths = {f"web/{file.name}": (storage, f"web/{file.name}") for file in source.iterdir()}
+    names = [str(file.relative_to(source.parent)) for file in source.rglob("*") if file.is_file()]
+    paths = {name: (storage, name) for name in names}
     assert not [one for one in storage.post_process(paths) if isinstance(one[2], Exception)]
     page = storage.url("web/me.js")
     assert re.fullmatch(r"/static/web/me\.[0-9a-f]{12}\.js", page)
     assert re.search(r'from "\./api\.[0-9a-f]{12}\.js"', (tmp_path / page.removeprefix("/static/")).read_text())
+    for importer, library in (("wave", "vendor/wavesurfer/wavesurfer.esm"), ("curve", "vendor/uplot/uPlot.esm")):
+        script = (tmp_path / storage.url(f"web/{importer}.js").removeprefix("/static/")).read_text()
+        assert re.search(rf'import\("\./{re.escape(library)}\.[0-9a-f]{{12}}\.js"\)', script)
     with override_settings(STATIC_ROOT=str(tmp_path), STORAGES=dict(configured.STORAGES)):
         served = WhiteNoiseMiddleware(lambda request: None)
         hashed, plain = served.files[page], served.files["/static/web/me.js"]

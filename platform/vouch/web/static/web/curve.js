@@ -1,11 +1,26 @@
-// How a loss falls while a voice is trained: a line a stage, drawn as its points arrive.
+// How a loss falls while a voice is trained: a chart a stage, drawn by uPlot as its points arrive.
 import { el } from "./dom.js";
 import { fill, gettext, word } from "./i18n.js";
 
-const SPACE = "http://www.w3.org/2000/svg";
-const WIDTH = 600;
-const HEIGHT = 120;
-const EDGE = 4;
+const HEIGHT = 160;
+const GAP = 10;
+const FONT = "12px system-ui, sans-serif";
+
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+/** Colours are asked for at each drawing, so the chart follows the scheme. */
+function options(width) {
+  const axis = { stroke: () => css("--soft"), font: FONT, grid: { stroke: () => css("--line"), width: 1 }, ticks: { show: false }, gap: GAP };
+  return {
+    width,
+    height: HEIGHT,
+    scales: { x: { time: false } },
+    axes: [{ ...axis, size: 30, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000] }, { ...axis, size: 48 }],
+    series: [{}, { stroke: () => css("--accent"), width: 2, points: { show: false } }],
+    legend: { show: false }, // The caption says it, and says it to screen readers too.
+    cursor: { show: false },
+  };
+}
 
 export class Curve {
   /** `box` is shown with the first point. */
@@ -13,6 +28,11 @@ export class Curve {
     this.box = box;
     this.stages = new Map();
     this.seen = new Set(); // A stream that is opened again may say a point twice.
+    for (const scheme of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
+      matchMedia(scheme).addEventListener("change", () => {
+        for (const { chart } of this.stages.values()) chart?.redraw();
+      });
+    }
   }
 
   add({ stage, loss, at }) {
@@ -26,26 +46,34 @@ export class Curve {
   }
 
   begin(stage) {
-    const path = document.createElementNS(SPACE, "path");
-    const svg = document.createElementNS(SPACE, "svg");
-    for (const [name, value] of Object.entries({ viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", class: "curve", preserveAspectRatio: "none" })) svg.setAttribute(name, value);
-    svg.append(path);
+    const place = el("div", { class: "curve", role: "img" });
     const caption = el("figcaption", { class: "meta" });
-    this.box.append(el("figure", {}, svg, caption));
-    return { stage, svg, path, caption, losses: [] };
+    this.box.append(el("figure", {}, place, caption));
+    const line = { stage, place, caption, losses: [], chart: null };
+    // Its place has a width only while the curious look; the first look fetches what draws.
+    const library = () => (this.library ??= import("./vendor/uplot/uPlot.esm.js"));
+    new ResizeObserver(async () => {
+      const { default: Chart } = await library();
+      const width = place.clientWidth;
+      if (!width) return;
+      if (line.chart) line.chart.setSize({ width, height: HEIGHT });
+      else line.chart = new Chart(options(width), this.points(line), place);
+    }).observe(place);
+    return line;
   }
 
-  draw({ stage, svg, path, caption, losses }) {
-    const [least, most] = [Math.min(...losses), Math.max(...losses)];
-    const x = (n) => (losses.length < 2 ? 0 : (n * WIDTH) / (losses.length - 1));
-    const y = (loss) => HEIGHT - EDGE - ((loss - least) / (most - least || 1)) * (HEIGHT - 2 * EDGE);
-    path.setAttribute("d", losses.map((loss, n) => `${n ? "L" : "M"}${x(n).toFixed(1)} ${y(loss).toFixed(1)}`).join(""));
+  points({ losses }) {
+    return [losses.map((_, n) => n + 1), losses];
+  }
+
+  draw(line) {
+    line.chart?.setData(this.points(line));
     const said = fill(gettext("%(stage)s: loss from %(first)s to %(last)s"), {
-      stage: word(stage),
-      first: losses[0].toFixed(2),
-      last: losses.at(-1).toFixed(2),
+      stage: word(line.stage),
+      first: line.losses[0].toFixed(2),
+      last: line.losses.at(-1).toFixed(2),
     });
-    svg.setAttribute("aria-label", said);
-    caption.textContent = said;
+    line.place.setAttribute("aria-label", said);
+    line.caption.textContent = said;
   }
 }

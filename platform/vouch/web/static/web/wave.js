@@ -1,21 +1,23 @@
 // The outline of a sound, and a slider over it: seen, dragged, and moved with the keyboard.
+//
+// wavesurfer.js draws. It is given the outline alone, never the sound: what is played is `Take`'s to decide.
 import { el } from "./dom.js";
 import { fill, gettext } from "./i18n.js";
 
-const BARS = 180;
+const PEAKS = 600;
 const HEIGHT = 64;
+const FLAT = Array(PEAKS).fill(0.04); // Before the sound is there.
 const RATE = 8000; // Enough for an outline, and a quarter of an hour still fits in memory.
 const STEP_S = 1;
 const JUMP_S = 5;
-const SPACE = "http://www.w3.org/2000/svg";
-let made = 0;
+const SCHEMES = ["(prefers-color-scheme: dark)", "(forced-colors: active)"].map((one) => matchMedia(one));
 
 /** The outline of an encoded sound: `{peaks, seconds}`, peaks 0 to 1. Throws when the browser cannot decode it. */
 export async function outlineOf(bytes) {
   const sound = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(bytes);
   const samples = sound.getChannelData(0);
-  const step = samples.length / BARS;
-  const peaks = Array.from({ length: BARS }, (_, n) => {
+  const step = samples.length / PEAKS;
+  const peaks = Array.from({ length: PEAKS }, (_, n) => {
     let peak = 0;
     for (let i = Math.floor(n * step); i < Math.floor((n + 1) * step); i++) peak = Math.max(peak, Math.abs(samples[i]));
     return peak;
@@ -24,26 +26,46 @@ export async function outlineOf(bytes) {
   return { peaks: peaks.map((one) => one / most), seconds: sound.duration };
 }
 
-function svg(tag, attributes, ...children) {
-  const one = document.createElementNS(SPACE, tag);
-  for (const [name, value] of Object.entries(attributes)) one.setAttribute(name, value);
-  one.append(...children);
-  return one;
+/** What the style sheet says of `box`: canvases know no custom properties. */
+function colours(box) {
+  const { color, accentColor, caretColor } = getComputedStyle(box);
+  return { waveColor: color, progressColor: accentColor, cursorColor: caretColor };
+}
+
+/**
+ * A view of wavesurfer.js in `place`, which must not be in the page yet: the view brings a style element, and our
+ * Content-Security-Policy allows none. The same rules as a sheet made by script are allowed, and take its place in time.
+ */
+function view(WaveSurfer, place, looks) {
+  const made = WaveSurfer.create({
+    container: place,
+    media: new Audio(), // Its own, empty.
+    height: HEIGHT,
+    barWidth: 2,
+    barGap: 2,
+    barRadius: 1,
+    barMinHeight: 2,
+    cursorWidth: 1,
+    interact: false,
+    hideScrollbar: true,
+    ...looks,
+  });
+  const root = made.getWrapper().getRootNode();
+  const style = root.querySelector("style");
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(style.textContent);
+  root.adoptedStyleSheets = [sheet];
+  style.remove();
+  return made;
 }
 
 export class Wave {
   /** `name`: what a screen reader calls it; `onSeek(seconds)` and `onToggle()` are what it asks for. */
   constructor(name, { onSeek, onToggle }) {
-    Object.assign(this, { onSeek, seconds: 0, at: 0 });
+    Object.assign(this, { onSeek, seconds: 0, at: 0, peaks: FLAT, view: null });
     this.box = el("div", { class: "wave", role: "slider", tabindex: "0", "aria-label": name, "aria-valuemin": "0" });
-    const clip = `played-${++made}`;
-    this.played = svg("rect", { x: 0, y: 0, width: 0, height: HEIGHT });
-    this.spoken = svg("rect", { class: "spoken-label", x: 0, y: 0, width: 0, height: HEIGHT });
-    this.paths = [svg("path", { class: "all" }), svg("path", { class: "played", "clip-path": `url(#${clip})` })];
-    this.cursor = svg("rect", { class: "cursor", x: 0, y: 0, width: 1.2, height: HEIGHT });
-    const size = { viewBox: `0 0 ${BARS * 4} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" };
-    const clipped = svg("clipPath", { id: clip }, this.played);
-    this.box.append(svg("svg", size, clipped, this.spoken, ...this.paths, this.cursor));
+    this.spoken = el("span", { class: "spoken-label" });
+    this.box.append(this.spoken);
     this.box.addEventListener("keydown", (event) => {
       const moves = {
         ArrowRight: this.at + STEP_S,
@@ -71,24 +93,45 @@ export class Wave {
       this.box.onpointermove = point;
     });
     for (const end of ["pointerup", "pointercancel"]) this.box.addEventListener(end, () => (this.box.onpointermove = null));
-    this.draw(Array(BARS).fill(0.04));
     this.length(0);
+    // Fetched and drawn when there is something to see it in.
+    new ResizeObserver((_, seen) => {
+      seen.disconnect();
+      this.begin();
+    }).observe(this.box);
+  }
+
+  async begin() {
+    const { default: WaveSurfer } = await import("./vendor/wavesurfer/wavesurfer.esm.js");
+    const place = el("div", { class: "outline-view", "aria-hidden": "true" });
+    this.view = view(WaveSurfer, place, colours(this.box));
+    this.box.append(place);
+    for (const scheme of SCHEMES) scheme.addEventListener("change", () => this.view.setOptions(colours(this.box)));
+    await this.redraw();
   }
 
   draw(peaks) {
-    const bars = peaks.map((peak, n) => {
-      const half = Math.max(1, (peak * HEIGHT) / 2 - 1);
-      return `M${n * 4 + 2} ${(HEIGHT / 2 - half).toFixed(1)}V${(HEIGHT / 2 + half).toFixed(1)}`;
-    });
-    for (const path of this.paths) path.setAttribute("d", bars.join(""));
+    this.peaks = peaks;
+    return this.redraw();
+  }
+
+  async redraw() {
+    if (!this.view || !this.seconds) return;
+    try {
+      await this.view.load("", [this.peaks], this.seconds);
+      this.view.setTime(this.at);
+    } catch (error) {
+      if (error.name !== "AbortError") throw error; // overtaken by a newer outline
+    }
   }
 
   /** How long the sound is, and how much of its beginning is the spoken label. */
   length(seconds, label = 0) {
     this.seconds = seconds;
     this.box.setAttribute("aria-valuemax", seconds.toFixed(1));
-    this.spoken.setAttribute("width", seconds ? (BARS * 4 * label) / seconds : 0);
+    this.spoken.style.inlineSize = seconds ? `${(100 * label) / seconds}%` : "0";
     this.set(0);
+    this.redraw();
   }
 
   seek(to) {
@@ -97,9 +140,7 @@ export class Wave {
 
   set(at) {
     this.at = at;
-    const x = this.seconds ? (BARS * 4 * at) / this.seconds : 0;
-    this.played.setAttribute("width", x);
-    this.cursor.setAttribute("x", Math.min(x, BARS * 4 - 1.2));
+    this.view?.setTime(at);
     this.box.setAttribute("aria-valuenow", at.toFixed(1));
     this.box.setAttribute(
       "aria-valuetext",
