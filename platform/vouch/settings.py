@@ -255,6 +255,8 @@ VOUCH_STRIPE_KEY = env.secret("VOUCH_STRIPE_KEY") if VOUCH_PAYMENTS == "stripe" 
 VOUCH_STRIPE_WEBHOOK_SECRET = env.secret("VOUCH_STRIPE_WEBHOOK_SECRET") if VOUCH_PAYMENTS == "stripe" else ""
 # Event streams open at once in a web process; each holds a thread, so fewer than the process has.
 VOUCH_EVENT_STREAMS = env.integer("VOUCH_EVENT_STREAMS", 16, low=1, high=1000)
+# What a request's body may take, beside a second for every 8 KiB of it (vouch.api.core.patience).
+VOUCH_BODY_SECONDS = env.integer("VOUCH_BODY_SECONDS", 20, low=1, high=600)
 # Requests a minute to the API: of one key, of one person by all keys and sessions, of one address.
 VOUCH_RATE_KEY = env.integer("VOUCH_RATE_KEY", 600, low=1, high=1_000_000)
 VOUCH_RATE_PERSON = env.integer("VOUCH_RATE_PERSON", 1_200, low=1, high=1_000_000)

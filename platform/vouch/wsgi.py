@@ -20,13 +20,19 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vouch.settings")
 _django = get_wsgi_application()
 
 from foundation.vault import start  # noqa: E402  (Django has to be ready)
+from vouch.api.core import patience  # noqa: E402
 from vouch.api.streams.socket import HANDED_OVER  # noqa: E402
 
 
 def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
     """Django; but nothing is written behind a WebSocket, whose connection is no longer HTTP's. StopIteration is how an
     application tells gunicorn to close a connection and to leave it alone."""
-    response = _django(environ, start_response)
+    body = patience.watch(environ)
+    try:
+        response = _django(environ, start_response)
+    finally:
+        if body:
+            body.end()
     if environ.get(HANDED_OVER):
         response.close()
         raise StopIteration
