@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 from cloning.batches import selectors as batches
 from cloning.batches.tables import MAX_BYTES, MAX_LINES
 from cloning.models import CONTAINERS, LANGUAGES
-from vouch.web import selectors
+from vouch.web import masks, selectors
 from vouch.web.access import actor_of, needs
 
 SHOWN = 20
@@ -22,5 +22,6 @@ def batch(request: HttpRequest, voice_id: UUID) -> HttpResponse:
     actor = actor_of(request)
     voice = selectors.speakable_voice(actor, voice_id)
     found = {"voice": voice, "batches": batches.batches(actor=actor).filter(voice=voice)[:SHOWN]}
+    usable = [row for row in masks.rows(actor, voice) if row.ready]
     limits = {"max_bytes": MAX_BYTES, "max_lines": MAX_LINES, "containers": CONTAINERS, "languages": LANGUAGES}
-    return render(request, "web/batch.html", {**found, **limits})
+    return render(request, "web/batch.html", {**found, **limits, "usable_masks": usable})

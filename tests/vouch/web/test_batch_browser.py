@@ -13,6 +13,7 @@ from cloning.models import SpeechRequest
 from cloning.states import JobState
 from cloning.worker import claim
 from foundation.errors import VouchError
+from tests.cloning import factories as make
 from tests.vouch.web.test_browser import accessible, finished, own_voice, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.django_db(transaction=True)]
@@ -22,6 +23,7 @@ SRT = "1\n00:00:01,000 --> 00:00:02,000\nGood morning.\n\n2\n00:00:05,000 --> 00
 def test_many_lines_from_the_table_to_the_archive(page, sign_in, person):
     owner = person()
     voice = own_voice(owner)
+    masked = make.voice(owner, make.consent(owner, uses={"own_use": True, "voice_mask": True}), name="Masked")
     sign_in(owner).goto(f"/voices/{voice.id}")
     page.get_by_role("link", name="Speak many lines at once").click()
     speak = page.get_by_role("button", name="Speak all lines")
@@ -69,7 +71,17 @@ def test_many_lines_from_the_table_to_the_archive(page, sign_in, person):
     assert {"one.wav", "three.wav", "manifest.json", "manifest.csv"} <= set(archive.namelist())
     accessible(page, "a batch")
 
+    # Through a mask: every line of the batch.
+    mask = make.mask(masked)
+    page.goto(f"/voices/{masked.id}/batch")
+    page.get_by_label("Or paste it here").fill("Good morning to you.\nGood night.\n")
+    page.get_by_label("Speak through a mask").select_option(mask.name)
+    page.get_by_role("button", name="Look at the table").click()
+    page.get_by_text("2 of 2 lines can be spoken").wait_for()
+    page.get_by_role("button", name="Speak all lines").click()
+    assert until(lambda: Batch.objects.filter(voice=masked).first()).mask_id == mask.id
+
     # Somebody else finds neither the page nor the batch.
     assert sign_in(person()).goto(f"/voices/{voice.id}/batch").status == 404
     assert page.goto(f"/api/v1/batches/{batch.id}").status == 404
-    assert Batch.objects.get().state == "done"
+    assert Batch.objects.get(voice=voice).state == "done"

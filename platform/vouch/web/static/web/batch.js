@@ -63,6 +63,7 @@ form.addEventListener("submit", (event) => {
       language: chosen.language.value,
       container: chosen.container.value,
       pause_ms: Math.round(Number(chosen.pause.value) * 1000),
+      ...(chosen.mask?.value ? { mask: chosen.mask.value } : {}),
     };
     const batch = await call("POST", "batches", { json: asked, key: newKey() });
     history.replaceState(null, "", `?batch=${batch.id}`);
