@@ -183,10 +183,11 @@ def _sound(path: Path) -> bytes:
 
 
 def _enrol(options: argparse.Namespace) -> int:
-    """Shows six words to be read aloud at once, checks the training speech against who read them, asks for consent, and
+    """Asks for consent, shows six words to be read aloud at once, checks the training speech against who read them, and
     trains. Nobody can do this for another person."""
     speech = _pairs(options.speech)
     with _client() as vouch:
+        version = _agreed(vouch, options)
         challenge = vouch.open_challenge()
         sys.stdout.write(f"Read aloud now:\n\n    {'  '.join(challenge.words)}\n\n")
         sys.stdout.flush()
@@ -198,7 +199,6 @@ def _enrol(options: argparse.Namespace) -> int:
             made, found = vouch.upload(challenge.id, said, _sound(sound), language=options.language)
             _must_pass(sound.name, found)
             recordings.append(made)
-        version = _agreed(vouch, options)
         uses = {"own_use": True, "licence_to_others": options.licence_to_others}
         given = vouch.consent(
             challenge.id, recordings, text_version=version, uses=uses, languages=[options.language],
@@ -226,7 +226,7 @@ def _pairs(folder: Path) -> list[tuple[Path, str]]:
 def _answer(source: str | None) -> Iterator[bytes]:
     """Pieces of the live answer, each when it has been spoken: the server looks at when they arrive."""
     if source == "-":
-        yield from _pieces(sys.stdin.buffer)
+        yield from _listened(sys.stdin.buffer)
     elif source is not None:
         with Path(source).open("rb") as file:
             began = time.monotonic()
@@ -239,12 +239,17 @@ def _answer(source: str | None) -> Iterator[bytes]:
             raise Stop("arecord is not installed (Debian: alsa-utils). Pipe a microphone in with --pcm - instead.")
         with subprocess.Popen([program, *RECORDER[1:]], stdout=subprocess.PIPE) as recorder:
             assert recorder.stdout is not None
-            until = time.monotonic() + ANSWER_SECONDS
-            for piece in _pieces(recorder.stdout):
-                yield piece
-                if time.monotonic() > until:
-                    break
+            yield from _listened(recorder.stdout)
             recorder.terminate()
+
+
+def _listened(source: IO[bytes]) -> Iterator[bytes]:
+    """What a microphone gives while it is listened to: it has no end of its own."""
+    until = time.monotonic() + ANSWER_SECONDS
+    for piece in _pieces(source):
+        yield piece
+        if time.monotonic() > until:
+            break
 
 
 def _pieces(source: IO[bytes]) -> Iterator[bytes]:

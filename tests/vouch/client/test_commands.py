@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from django.core.handlers.wsgi import WSGIHandler
 
 from cloning.models import Output, Voice
+from consent.models import Challenge
 from tests.cloning import factories as make
 from vouch.cli import main
 from vouch.client import Vouch, commands
@@ -78,12 +80,28 @@ def test_an_unknown_ending_is_refused_by_the_platform(signed_in: None, voice: Vo
 
 
 def test_enrolling_says_what_is_missing_before_anybody_reads(signed_in: None, tmp_path: Path, capsys: Any) -> None:
+    opened = Challenge.objects.count()
     assert main(["enrol", "Sam", str(tmp_path / "nothing")]) == 2
     (tmp_path / "one.wav").write_bytes(b"RIFF")
     assert main(["enrol", "Sam", str(tmp_path)]) == 2
-    said = capsys.readouterr().err
-    assert "holds no .wav files" in said
-    assert "one.txt is missing" in said
+    (tmp_path / "one.txt").write_text("One.")
+    assert main(["enrol", "Sam", str(tmp_path)]) == 2
+    assert main(["enrol", "Sam", str(tmp_path), "--agree", "en-0"]) == 2
+    said = capsys.readouterr()
+    assert "holds no .wav files" in said.err
+    assert "one.txt is missing" in said.err
+    assert "give its version with --agree: " in said.err
+    assert "There is no consent text en-0" in said.err
+    assert "Read aloud" not in said.out
+    assert Challenge.objects.count() == opened
+
+
+def test_a_microphone_that_never_ends_is_listened_to_for_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "ANSWER_SECONDS", 0.2)
+    with open("/dev/zero", "rb") as endless:
+        began = time.monotonic()
+        assert sum(map(len, commands._listened(endless))) > 0
+    assert time.monotonic() - began < 5
 
 
 def test_a_recorded_answer_is_sent_at_the_pace_of_speech(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
