@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from cloning.engine.features.spectrogram import linear
 from cloning.engine.shift import shifted
 from cloning.engine.synthesis import SpeechRequest, synthesise
 from cloning.engine.training.acoustic import AcousticStage
-from cloning.engine.training.base import Base, starter_base
+from cloning.engine.training.base import Base, load_base, starter_base
 from cloning.engine.training.loop import run
 from cloning.engine.training.prepare import Item, Recording, encode
 from cloning.engine.training.recipe import AcousticRecipe, TrainingRecipe
@@ -47,27 +48,41 @@ Copy = Callable[[np.ndarray], np.ndarray]
 Reader = Callable[[Sequence[str]], np.ndarray]
 
 
-def vocoders(speech: Sequence[np.ndarray], victims: Sequence[np.ndarray], *, seed: int) -> dict[str, Copy]:
+def vocoders(
+    speech: Sequence[np.ndarray], victims: Sequence[np.ndarray], *, seed: int, further: Sequence[Path] = ()
+) -> dict[str, Copy]:
     """Copy-synthesis by this engine, by name: 16 kHz speech (samples,) to the same words in the same voice, unmarked.
 
     `speech`: what the further-trained copies are trained on, 16 kHz, about 4 s each. `victims`: the same of people whom
     nothing may be trained on but the attacker's own copy, which is for measuring only and says so in its name.
+    `further`: folders of bases beside the shipped one, such as the one that will follow it.
     """
     base = starter_base()
     encoder = base.build_content()
     shipped = base.build_acoustic(0).eval()
-    further = trained_on(base, speech, seed=seed, critics=False)
+    longer = trained_on(base, speech, seed=seed, critics=False)
     criticised = trained_on(base, speech, seed=seed + 1, critics=True)
     attacker = trained_on(base, victims, seed=seed + 2, critics=True)
     return {
         "own engine, shipped: posterior": posterior_copy(shipped),
         "own engine, shipped: codes": code_copy(shipped, base, encoder),
-        "own engine, shipped: text to speech": read_copy,
+        "own engine, shipped: text to speech": partial(read_copy, None),
         "own engine, disturbed: posterior": posterior_copy(disturbed(base, seed)),
-        "own engine, trained further: posterior": posterior_copy(further),
+        "own engine, trained further: posterior": posterior_copy(longer),
         "own engine, converted: codes": code_copy(shipped, base, encoder, style_of=speech[0]),
         "own engine, trained with critics: posterior": posterior_copy(criticised),
         "own engine, trained on the victims (never trained on): posterior": posterior_copy(attacker),
+        **{name: copy for number, folder in enumerate(further, 1) for name, copy in _further(folder, number).items()},
+    }
+
+
+def _further(folder: Path, number: int) -> dict[str, Copy]:
+    base = load_base(folder)
+    model, name = base.build_acoustic(0).eval(), f"own engine, further base {number}"
+    return {
+        f"{name}: posterior": posterior_copy(model),
+        f"{name}: codes": code_copy(model, base, base.build_content()),
+        f"{name}: text to speech": partial(read_copy, base),
     }
 
 
@@ -128,10 +143,11 @@ def code_copy(model: AcousticModel, base: Base, encoder: ContentEncoder, style_o
     return copy
 
 
-def read_copy(sound: np.ndarray) -> np.ndarray:
-    """Not the same words but others, read in the voice of the recording by a zero-shot clone; silences cut."""
+def read_copy(base: Base | None, sound: np.ndarray) -> np.ndarray:
+    """Not the same words but others, read in the voice of the recording by a zero-shot clone of the base (None: the
+    shipped one); silences cut."""
     chooser = random.Random(np.ascontiguousarray(sound).tobytes())
-    read = clone([(sound, "")], rate=RATE, fine_tuned=False, seed=chooser.getrandbits(31))
+    read = clone([(sound, "")], rate=RATE, fine_tuned=False, seed=chooser.getrandbits(31), base=base)
     made, _, _ = spoken(read(chooser.sample(vocabulary(), 9)))
     return np.asarray(np.resize(made, sound.size), dtype=np.float32)
 
@@ -146,22 +162,29 @@ def mask(sound: np.ndarray) -> np.ndarray:
     return shifted(sound, RATE, pitch=pitch, formants=formants)
 
 
-def clone(recordings: Sequence[tuple[np.ndarray, str]], *, rate: int, fine_tuned: bool, seed: int = 0) -> Reader:
+def clone(
+    recordings: Sequence[tuple[np.ndarray, str]],
+    *,
+    rate: int,
+    fine_tuned: bool,
+    seed: int = 0,
+    base: Base | None = None,
+) -> Reader:
     """A voice made of a victim's recordings with their texts, as a reader of challenge words (16 kHz, unmarked).
 
     `fine_tuned`: trained with the recipe that the platform uses; otherwise zero-shot from the first recording, whose
-    text may be "".
+    text may be "". `base` None: the shipped one.
     """
     if fine_tuned:
         material = [Recording(wave, rate, transcript=text) for wave, text in recordings]
         made = train_voice(
-            material, language="en", recipe=replace(TrainingRecipe.demo(), threads=1), base=None, seed=seed,
+            material, language="en", recipe=replace(TrainingRecipe.demo(), threads=1), base=base, seed=seed,
             progress=lambda _: None,
         )  # fmt: skip
         voice = unpack(made)
     else:
         wave, text = recordings[0]
-        voice = instant_voice(None, wave, rate, text or None, "en")
+        voice = instant_voice(base, wave, rate, text or None, "en")
 
     def read(words: Sequence[str]) -> np.ndarray:
         text = ", ".join(words) + "."

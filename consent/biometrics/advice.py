@@ -69,10 +69,10 @@ ADVICE: Final[dict[str, dict[str, str]]] = {
         "en": "Not every word was understood. Ask for new words and read them clearly, with a short pause after each.",
         "zh": "有词语没有听清。请获取新的词语，清晰朗读，每个词之后稍作停顿。",
     },
-    "floor_jumps": {
-        "en": "The background changes abruptly between words, as in a recording that was cut. Switch off noise gates "
-        "and read all words in one recording.",
-        "zh": "词语之间的背景声突然变化，疑似剪辑。请关闭噪声门等处理，一次性连续朗读全部词语。",
+    "background_changes": {
+        "en": "The background changes from word to word, as in a recording that was cut. Switch off noise gates and "
+        "noise suppression, and read all words in one recording.",
+        "zh": "背景声随词语变化，疑似剪辑。请关闭噪声门、降噪等处理，一次性连续朗读全部词语。",
     },
     "too_fast": {
         "en": "The words came faster than anybody reads them. Ask for new words and read them at your own pace.",

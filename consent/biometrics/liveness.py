@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from consent.biometrics import denoise, recogniser, speech, splice
+from consent.biometrics import background, denoise, recogniser, speech, splice
 from consent.biometrics.advice import advice
 from consent.biometrics.audio import MAX_LIVE_SECONDS, MODEL_RATE, at_model_rate, checked
 from consent.biometrics.evidence import Detail, Evidence, Verdict
@@ -32,8 +32,6 @@ MAX_UNCLEAR_WORDS: Final = 1
 MAX_PACE: Final = 5.0
 #: Seconds by which sound may run ahead of its arrival, chunks and buffers included. More was not spoken live.
 MAX_AHEAD_SECONDS: Final = 5.0
-#: One jump of the background may be a fan; from this many on, the pauses come from different recordings.
-MAX_FLOOR_JUMPS: Final = 1
 #: Frames (32 ms) kept on both sides of speech for the recogniser.
 PAUSE: Final = 8
 #: Cues listed in the details, of each kind.
@@ -93,7 +91,7 @@ def check(
     listened = at_model_rate(sound, rate)
     mask = speech.frame_mask(listened)
     stretches = speech.runs(mask)
-    model = f"{recogniser.model(language)}/{len(known)}"
+    model = f"{recogniser.model(language)}/{len(known)}/{background.detector().version}"
     if not stretches:
         return _evidence(len(expected), Verdict.INCONCLUSIVE, "no_speech", details, model=model)
     begin, end = (frame * speech.FRAME / MODEL_RATE for frame in (stretches[0][0], stretches[-1][1]))
@@ -102,10 +100,8 @@ def check(
 
     # Every cue is measured before any verdict: a refusal should show all that was found.
     silences, copies = splice.digital_silence(sound, rate), splice.repeats(sound, rate)
-    jumps = splice.floor_jumps(listened, MODEL_RATE, mask)
-    details |= {
-        "digital_silence": _listed(silences, 3), "repeats": _listed(copies, 3), "floor_jumps": _listed(jumps, 2)
-    }  # fmt: skip
+    details |= {"digital_silence": _listed(silences, 3), "repeats": _listed(copies, 3)}
+    joined = _background(listened, mask, details)
     heard, missed, extra, favoured = _heard(listened, language, expected)
     details |= {"heard": heard, "extra_words": float(extra), "listened": "for the words" if favoured else "freely"}
 
@@ -120,11 +116,28 @@ def check(
         verdict, reason = Verdict.REFUSE, "too_fast"
     elif missed or extra > MAX_EXTRA_WORDS:
         verdict, reason = Verdict.INCONCLUSIVE, "words_unclear"
-    elif len(jumps) > MAX_FLOOR_JUMPS:
-        verdict, reason = Verdict.INCONCLUSIVE, "floor_jumps"
+    elif joined:
+        verdict, reason = Verdict.INCONCLUSIVE, "background_changes"
     else:
         verdict, reason = Verdict.PASS, "ok"
     return _evidence(missed, verdict, reason, details, model=model)
+
+
+def _background(listened: np.ndarray, mask: np.ndarray, details: dict[str, Detail]) -> bool:
+    """Does the background follow the words, as in words cut together? What was measured goes into the details."""
+    judge, found = background.detector(), background.measure(listened, mask)
+    if found is None:
+        details["background"] = "too few pauses"
+        return False
+    joined = judge.probability(found)
+    details |= {
+        "background": round(joined, 4),
+        "background_from": judge.threshold,
+        "across_pauses_db": round(found.across_pauses, 2),
+        "across_words_db": round(found.across_words, 2),
+        "background_steps": [round(step, 2) for step in found.steps[:_LISTED]],
+    }
+    return joined >= judge.threshold
 
 
 def errors(expected: Sequence[str], heard: Sequence[str]) -> tuple[int, int]:

@@ -1,8 +1,7 @@
 """Traces of a recording that was cut together on a computer. Thin: they catch the careless, not the careful.
 
-A microphone is never perfectly silent, never repeats itself to the last bit, and its background does not change from
-one moment to the next in the middle of a pause; an editor does all three. Lossy coding hides the first two and a
-careful editor the third, so their absence proves nothing.
+A microphone is never perfectly silent and never repeats itself to the last bit; an editor does both. Lossy coding hides
+them, so their absence proves nothing. What an editor does to the background is looked at in `background`.
 """
 
 from __future__ import annotations
@@ -11,8 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from consent.biometrics.audio import MODEL_RATE, at_model_rate
-from consent.biometrics.speech import FRAME, frame_mask, runs
+from consent.biometrics.speech import runs
 
 #: A tenth of a second of one unchanging value is an inserted gap (except at the edges: devices start muted).
 SILENCE_SECONDS: Final = 0.1
@@ -20,15 +18,6 @@ SILENCE_SECONDS: Final = 0.1
 REPEAT_SECONDS: Final = 0.05
 #: Only audible passages are searched for copies (RMS -50 dBFS): near silence, quantised noise can repeat.
 _AUDIBLE: Final = 10.0 ** (-50.0 / 20.0)
-#: The background of a pause is compared 80 ms to either side of each moment, in steps of 10 ms.
-_SIDE: Final = 8
-_STEP_SECONDS: Final = 0.01
-#: A jump is at least this much and stands out from the unrest on both sides this many times.
-JUMP_DECIBELS: Final = 6.0
-_UNREST: Final = 4.0
-#: A pause begins and ends this far from speech (32 ms frames): breath and echo fall off there.
-_MARGIN: Final = 3
-_FLOOR: Final = 10.0 ** (-90.0 / 10.0)
 _PRIME: Final = np.uint64(1_099_511_628_211)
 
 
@@ -66,36 +55,3 @@ def repeats(sound: np.ndarray, rate: int) -> list[tuple[float, float]]:
         if np.array_equal(samples[first : first + length], samples[second : second + length]):
             found[block] = (first / rate, second / rate)
     return sorted(found.values())
-
-
-def floor_jumps(sound: np.ndarray, rate: int, mask: np.ndarray | None = None) -> list[tuple[float, float]]:
-    """Moments in seconds at which the background of a pause jumps, with the step in dB; at most one a pause.
-
-    ``mask``: speech.frame_mask of the sound at 16 kHz, when it is known already.
-    """
-    sound = at_model_rate(sound, rate)
-    mask = frame_mask(sound) if mask is None else mask
-    hop = int(_STEP_SECONDS * MODEL_RATE)
-    frames = sound[: sound.size // hop * hop].reshape(-1, hop).astype(np.float64)
-    levels = 10.0 * np.log10(np.maximum((frames**2).mean(axis=1), _FLOOR))
-    found = []
-    for start, stop in runs(~mask):
-        first = (start + (_MARGIN if start else 0)) * FRAME // hop + 1
-        last = min((stop - (_MARGIN if stop < mask.size else 0)) * FRAME // hop, levels.size)
-        jump = _largest_jump(levels[first:last])
-        if jump is not None:
-            found.append(((first + jump[0]) * _STEP_SECONDS, jump[1]))
-    return found
-
-
-def _largest_jump(levels: np.ndarray) -> tuple[int, float] | None:
-    """Frame and size in dB of the largest step between two steady stretches of one pause's levels."""
-    if levels.size < 2 * _SIDE:
-        return None
-    parts = np.lib.stride_tricks.sliding_window_view(levels, _SIDE)
-    left, right = parts[:-_SIDE], parts[_SIDE:]
-    step = right.mean(axis=1) - left.mean(axis=1)
-    unrest = np.maximum(left.std(axis=1), right.std(axis=1))
-    clear = np.where(np.abs(step) >= np.maximum(JUMP_DECIBELS, _UNREST * unrest), np.abs(step), 0.0)
-    best = int(clear.argmax())
-    return (best + _SIDE, float(step[best])) if clear[best] > 0.0 else None

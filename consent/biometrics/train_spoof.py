@@ -16,7 +16,7 @@ import hashlib
 import json
 import pkgutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -49,9 +49,13 @@ HELD_OUT: Final[dict[str, Copy]] = {
 }
 #: A vocoder with this in its name is only measured.
 NEVER: Final = "never trained on"
+#: Bases beside the shipped one have this in their names: their sound is trained on as the shipped one's is.
+FURTHER: Final = "further base"
 #: Groups of voices for choosing the thresholds.
 FOLDS: Final = 5
 CLIPS_PER_VOICE: Final = 4
+#: Every clip and every copy of it is seen as it is and after so many things that happen to recordings.
+PROCESSED: Final = 3
 #: L2 strength of the regression.
 RIDGE: Final = 10.0
 #: Share of genuine training clips above each threshold (cross-validated).
@@ -101,16 +105,17 @@ def rows_of(
     """Every clip of a voice, genuine and copied, as it is and processed.
 
     A measured voice meets every vocoder that is never trained on in turn; a training voice one of each kind in turn.
+    What a copy goes through depends on its voice, clip and vocoder alone: one vocoder more changes no other row.
     """
-    digest = hashlib.sha256(f"{seed}/{voice}".encode()).digest()
-    rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
     processes = [name for name in PROCESSES if name != "none"]
     rows = []
     for index, sound in enumerate(sounds):
         made = {GENUINE: sound}
         made |= {name: copy(sound) for name, copy in _chosen(own, measured_only(family), index).items()}
         for species, wave in made.items():
-            for process in ("none", processes[rng.integers(len(processes))]):
+            digest = hashlib.sha256(f"{seed}/{voice}/{index}/{species}".encode()).digest()
+            drawn = np.random.default_rng(int.from_bytes(digest[:8], "big")).permutation(processes)[:PROCESSED]
+            for process in ("none", *map(str, drawn)):
                 rows.append(Row(voice, family, species, process, _seen(PROCESSES[process], wave)))
     return rows
 
@@ -120,8 +125,8 @@ def _seen(process: Process, wave: np.ndarray) -> np.ndarray:
 
 
 def _chosen(own: Mapping[str, Copy], measured: bool, index: int) -> dict[str, Copy]:
-    """The vocoders of one clip: the shipped engine always, of the others one of each kind in turn."""
-    shipped = {name: copy for name, copy in own.items() if "shipped" in name}
+    """The vocoders of one clip: the shipped engine and further bases always, of the others one of each kind in turn."""
+    shipped = {name: copy for name, copy in own.items() if "shipped" in name or FURTHER in name}
     others = {name: copy for name, copy in own.items() if name not in shipped and (NEVER in name) == measured}
     plain = HELD_OUT if measured else PLAIN
     turns = [dict([list(kind.items())[index % len(kind)]]) for kind in (others, plain) if kind]
@@ -179,7 +184,7 @@ def train(rows: list[Row]) -> dict[str, Any]:
     uncertain = float(np.quantile(genuine, 1.0 - UNCERTAIN_BPCER))
     judge, (mean, scale, weights, bias) = fitted(training)
     return {
-        "version": "lfcc-texture-copy-synthesis-2",
+        "version": "lfcc-texture-copy-synthesis-3",
         "trained_on": f"{len({row.voice for row in training})} voices, {len(training)} clips; "
         f"measured on {len({row.voice for row in measured})} others",
         "refuse": round(refuse, 4),
@@ -215,15 +220,17 @@ def measures(rows: list[Row], judge: Judge, refuse: float, uncertain: float) -> 
     return lines
 
 
-def collect(speech: Path, vocoders: Callable[..., Mapping[str, Copy]], seed: int) -> list[Row]:
-    """Rows of every voice of the corpus. Raises CorpusMissing."""
+def collect(
+    speech: Path, vocoders: Callable[..., Mapping[str, Copy]], seed: int, further: Sequence[Path] = ()
+) -> list[Row]:
+    """Rows of every voice of the corpus. ``further``: folders of bases beside the shipped one. Raises CorpusMissing."""
     voices = {
         voice.name: (voice.family, clips(clip for session in voice.sessions for clip in session))
         for voice in corpus.load(speech, session_seconds=12.0 * spoof.PIECE_SECONDS)
     }
     known = [clip for family, found in voices.values() if not measured_only(family) for clip in found[:2]]
     victims = [clip for family, found in voices.values() if measured_only(family) for clip in found[:2]]
-    own = vocoders(known, victims, seed=seed)
+    own = vocoders(known, victims, seed=seed, further=further)
     return [row for name, (family, found) in voices.items() for row in rows_of(name, family, found, own, seed=seed)]
 
 
@@ -232,12 +239,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--speech", type=Path, required=True, help="folder of the unpacked packages, or /")
     parser.add_argument("--vocoders", default=VOCODERS, help="module:callable that makes the own engine's copies")
+    parser.add_argument("--further", type=Path, nargs="*", default=[], help="folders of other bases of the engine")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=spoof.WEIGHTS)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     try:
-        rows = collect(options.speech, pkgutil.resolve_name(options.vocoders), options.seed)
+        rows = collect(options.speech, pkgutil.resolve_name(options.vocoders), options.seed, options.further)
     except corpus.CorpusMissing as error:
         parser.error(str(error))
     stored = train(rows)

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from consent.biometrics import copies, liveness, speaker, spoof, words
+from consent.biometrics import copies, liveness, quality, speaker, speech, spoof, words
 from consent.biometrics.attacks.outcomes import Outcome, Outcomes
 from consent.biometrics.attacks.processing import PROCESSES
-from consent.biometrics.attacks.splicing import spliced
-from consent.biometrics.audio import MODEL_RATE, AudioError
+from consent.biometrics.attacks.splicing import JOINS, spliced
+from consent.biometrics.audio import MAX_LIVE_SECONDS, MODEL_RATE, AudioError
 from consent.biometrics.evidence import Evidence, Verdict
 
 if TYPE_CHECKING:
@@ -35,12 +35,17 @@ Mask = Callable[[np.ndarray], np.ndarray]
 #: Makes a reader of challenge words from a victim's recordings at 16 kHz, each with its text ("" where unknown).
 Clone = Callable[[Sequence[tuple[np.ndarray, str]]], Callable[[Sequence[str]], np.ndarray]]
 
+_Make = Callable[["Sequence[Voice]", "Attackers", random.Random], Iterator[Outcome]]
 LIVENESS, SPOOF, SPEAKER = "liveness", "spoof", "speaker"
-#: Seconds of a victim's upload and of an impostor's answer.
+#: Seconds of a victim's upload; and of an answer, with the net speech that the gate asks of every live answer before
+#: anything else (`quality`): whoever says less is asked to go on speaking, and none of the steps here is taken.
 ENROLMENT_SECONDS: Final = 20.0
 ANSWER_SECONDS: Final = 6.0
+ANSWER_NET_SECONDS: Final = quality.MIN_NET_SECONDS["live"]
 #: Presentations a victim at most, so that no voice outweighs the others.
 EACH: Final = 4
+#: Of words cut together more, because they cost an attacker nothing.
+SPLICES: Final = 10
 #: What an attacker's sound goes through in turn; every other presentation is sent as it is.
 _WAYS: Final = tuple(name for name in PROCESSES if name not in ("none", "telephone"))
 _SENTENCES: Final = (
@@ -73,17 +78,21 @@ def _replay(corpus: Sequence[Voice], brought: Attackers, rng: random.Random) -> 
                 if old != challenge:
                     yield _outcome(name, {LIVENESS: liveness.check(answer, MODEL_RATE, fresh)})
     for voice in corpus:
-        for answer in _stretches(voice, ANSWER_SECONDS)[:EACH]:
+        for answer in _answers(voice, EACH):
             yield _outcome(voice.name, {LIVENESS: liveness.check(answer, MODEL_RATE, words.draw(rng=rng))})
 
 
-def _splice(corpus: Sequence[Voice], brought: Attackers, rng: random.Random) -> Iterator[Outcome]:
+def _splice(join: str) -> _Make:
     """The victim's own words, said on other days, cut together into the challenge (needs voices that can say them)."""
-    for name, speak in brought.voices.items():
-        for _ in range(EACH):
-            challenge = words.draw(rng=rng)
-            answer = spliced([speak(word) for word in challenge], rng)
-            yield _outcome(name, {LIVENESS: liveness.check(answer, MODEL_RATE, challenge)})
+
+    def make(corpus: Sequence[Voice], brought: Attackers, rng: random.Random) -> Iterator[Outcome]:
+        for _ in range(SPLICES):
+            for name, speak in brought.voices.items():
+                challenge = words.draw(rng=rng)
+                answer = spliced([speak(word) for word in challenge], rng, join=join)
+                yield _outcome(name, {LIVENESS: liveness.check(answer, MODEL_RATE, challenge)})
+
+    return make
 
 
 def _tts(corpus: Sequence[Voice], brought: Attackers, rng: random.Random) -> Iterator[Outcome]:
@@ -122,7 +131,7 @@ def _readers(
     """Name of the victim, a clone that reads challenges, the victim's upload."""
     for clone in clones.values():
         for voice in corpus:
-            upload, known = _upload(voice), _stretches(voice, 8.0)
+            upload, known = _upload(voice), _joined(_last(voice), 8.0)
             if upload is not None and known:
                 yield voice.name, clone([(known[-1], "")]), upload
         for name, speak in brought.voices.items():
@@ -173,10 +182,9 @@ def _same_gender(corpus: Sequence[Voice], brought: Attackers, rng: random.Random
         yield _impostor(voice, answer)
 
 
-_Make = Callable[["Sequence[Voice]", Attackers, random.Random], Iterator[Outcome]]
 _MAKERS: Final[dict[str, tuple[tuple[str, ...], _Make]]] = {
     "replay of an old challenge": ((LIVENESS,), _replay),
-    "spliced own words": ((LIVENESS,), _splice),
+    **{f"spliced own words, {join}": ((LIVENESS,), _splice(join)) for join in JOINS},
     "text-to-speech voice": ((LIVENESS, SPOOF, SPEAKER), _tts),
     "our own engine's clone, zero-shot": ((LIVENESS, SPOOF, SPEAKER), _clones),
     "our own engine's clone, fine-tuned": ((LIVENESS, SPOOF, SPEAKER), _trained),
@@ -207,7 +215,7 @@ def bona_fide(corpus: Sequence[Voice], *, most: int = EACH) -> Outcomes:
     found = []
     for voice in corpus:
         upload = _upload(voice)
-        for answer in _stretches(voice, ANSWER_SECONDS)[:most] if upload is not None else ():
+        for answer in _answers(voice, most) if upload is not None else ():
             found.append(_impostor(voice, answer, ask_spoof=True))
     return Outcomes("genuine speech", (SPOOF, SPEAKER), tuple(found))
 
@@ -253,7 +261,7 @@ def _pairs(
     ]
     rng.shuffle(pairs)
     for voice, other in pairs:
-        answers = _stretches(other, ANSWER_SECONDS)
+        answers = _answers(other, EACH)
         if answers and _upload(voice) is not None:
             yield voice, other, rng.choice(answers)
 
@@ -264,10 +272,35 @@ def _upload(voice: Voice) -> np.ndarray | None:
     return found[0] if found else None
 
 
-def _stretches(voice: Voice, seconds: float) -> list[np.ndarray]:
-    """Answers of a voice: stretches of its last session, after what `_upload` may have taken from it."""
+def _last(voice: Voice) -> list[np.ndarray]:
+    """Clips of a voice's last session, after what `_upload` may have taken from it."""
     clips = voice.sessions[-1]
-    return _joined(clips if len(voice.sessions) > 1 else clips[len(clips) // 2 :], seconds)
+    return clips if len(voice.sessions) > 1 else clips[len(clips) // 2 :]
+
+
+def _answers(voice: Voice, most: int) -> list[np.ndarray]:
+    """Up to ``most`` answers of a voice: clips of its last session, one after the other, until there is enough speech.
+
+    A minute is as long as an answer may be: a voice that says less than enough in it has none.
+    """
+    found: list[np.ndarray] = []
+    kept: list[np.ndarray] = []
+    net = seconds = 0.0
+    for clip in _last(voice):
+        kept.append(clip)
+        net += float(speech.frame_mask(clip).sum()) * speech.FRAME / MODEL_RATE
+        seconds += clip.size / MODEL_RATE
+        if seconds >= ANSWER_SECONDS and net >= ANSWER_NET_SECONDS:
+            whole = np.concatenate(kept)
+            # Measured again: what is speech depends on what is around it.
+            if float(speech.frame_mask(whole).sum()) * speech.FRAME / MODEL_RATE < ANSWER_NET_SECONDS:
+                continue
+            if whole.size <= MAX_LIVE_SECONDS * MODEL_RATE:
+                found.append(whole)
+            kept, net, seconds = [], 0.0, 0.0
+        if len(found) == most:
+            break
+    return found
 
 
 def _joined(clips: Sequence[np.ndarray], seconds: float) -> list[np.ndarray]:

@@ -219,7 +219,9 @@ def _attacks(path: Path | None) -> str:
         lines += [
             "",
             f"Genuine speech through the same steps: {row['n']} answers of {row['targets']} people, held up (BPCER, "
-            f"inconclusive included) in %: {alone}. They say other words than a challenge, so the words are not asked.",
+            f"inconclusive included) in %: {alone}. They say other words than a challenge, so the words are not asked; "
+            "each is at least 6 s long and holds the 3 s of net speech without which the gate asks to go on speaking "
+            "before any of these steps.",
         ]
     return "\n".join([*lines, *_readings(stored.get("readings", [])), "", *stored.get("notes", [])])
 

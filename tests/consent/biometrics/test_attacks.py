@@ -7,9 +7,8 @@ import pytest
 
 from cloning.engine.shift import shifted
 from consent.biometrics import attacks, copies, liveness, speaker, spoof
-from consent.biometrics.attacks import SPECIES, Attackers, Outcome, Outcomes, processing, reading
+from consent.biometrics.attacks import SPECIES, Attackers, Outcome, Outcomes, processing, reading, splicing
 from consent.biometrics.attacks.outcomes import upper_bound
-from consent.biometrics.attacks.splicing import spliced
 from consent.biometrics.calibrate.corpus import Voice
 from consent.biometrics.evidence import Verdict
 from demo.flite.speaker import speak
@@ -31,10 +30,11 @@ def test_replay_of_an_old_answer_says_the_wrong_words(say) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_own_words_spliced_from_several_days_do_not_pass(seed: int) -> None:
+    """With care a fifth of them get through: `test_background` counts."""
     words = [speak(word, voice="slt")[0] for word in NEW]
-    found = liveness.check(spliced(words, random.Random(seed)), RATE, NEW)
+    found = liveness.check(splicing.spliced(words, random.Random(seed)), RATE, NEW)
     assert found.verdict is not Verdict.PASS
-    assert len(found.details["floor_jumps"]) > liveness.MAX_FLOOR_JUMPS
+    assert found.details["background"] >= found.details["background_from"]
 
 
 def test_a_text_to_speech_voice_is_not_the_person(say, enrolment) -> None:
@@ -164,7 +164,7 @@ def test_readings_are_counted_and_a_changed_word_is_never_taken_for_the_right_on
 
 def test_attackers_are_brought_by_the_caller() -> None:
     brought = Attackers(voices={"slt": lambda text: speak(text, voice="slt")[0]})
-    found = attacks.run("spliced own words", corpus=[], seed=3, attackers=brought, most=2)
+    found = attacks.run(f"spliced own words, {splicing.CRUDE}", corpus=[], seed=3, attackers=brought, most=2)
     assert len(found.made) == 2
     assert found.apcer == 0.0
 

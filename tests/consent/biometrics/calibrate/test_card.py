@@ -26,7 +26,7 @@ def test_figures_take_the_place_of_the_section_and_nothing_else(tmp_path) -> Non
     assert "Not measured in this run.\n" not in text
     assert "| a clone | 40 (8) | 2.5 (11.3) | spoof 39 | spoof 98 |" in text
     assert "| noise 20 dB | 12 | 25.0 | 4 | 0.0 | 0 of 12 | 0 of 3600 (0.083) |" in text
-    assert "Not measured in this run: replay of an old challenge, spliced own words, " in text
+    assert "Not measured in this run: replay of an old challenge, spliced own words, butt joints, " in text
     assert "A note." in text
     card.print_attacks(out, figures)
     assert out.read_text() == text
