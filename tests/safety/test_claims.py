@@ -1,8 +1,11 @@
 """Pulling, renewing, releasing: one case, one holder."""
 
 import threading
+import time
 import uuid
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from django.db import connection
@@ -212,17 +215,38 @@ def test_a_forged_place_is_refused_by_name(desk_person, after):
 def test_of_many_who_pull_at_once_no_two_hold_one_case(person):
     for _ in range(12):
         hold(person())
-    won, lost = pull_together([Actor.of(person(role="moderator")) for _ in range(6)], each=3)
+    holds, lost = pull_together([Actor.of(person(role="moderator")) for _ in range(6)], each=3)
     assert lost == []
-    assert len(won) == 12
-    assert len({case for case, _ in won}) == 12
+    assert held_twice(holds) == []
+    assert len({one.case_id for one in holds}) == len(holds) == 12
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_who_pull_while_claims_lapse_no_two_hold_one_case(person, monkeypatch):
+    monkeypatch.setattr(claims, "CLAIM_LEASE", timedelta(milliseconds=300))
+    for _ in range(8):
+        hold(person())
+    actors = [Actor.of(person(role="moderator")) for _ in range(4)]
+    holds, lost = [], []
+    for _ in range(3):
+        more = pull_together(actors, each=2)
+        holds += more[0]
+        lost += more[1]
+        time.sleep(0.3)
+    assert lost == []
+    assert held_twice(holds) == []
+    assert len({one.case_id for one in holds}) < len(holds)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
 @pytest.mark.django_db(transaction=True)
 def test_fifty_moderators_pull_ten_thousand_times_and_no_case_is_held_twice(person):
-    """The issue's number. Cases are made in bulk; each moderator pulls, and puts back every third."""
+    """The issue's number. Cases are made in bulk; each moderator pulls, and puts back every third.
+
+    It may take longer than a claim holds: then the first ones lapse, and somebody else gets them. That is no fault;
+    two who hold one case at the same time are.
+    """
     customer = person()
     Case.objects.bulk_create(
         Case(
@@ -231,29 +255,55 @@ def test_fifty_moderators_pull_ten_thousand_times_and_no_case_is_held_twice(pers
         )
         for n in range(10_050)
     )  # fmt: skip
-    won, lost = pull_together([Actor.of(person(role="moderator")) for _ in range(50)], each=200)
+    actors = [Actor.of(person(role="moderator")) for _ in range(50)]
+    holds, lost = pull_together(actors, each=200, put_back=3)
     assert lost == []
-    assert len(won) == 10_000
-    assert len({case for case, _ in won}) == 10_000
-    assert Case.objects.filter(state="claimed").count() == 10_000
+    assert len(holds) == 10_000
+    assert held_twice(holds) == []
+    last = {one.case_id: one for one in sorted(holds, key=lambda one: one.since)}
+    kept = {case_id: one.person_id for case_id, one in last.items() if not one.put_back}
+    assert dict(Case.objects.filter(state="claimed").values_list("id", "claimed_by_id")) == kept
 
 
-def pull_together(actors, *, each):
-    """Everybody pulls ``each`` times, or until nothing waits; returns (case, person) and errors."""
-    won, lock = [], threading.Lock()
+@dataclass(frozen=True)
+class Hold:
+    """Somebody surely held a case from ``since`` (``pull`` had returned) to ``until`` (put back, or lapsed)."""
+
+    case_id: uuid.UUID
+    person_id: uuid.UUID
+    since: datetime
+    until: datetime
+    put_back: bool
+
+
+def held_twice(holds):
+    """Pairs of holds of one case that overlap."""
+    ordered = sorted(holds, key=lambda one: (one.case_id, one.since))
+    return [
+        (one, other) for one, other in pairwise(ordered) if one.case_id == other.case_id and other.since < one.until
+    ]
+
+
+def pull_together(actors, *, each, put_back=0):
+    """Everybody pulls ``each`` times, or until nothing waits, and puts back every so many; returns holds and errors."""
+    holds, lock = [], threading.Lock()
 
     def work(actor):
-        for _ in range(each):
+        for n in range(1, each + 1):
             try:
                 case = services.pull(actor=actor)
             except errors.NothingWaits:
                 break
+            since, until, back = clock.now(), case.claimed_until, bool(put_back) and n % put_back == 0
+            if back:
+                until = clock.now()
+                services.release_case(actor=actor, case_id=case.id)
             with lock:
-                won.append((case.id, actor.person_id))
+                holds.append(Hold(case.id, actor.person_id, since, until, back))
         connection.close()
 
     _, lost = together([lambda actor=actor: work(actor) for actor in actors], patience=1_700)
-    return won, lost
+    return holds, lost
 
 
 @pytest.mark.django_db(transaction=True)
