@@ -100,6 +100,7 @@ def run(folder: Path) -> tuple[Report, Drill]:
     system = systems.start(
         var,
         keep_data=False,
+        port=0,
         TMPDIR=str(var / "tmp"),
         VOUCH_REHEARSAL="1",
         VOUCH_UNDO_SECONDS="2",

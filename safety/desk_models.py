@@ -10,7 +10,7 @@ from django.db.models import F, Q
 from foundation.clock import now
 from foundation.identity.models import Person
 from safety.sizes import CLAUSE_CHARS, REASON_CHARS, REF_CHARS
-from safety.states import AppealOutcome, AppealState, Decision, NoticeState, RulingState, SubjectKind
+from safety.states import AppealOutcome, AppealState, CaseKind, Decision, NoticeState, RulingState, SubjectKind
 
 
 class Ruling(models.Model):
@@ -308,3 +308,30 @@ class Exposure(models.Model):
 
     def __str__(self) -> str:
         return f"exposure {self.day}"
+
+
+class DeskTally(models.Model):
+    """How many decisions of one kind one reviewer made on one day (UTC): see `safety.tallies`.
+
+    ``timed``: those that were worked on for a second and more, ``seconds`` in all. ``reversed``: taken back since.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    day = models.DateField()
+    kind = models.CharField(max_length=16, choices=CaseKind.choices)
+    rule = models.CharField(max_length=CLAUSE_CHARS, blank=True)
+    decision = models.CharField(max_length=16, choices=Decision.choices)
+    reviewer = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="desk_tallies")
+    decided = models.PositiveIntegerField()
+    in_time = models.PositiveIntegerField()
+    timed = models.PositiveIntegerField()
+    seconds = models.PositiveBigIntegerField()
+    reversed = models.PositiveIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["day", "kind", "rule", "decision", "reviewer"], name="desk_tally_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"tally {self.day}"

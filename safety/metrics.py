@@ -6,22 +6,22 @@ Reviewers are pseudonyms: a keyed hash of the person, the same in every export o
 import csv
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Avg, Count, F, Q
-from django.db.models.functions import TruncDate
+from django.db.models import Count, Q, QuerySet, Sum
 from django.utils.crypto import salted_hmac
 
 from foundation.audit import canonical
 from foundation.clock import now
 from foundation.identity.actors import Actor
 from safety import guards, quality
-from safety.models import Appeal, Case
+from safety.models import Appeal, Case, DeskTally
 from safety.states import AGAINST, AppealOutcome, AppealState, CaseKind, CaseState
 
 DAYS: Final = 30
@@ -43,53 +43,108 @@ def pseudonym(person_id: UUID | None) -> str:
 
 
 def overview(*, actor: Actor, days: int = DAYS) -> dict[str, Any]:
-    """The figures of the last ``days`` (1 to 366) days. Raises NotAllowed, ValueError."""
+    """The figures of the last ``days`` (1 to 366) days, today among them. Raises NotAllowed, ValueError."""
     guards.reader(actor)
     if not 1 <= days <= MAX_DAYS:
         raise ValueError(f"1 to {MAX_DAYS} days")
-    since = now() - timedelta(days=days)
-    done = Case.objects.filter(state=CaseState.DECIDED, decided_at__gt=since, reverses__isnull=True)
-    open_now = Case.objects.filter(state__in=[CaseState.OPEN, CaseState.CLAIMED, CaseState.PENDING])
-    totals = done.aggregate(
-        decided=Count("id"),
-        in_time=Count("id", filter=Q(decided_at__lte=F("due_at"))),
-        seconds=Avg("handling_seconds", filter=Q(handling_seconds__gt=0)),
+    tallies = _tallies(days)
+    groups = _grouped(tallies)
+    total = sum(groups, Counted())
+    waiting = list(
+        Case.objects.exclude(state=CaseState.DECIDED)
+        .values_list("kind")
+        .annotate(waiting=Count("*"), late=Count("due_at", filter=Q(due_at__lt=now())))
+        .order_by("kind")
     )
-    appeals = Appeal.objects.filter(opened_at__gt=since)
-    decided_appeals = appeals.filter(state=AppealState.DECIDED)
-    overturned = decided_appeals.filter(outcome=AppealOutcome.OVERTURNED).count()
     return {
         "days": days,
-        "waiting": _by(open_now, "kind"),
-        "late": open_now.filter(due_at__lt=now()).count(),
-        "decided": totals["decided"],
-        "in_time": _share(totals["in_time"], totals["decided"]),
-        "handling_seconds": round(totals["seconds"] or 0, 1),
-        "by_kind": _by(done, "kind"),
-        "by_decision": _by(done, "decision"),
-        "by_day": _by_day(done, days),
-        "appeals": {
-            "opened": appeals.count(),
-            "decided": decided_appeals.count(),
-            "overturned": _share(overturned, decided_appeals.count()),
-        },
+        "waiting": {kind: count for kind, count, _ in waiting},
+        "late": sum(late for _, _, late in waiting),
+        "decided": total.decided,
+        "in_time": _share(total.in_time, total.decided),
+        "handling_seconds": _mean(total.seconds, total.timed),
+        "by_kind": {kind: one.decided for kind, one in _by(groups, "kind").items()},
+        "by_decision": {decision: one.decided for decision, one in _by(groups, "decision").items()},
+        "by_day": _by_day(tallies, days),
+        "appeals": _appeals(days),
         "quality": quality.agreement(days=days),
-        "rules": precision_by_rule(days=days),
-        "reviewers": _reviewers(done),
+        "rules": _rules(groups),
+        "reviewers": _reviewers(groups),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Decisions of one kind, rule, outcome and reviewer; of several together where those are empty."""
+
+    kind: str = ""
+    rule: str = ""
+    decision: str = ""
+    reviewer_id: UUID | None = None
+    decided: int = 0
+    in_time: int = 0
+    timed: int = 0
+    seconds: int = 0
+    reversed: int = 0
+
+    def __add__(self, other: "Counted") -> "Counted":
+        sums = {name: getattr(self, name) + getattr(other, name) for name in _COUNTS}
+        return Counted(**sums)
+
+
+_GROUPS: Final = ("kind", "rule", "decision", "reviewer_id")
+_COUNTS: Final = ("decided", "in_time", "timed", "seconds", "reversed")
 
 
 def precision_by_rule(*, days: int = DAYS) -> list[dict[str, Any]]:
     """Of the holds each rule caused that were decided: how many were rightly held, reversals counted as wrong."""
-    since = now() - timedelta(days=days)
-    held = Case.objects.filter(kind=CaseKind.HOLD, state=CaseState.DECIDED, decided_at__gt=since, reverses__isnull=True)
-    right = Q(decision__in=AGAINST, reversed_by__isnull=True)
-    rows = held.values("rule").annotate(
-        decided=Count("id"), right=Count("id", filter=right), reversed=Count("id", filter=Q(reversed_by__isnull=False))
+    return _rules(_grouped(_tallies(days)))
+
+
+def _rules(groups: Sequence[Counted]) -> list[dict[str, Any]]:
+    held = [one for one in groups if one.kind == CaseKind.HOLD]
+    against = _by([one for one in held if one.decision in AGAINST], "rule")
+    found = []
+    for rule, one in sorted(_by(held, "rule").items(), key=lambda pair: (-pair[1].decided, pair[0]))[:50]:
+        right = against.get(rule, Counted()).decided - one.reversed  # only what went against somebody is ever reversed
+        found.append(
+            {
+                "rule": rule,
+                "decided": one.decided,
+                "right": right,
+                "reversed": one.reversed,
+                "precision": _share(right, one.decided),
+            }
+        )
+    return found
+
+
+def _grouped(tallies: QuerySet[DeskTally]) -> list[Counted]:
+    """One pass over the days' rows; what the figures ask for is summed from the few that come back."""
+    rows = tallies.values_list(*_GROUPS).annotate(*(Sum(name) for name in _COUNTS)).order_by(*_GROUPS)
+    return [Counted(*row) for row in rows]
+
+
+def _by(groups: Sequence[Counted], field: str) -> dict[Any, Counted]:
+    found: dict[Any, Counted] = {}
+    for one in groups:
+        value = getattr(one, field)
+        found[value] = found.get(value, Counted()) + one
+    return found
+
+
+def _tallies(days: int) -> QuerySet[DeskTally]:
+    return DeskTally.objects.filter(day__gt=now().date() - timedelta(days=days))
+
+
+def _appeals(days: int) -> dict[str, Any]:
+    decided = Q(state=AppealState.DECIDED)
+    found = Appeal.objects.filter(opened_at__gt=now() - timedelta(days=days)).aggregate(
+        opened=Count("*"),
+        decided=Count("id", filter=decided),
+        overturned=Count("id", filter=decided & Q(outcome=AppealOutcome.OVERTURNED)),
     )
-    return [
-        {**row, "precision": _share(row["right"], row["decided"])} for row in rows.order_by("-decided", "rule")[:50]
-    ]
+    return {**found, "overturned": _share(found["overturned"], found["decided"])}
 
 
 def decisions(*, actor: Actor, days: int = DAYS) -> Iterator[dict[str, Any]]:
@@ -176,29 +231,25 @@ def _share(part: int, whole: int) -> float | None:
     return round(part / whole, 4) if whole else None
 
 
-def _by(rows: Any, field: str) -> dict[str, int]:
-    return dict(rows.values_list(field).annotate(n=Count("id")).order_by(field))
+def _mean(total: int, count: int) -> float:
+    return round(total / count, 1) if count else 0.0
 
 
-def _by_day(rows: Any, days: int) -> list[tuple[str, int]]:
-    counted = dict(rows.annotate(day=TruncDate("decided_at")).values_list("day").annotate(n=Count("id")))
+def _by_day(tallies: QuerySet[DeskTally], days: int) -> list[tuple[str, int]]:
+    counted = dict(tallies.values_list("day").annotate(n=Sum("decided")))
     today = now().date()
     every = [today - timedelta(days=back) for back in range(days - 1, -1, -1)]
     return [(day.isoformat(), counted.get(day, 0)) for day in every]
 
 
-def _reviewers(rows: Any) -> list[dict[str, Any]]:
-    per = rows.values("decided_by_id").annotate(
-        decided=Count("id"),
-        seconds=Avg("handling_seconds", filter=Q(handling_seconds__gt=0)),
-        reversed=Count("id", filter=Q(reversed_by__isnull=False)),
-    )
+def _reviewers(groups: Sequence[Counted]) -> list[dict[str, Any]]:
+    ordered = sorted(_by(groups, "reviewer_id").items(), key=lambda pair: -pair[1].decided)
     return [
         {
-            "reviewer": pseudonym(row["decided_by_id"]),
-            "decided": row["decided"],
-            "handling_seconds": round(row["seconds"] or 0, 1),
-            "reversed": row["reversed"],
+            "reviewer": pseudonym(reviewer_id),
+            "decided": one.decided,
+            "handling_seconds": _mean(one.seconds, one.timed),
+            "reversed": one.reversed,
         }
-        for row in per.order_by("-decided")[:100]
+        for reviewer_id, one in ordered[:100]
     ]

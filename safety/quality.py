@@ -6,12 +6,13 @@ changes nothing but figures. One in `SHARE` settled decisions gets a second revi
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Count
 
 from foundation.clock import now
 from foundation.errors import NotFound
@@ -132,16 +133,20 @@ def _choices(case: Case) -> list[str]:
     )
 
 
-def kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
+def kappa(pairs: Mapping[tuple[str, str], int]) -> float | None:
     """Cohen's kappa of two raters over the same items (J. Cohen, 1960): agreement beyond chance, -1 to 1.
 
-    None without pairs, or when both raters always said the same one thing: chance alone would agree then.
+    ``pairs``: how often the two said this and that. None without pairs, or when both raters always said the same one
+    thing: chance alone would agree then.
     """
-    if not pairs:
+    total = sum(pairs.values())
+    if not total:
         return None
-    total = len(pairs)
-    observed = sum(a == b for a, b in pairs) / total
-    first, second = Counter(a for a, _ in pairs), Counter(b for _, b in pairs)
+    observed = sum(count for (a, b), count in pairs.items() if a == b) / total
+    first, second = Counter[str](), Counter[str]()
+    for (a, b), count in pairs.items():
+        first[a] += count
+        second[b] += count
     chance = sum(first[label] * second[label] for label in first) / total**2
     return None if chance == 1 else (observed - chance) / (1 - chance)
 
@@ -149,13 +154,16 @@ def kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
 def agreement(*, days: int = 90) -> dict[str, Any]:
     """Second reviews and golden cases decided in so many days: pairs, agreement, kappa."""
     done = Check.objects.filter(decided_at__gt=now() - timedelta(days=days))
+    counted: dict[str, dict[tuple[str, str], int]] = {"second": {}, "golden": {}}
+    for kind, expected, decision, count in done.values_list("kind", "expected", "decision").annotate(n=Count("id")):
+        counted[kind][expected, decision] = count
     answer: dict[str, Any] = {}
-    for kind in ("second", "golden"):
-        pairs = list(done.filter(kind=kind).values_list("expected", "decision"))
-        same = sum(a == b for a, b in pairs)
+    for kind, pairs in counted.items():
+        total = sum(pairs.values())
+        same = sum(count for (a, b), count in pairs.items() if a == b)
         answer[kind] = {
-            "pairs": len(pairs),
-            "agreed": round(same / len(pairs), 4) if pairs else None,
+            "pairs": total,
+            "agreed": round(same / total, 4) if total else None,
             "kappa": None if (value := kappa(pairs)) is None else round(value, 4),
         }
     return answer

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from foundation.audit.commitments import commit
 from foundation.clock import now
 from foundation.identity.actors import Actor
-from safety import guards, restrictions, strikes
+from safety import guards, restrictions, strikes, tallies
 from safety.errors import NotReversible, OwnCase
 from safety.models import Case, Ruling
 from safety.states import AGAINST, CaseKind, CaseState, Decision
@@ -70,6 +70,7 @@ def reverse(*, case_id: UUID, by: UUID, reason: str, why: str, actor: Actor) -> 
         raise NotReversible("This decision was reversed before.") from error
     lifted = restrictions.lift_of_case(case=old, actor=actor, reason=reason)
     strikes.take_back(case=old, actor=actor)
+    tallies.taken_back(old)
     data = {"by_case": str(new.id), "why": why, "reason": sealed.digest, "lifted": lifted, "was": old.decision}
     new.leaf_index = guards.leaf("case.reversed", f"case:{old.id}", actor, data)
     new.save(update_fields=["leaf_index"])

@@ -15,7 +15,7 @@ from foundation.audit.commitments import commit
 from foundation.clock import now
 from foundation.errors import NotFound
 from foundation.identity.actors import Actor
-from safety import claims, exposure, guards, restrictions, statements, states, strikes
+from safety import claims, exposure, guards, restrictions, statements, states, strikes, tallies
 from safety.errors import (
     CaseDecided,
     CaseNotClaimed,
@@ -251,6 +251,7 @@ def _decide(
     case.decision_salt = sealed.salt
     case.decided_by_id, case.decided_at = by, now()
     case.save()
+    tallies.decided(case)
     made = restrictions.for_decision(case, actor=actor)
     if case.kind == CaseKind.DRIFT and decision == Decision.DISMISS:
         # The output was held back while somebody looked.

@@ -153,7 +153,8 @@ def measure(voices: int, outputs: int, requests: int) -> dict[str, Any]:
     )
     moderator = Person.objects.create(email="m@bench.example", display_name="M", role="moderator")
     auditor = Person.objects.create(email="a@bench.example", display_name="A", role="auditor")
-    deskbench.fill(max(1, voices // 10), max(10, outputs // 10), str(owner.id), str(moderator.id))
+    senior = Person.objects.create(email="s@bench.example", display_name="S", role="senior")
+    deskbench.fill(max(1, voices // 10), max(10, outputs // 10), owner.id, [moderator.id], senior.id)
     found = {path: _as_somebody((owner, moderator, auditor, None), path, requests) for path in _paths(owner)}
     asked = {path: times for path, times in found.items() if isinstance(times, dict)}
     slow = sorted(path for path, times in asked.items() if times["p95_s"] > GOAL_S)
