@@ -36,6 +36,7 @@ A_READING: Final = 3
 PATIENCE_S: Final = 900
 WAIT_MS: Final = 60_000
 SENTENCE: Final = "The weather is lovely this morning and the train leaves at nine."
+LINES: Final = f"# Morning\n{SENTENCE}\nTake an umbrella all the same.\n# Evening\nThe last train back is at ten.\n"
 SIZE: Final = {"width": 1120, "height": 780}
 COLOURS: Final = 64
 # The room is there before anybody speaks: a noise floor without a beginning, as in a real one.
@@ -75,10 +76,11 @@ def browser(microphone: Path) -> Iterator[Any]:
 
 
 class Visit:
-    """Somebody's first visit, step by step; ``shot(name)`` is called where there is something to see."""
+    """Somebody's first visit, step by step; ``shot(name)`` is called where there is something to see. ``detours``: also
+    what nobody needs for a first sentence."""
 
-    def __init__(self, page: Any, microphone: Path, shot: Shot = lambda name: None) -> None:
-        self.page, self.microphone, self.shot = page, microphone, shot
+    def __init__(self, page: Any, microphone: Path, shot: Shot = lambda name: None, *, detours: bool = False) -> None:
+        self.page, self.microphone, self.shot, self.detours = page, microphone, shot, detours
         self.sounds: dict[str, bytes] = {}
         page.set_default_timeout(WAIT_MS)
         page.add_init_script(ROOM)
@@ -147,6 +149,8 @@ class Visit:
         page = self.page
         page.get_by_label("I have read this and I consent.").check()
         page.get_by_label("Separately").check()
+        if self.detours:
+            page.get_by_label("Live voice mask").check()
         self.shot("consent")
         page.get_by_role("button", name="Give consent").click()
 
@@ -160,8 +164,47 @@ class Visit:
         page.get_by_text("For the curious").click()
         time.sleep(20)
         self.shot("training")
+        if self.detours:
+            self.meanwhile()
         ready.wait_for(timeout=PATIENCE_S * 1000)
         ready.click()
+
+    def meanwhile(self) -> None:
+        """The instant voice, while the training goes on."""
+        page = self.page
+        self._voice()
+        page.get_by_role("button", name="Speak at once").click()
+        page.get_by_text("Your instant voice speaks").wait_for(timeout=PATIENCE_S * 1000)
+        page.get_by_label("What shall it say?").fill(SENTENCE)
+        page.get_by_role("button", name="Speak", exact=True).click()
+        page.locator("article[data-loaded]").wait_for(timeout=PATIENCE_S * 1000)
+        page.evaluate("scrollTo(0, 0)")
+        self.shot("instant")
+        page.goto("/consent")
+
+    def mask(self) -> None:
+        """A mask of the voice, made and spoken through by every line of a batch."""
+        page = self.page
+        self._voice()
+        page.get_by_label("Name of a new mask").fill("Stage")
+        page.get_by_role("button", name="Make a mask").click()
+        page.locator("#masks meter").wait_for(timeout=PATIENCE_S * 1000)
+        page.locator("#masks").scroll_into_view_if_needed()
+        self.shot("masks")
+        page.get_by_role("link", name="Speak many lines at once").click()
+        page.get_by_label("Or paste it here").fill(LINES)
+        page.get_by_label("Speak through a mask").select_option("Stage")
+        page.get_by_role("button", name="Look at the table").click()
+        page.locator("#preview").wait_for()
+        page.evaluate("scrollTo(0, 0)")
+        self.shot("batch")
+        page.get_by_role("button", name="Speak all lines").click()
+        page.get_by_role("link", name="Download everything (ZIP)").wait_for(timeout=PATIENCE_S * 1000)
+        page.locator("#work").scroll_into_view_if_needed()
+        self.shot("batch-done")
+
+    def _voice(self) -> None:
+        self.page.goto(f"/voices/{self.page.request.get('/api/v1/voices').json()[0]['id']}")
 
     def first_sentence(self, folder: Path) -> Path:
         """Speaks, and returns the downloaded file."""
@@ -299,13 +342,14 @@ def main() -> int:
                         page.screenshot(path=raw, scale="css")
                         small(raw, options.pictures / f"{name}.png")
 
-                visit = Visit(page, microphone, shot)
+                visit = Visit(page, microphone, shot, detours=bool(options.pictures))
                 said, times = visit.whole(Path(folder))
                 for step, seconds in times.items():
                     print(f"{step:<16} {seconds:6.1f} s after the first page")
                 print(f"the trace says: {said}")
                 if options.pictures:
                     visit.compare()
+                    visit.mask()
                     visit.rest()
                 return 0 if said.startswith("Yes") else 1
         finally:

@@ -25,6 +25,33 @@ def spoken(n: int) -> list[Output]:
     return [finished(one) for one in waiting]
 
 
+LEFT_AND_BACK = """async () => {
+  const { Wave } = await import("/static/web/wave.js");
+  const wave = new Wave("a sound", { onSeek: () => {}, onToggle: () => {} });
+  wave.length(4, 1);
+  document.querySelector("main").append(wave.box);
+  await new Promise((done) => {
+    new ResizeObserver((_, once) => {
+      once.disconnect();
+      wave.box.remove();
+      done();
+    }).observe(wave.box);
+  });
+  await wave.begun;
+  document.querySelector("main").append(wave.box);
+  await new Promise((done) => setTimeout(done, 300));
+  const { color, accentColor } = getComputedStyle(wave.box);
+  return [wave.view.options.waveColor === color, wave.view.options.progressColor === accentColor];
+}"""
+"""A waveform that leaves the page before the library is there, and comes back: as in a comparison."""
+
+
+def test_a_waveform_that_moved_while_it_was_made_has_its_colours(page, sign_in, person):
+    owner = person()
+    sign_in(owner).goto(f"/voices/{own_voice(owner).id}")
+    assert page.evaluate(LEFT_AND_BACK) == [True, True]
+
+
 def test_two_versions_are_compared_at_the_same_place_and_done_again(page, sign_in, person):
     owner = person()
     voice = own_voice(owner)
@@ -64,6 +91,7 @@ def test_two_versions_are_compared_at_the_same_place_and_done_again(page, sign_i
     for one in (a, b):
         view = page.locator(f'[data-output="{one.id}"] .outline-view')
         assert view.locator(".canvases canvas").first.evaluate(DRAWN)
+        assert view.locator(".cursor").evaluate("one => one.style.backgroundColor") == "rgb(27, 36, 48)"  # --ink
         place = view.locator(".cursor").evaluate("one => parseFloat(one.style.left)")
         assert place == pytest.approx(100 * (one.seconds - 2) / one.seconds, abs=1.5)
     wave.press("k")

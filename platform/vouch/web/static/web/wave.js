@@ -26,17 +26,11 @@ export async function outlineOf(bytes) {
   return { peaks: peaks.map((one) => one / most), seconds: sound.duration };
 }
 
-/** What the style sheet says of `box`: canvases know no custom properties. */
-function colours(box) {
-  const { color, accentColor, caretColor } = getComputedStyle(box);
-  return { waveColor: color, progressColor: accentColor, cursorColor: caretColor };
-}
-
 /**
  * A view of wavesurfer.js in `place`, which must not be in the page yet: the view brings a style element, and our
  * Content-Security-Policy allows none. The same rules as a sheet made by script are allowed, and take its place in time.
  */
-function view(WaveSurfer, place, looks) {
+function view(WaveSurfer, place) {
   const made = WaveSurfer.create({
     container: place,
     media: new Audio(), // Its own, empty.
@@ -48,7 +42,6 @@ function view(WaveSurfer, place, looks) {
     cursorWidth: 1,
     interact: false,
     hideScrollbar: true,
-    ...looks,
   });
   const root = made.getWrapper().getRootNode();
   const style = root.querySelector("style");
@@ -94,20 +87,31 @@ export class Wave {
     });
     for (const end of ["pointerup", "pointercancel"]) this.box.addEventListener(end, () => (this.box.onpointermove = null));
     this.length(0);
-    // Fetched and drawn when there is something to see it in.
-    new ResizeObserver((_, seen) => {
-      seen.disconnect();
-      this.begin();
-    }).observe(this.box);
+    // Fetched and drawn when there is something to see it in. A card may leave the page meanwhile and come back.
+    new ResizeObserver(() => this.seen()).observe(this.box);
+  }
+
+  async seen() {
+    if (!this.box.clientWidth) return;
+    await (this.begun ??= this.begin());
+    this.colour();
   }
 
   async begin() {
     const { default: WaveSurfer } = await import("./vendor/wavesurfer/wavesurfer.esm.js");
     const place = el("div", { class: "outline-view", "aria-hidden": "true" });
-    this.view = view(WaveSurfer, place, colours(this.box));
+    this.view = view(WaveSurfer, place);
     this.box.append(place);
-    for (const scheme of SCHEMES) scheme.addEventListener("change", () => this.view.setOptions(colours(this.box)));
+    for (const scheme of SCHEMES) scheme.addEventListener("change", () => this.colour());
     await this.redraw();
+  }
+
+  /** What the style sheet says: canvases know no custom properties, and outside the page there is no style. */
+  colour() {
+    const { color, accentColor, caretColor } = getComputedStyle(this.box);
+    if (!this.box.isConnected || this.coloured === color + accentColor) return;
+    this.coloured = color + accentColor;
+    this.view.setOptions({ waveColor: color, progressColor: accentColor, cursorColor: caretColor });
   }
 
   draw(peaks) {
