@@ -124,7 +124,7 @@ def posterior_copy(model: AcousticModel) -> Copy:
         style = model.style(spec, mask)
         assert model.enc_q is not None
         mean, _ = model.enc_q(spec, mask, style)
-        return np.asarray(model.dec(mean, style)[0, 0].float().numpy())
+        return np.asarray(model.dec(model.as_measured(mean, spec), style)[0, 0].float().numpy())
 
     return copy
 

@@ -135,7 +135,9 @@ class AcousticConfig:
     `content_dim` is one content frame; a code spans `frames_per_code` of them. `code_layout` "repeat": a codebook entry
     is one frame, repeated (official, entries of `content_dim`); "concat": an entry is `frames_per_code` frames laid end
     to end. `speaker_dim` 0 means no speaker vector; otherwise the Pro path (style vector + projected speaker vector).
-    `*_input` say what the style and posterior encoders do with the linear magnitude spectrogram they are given.
+    `pitch_hidden`: width of the pitch head where the decoder is given its source (`acoustic.excitation`), 0 without
+    one (official). `*_input` say what the style and posterior encoders do with the linear magnitude spectrogram they
+    are given.
     """
 
     content_dim: int = field(metadata=within(4, 1024))
@@ -177,6 +179,7 @@ class AcousticConfig:
     discriminator_base: int = field(default=32, metadata=within(2, 64))
     dropout: float = field(default=0.1, metadata=within(0.0, 0.9))
     segment_frames: int = field(default=32, metadata=within(2, 256))
+    pitch_hidden: int = field(default=0, metadata=within(0, 512))
 
     @property
     def code_dim(self) -> int:
@@ -328,6 +331,7 @@ def starter() -> EngineConfig:
             periods=(2, 3, 5, 7),
             discriminator_base=4,
             dropout=0.05,
+            pitch_hidden=48,
         ),
     )
 

@@ -31,7 +31,7 @@ MOST_RANK = 128
 MOST_ALPHA = 1024.0
 #: Where adapters may sit: S1's blocks, and of S2 all that speaks. The posterior encoder and the critics are of the
 #: training only, the codebook says what a code means, and the speaker projection of Pro models is wide and generic.
-PLACES = {"semantic": ("h.",), "acoustic": ("enc_p.", "flow.", "dec.", "ref_enc.")}
+PLACES = {"semantic": ("h.",), "acoustic": ("enc_p.", "flow.", "dec.", "ref_enc.", "pitch.")}
 #: Names of the pair, as in files.
 DOWN, UP = "down", "up"
 #: Weights that only training needs; they do not tell one base from another.

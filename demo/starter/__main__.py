@@ -24,7 +24,9 @@ from cloning.engine.training.base import ACOUSTIC_FILE, CONTENT_FILE, SEMANTIC_F
 from cloning.engine.training.recipe import AcousticRecipe
 from demo.starter import shards, stages
 
-STAGES = ("speech", "content", "items", "semantic", "acoustic")
+STAGES = ("speech", "content", "items", "semantic", "vocoder", "acoustic")
+#: Only when asked for: it makes the vocoder of an S2 that speaks already anew.
+ON_DEMAND = ("vocoder",)
 #: Shards (twenty minutes each) of the whole corpus, and how many of them teach the content encoder and S2.
 SHARDS, CONTENT_SHARDS, ACOUSTIC_SHARDS = 60, 12, 24
 #: Utterances of the shards that are only measured with.
@@ -39,6 +41,8 @@ SOUNDING = SoundingRecipe(
         betas=(0.8, 0.99),
     )
 )  # fmt: skip
+#: The vocoder and the pitch head alone, for `train_vocoder`.
+VOCODER = replace(SOUNDING.acoustic, steps=900, learning_rate=1e-3, final=0.5, adversarial_from=None)
 
 
 def main() -> None:
@@ -47,7 +51,7 @@ def main() -> None:
     parser.add_argument("--only", choices=STAGES, action="append", help="run this stage (may be repeated)")
     parser.add_argument("--shards", type=int, default=SHARDS, help="of twenty minutes of speech")
     parser.add_argument("--part", default="0/1", help="i/n: make every n-th shard, beginning with the i-th")
-    parser.add_argument("--steps", type=int, help="of S1 or S2, instead of the recipe's")
+    parser.add_argument("--steps", type=int, help="of S1, the vocoder or S2, instead of the recipe's")
     parser.add_argument(
         "--critics-from", type=float, default=CRITICS_FROM, help="share of S2's steps without critics; 1: all"
     )
@@ -59,7 +63,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
     place = stages.Place(args.work, args.device, not args.float32)
-    wanted = args.only or STAGES
+    wanted = args.only or [stage for stage in STAGES if stage not in ON_DEMAND]
     first, _, stride = args.part.partition("/")
     numbers = range(int(first), args.shards, int(stride))
     for stage in (s for s in STAGES if s in wanted):
@@ -75,6 +79,9 @@ def main() -> None:
             stages.train_content(place, CONTENT_STEPS, min(CONTENT_SHARDS, args.shards))
         elif stage == "semantic":
             stages.train_semantic(place, replace(READING, steps=args.steps or READING.steps))
+        elif stage == "vocoder":
+            acoustic = replace(VOCODER, steps=args.steps or VOCODER.steps)
+            stages.train_vocoder(place, replace(SOUNDING, acoustic=acoustic, average=60), ACOUSTIC_SHARDS)
         else:
             steps = args.steps or SOUNDING.acoustic.steps
             acoustic = replace(SOUNDING.acoustic, steps=steps, adversarial_from=round(args.critics_from * steps))

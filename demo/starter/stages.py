@@ -11,10 +11,11 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -25,7 +26,7 @@ from cloning.engine.starter import content
 from cloning.engine.starter.items import TimedItem
 from cloning.engine.starter.reading import ReadingRecipe, ReadingStage
 from cloning.engine.starter.sounding import SoundingRecipe, SoundingStage
-from cloning.engine.training.base import ACOUSTIC_FILE, CONTENT_FILE, SEMANTIC_FILE, load_base
+from cloning.engine.training.base import ACOUSTIC_FILE, CODES, CONTENT_FILE, SEMANTIC_FILE, load_base
 from cloning.engine.training.loop import Progress, freeze, restore, run, thaw
 from demo.starter import judge, shards
 
@@ -33,6 +34,8 @@ from demo.starter import judge, shards
 REPORT_EVERY = 25
 #: Utterances that S2 says when it is measured.
 MEASURED_COPIES = 16
+#: The parts of S2 that `train_vocoder` makes anew.
+VOCODER = ("dec", "pitch")
 
 
 @dataclass(frozen=True)
@@ -111,16 +114,32 @@ def prompts_for(tests: list[TimedItem]) -> list[TimedItem]:
     return [min((t for t in tests if t is not test), key=lambda t, test=test: apart(test, t)) for test in tests]  # type: ignore[misc]
 
 
-def train_acoustic(place: Place, recipe: SoundingRecipe, shard_count: int) -> None:
-    """S2, from the folder's own state, or else the weights in its base, or else random ones."""
+def train_vocoder(place: Place, recipe: SoundingRecipe, shard_count: int) -> None:
+    """A new vocoder and pitch head for a base whose S2 speaks already: random ones, and nothing else moves."""
+    everything = load_base(place.base).build_acoustic(1)
+    rest = {name.partition(".")[0] for name, _ in everything.named_parameters()} - set(VOCODER)
+    alone = replace(recipe, acoustic=replace(recipe.acoustic, frozen=tuple(f"{name}." for name in sorted(rest))))
+    train_acoustic(place, alone, shard_count, name="vocoder")
+
+
+def train_acoustic(place: Place, recipe: SoundingRecipe, shard_count: int, name: str = "acoustic") -> None:
+    """S2, from the folder's own state, or else the weights in its base, or else random ones; named "vocoder", its
+    vocoder from random ones."""
     base = load_base(place.base)
     encoder = base.build_content()
+    model = base.build_acoustic(1)
+    if name == "vocoder":
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(7)
+            fresh = AcousticModel(base.config.acoustic, base.config.audio).state_dict()
+        model.load_state_dict(model.state_dict() | {n: v for n, v in fresh.items() if n.startswith(VOCODER)})
     items = shards.read_items(shards.paths(place.work, "train")[:shard_count])
     tests = shards.read_items(shards.paths(place.work, "held_out"))[:MEASURED_COPIES]
     stage = SoundingStage(
-        base.build_acoustic(1), items, recipe, base.build_content(), bfloat16=place.bfloat16, device=place.device,
+        model, items, recipe, base.build_content(), bfloat16=place.bfloat16, device=place.device,
         seed=1,
     )  # fmt: skip
+    stage.name = name
 
     def measure() -> dict[str, str]:
         reader = copy.deepcopy(stage.average.network).cpu()
@@ -147,9 +166,8 @@ def drive(stage: ReadingStage | SoundingStage, place: Place, file: str, measure:
         fresh.write_bytes(freeze({"stage": stage.name, "step": step}, stage.modules(), stage.optimisers()))
         fresh.replace(state)
         facts = measure()
-        write_weights(
-            place.base / file, stage.average.network.state_dict(), {"steps": str(step), "of": str(stage.steps), **facts}
-        )
+        learnt = {n: v for n, v in stage.average.network.state_dict().items() if not n.startswith(CODES)}
+        write_weights(place.base / file, learnt, {"steps": str(step), "of": str(stage.steps), **facts})
         say(f"{stage.name} kept at step {step} {json.dumps(facts)}")
 
     def show(progress: Progress) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cloning.engine.acoustic.generator import AcousticModel
-from cloning.engine.acoustic.hifigan import FINAL_SLOPE, SLOPE, ResBlock1, ResBlock2, Upsampler
+from cloning.engine.acoustic.hifigan import FINAL_SLOPE, SLOPE, ResBlock1, ResBlock2, Upsampler, split
 from cloning.engine.acoustic.int8 import Int8Conv, check_available
 from cloning.engine.acoustic.layers import NormedConv, NormedTransposedConv, fold_weight_norm
 from cloning.engine.errors import EngineError
@@ -176,8 +176,11 @@ class FastStage(nn.Module):
         self.blocks = nn.ModuleList(FastBlock(block, make) for block in blocks)
         self.reach = max(block.reach for block in self.blocks if isinstance(block, FastBlock))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, joined: Tensor | None = None) -> Tensor:
+        """`joined`: what is added to the upsampled samples (the source), B x C' x 1 x N * rate."""
         x = self.up(F.leaky_relu_(x, SLOPE))
+        if joined is not None:
+            x = x.add_(joined)
         out = torch.empty_like(x)
         count = x.shape[3]
         # The last stretch takes up what would be too short for one of its own.
@@ -216,6 +219,8 @@ class FastDecoder(nn.Module):
             FastStage(up, blocks[stage * width : (stage + 1) * width], precision)  # type: ignore[arg-type]
             for stage, up in enumerate(source.ups)
         )
+        self.source = source.source
+        self.inputs, self.hop = source.inputs, source.hop
         self.conv_post = FastConv(source.conv_post.weight, source.conv_post.bias, torch.float32)
 
     def official_names(self) -> Iterator[tuple[str, nn.Module]]:
@@ -223,6 +228,8 @@ class FastDecoder(nn.Module):
         yield from (("conv_pre", self.conv_pre), ("conv_post", self.conv_post))
         if self.cond is not None:
             yield "cond", self.cond
+        if self.source is not None:
+            yield from ((f"source.{stage}", join) for stage, join in enumerate(self.source))
         for number, stage in enumerate(self.stages):
             assert isinstance(stage, FastStage)
             yield f"ups.{number}", stage.up
@@ -236,11 +243,12 @@ class FastDecoder(nn.Module):
                     )
 
     def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:
+        x, driven = split(x, self.inputs, self.hop)
         x = self.conv_pre(x.unsqueeze(2).contiguous(memory_format=torch.channels_last))
         if self.cond is not None:
             x = x.add_(self.cond(style).unsqueeze(2))
         x = x.to(self.dtype)
-        for stage in self.stages:
-            x = stage(x)
+        for number, stage in enumerate(self.stages):
+            x = stage(x, None if self.source is None else self.source[number](driven).unsqueeze(2).to(x.dtype))
         x = self.conv_post(F.leaky_relu_(x, FINAL_SLOPE).float())
         return x.squeeze(2).tanh_()

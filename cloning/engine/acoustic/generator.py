@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cloning.engine.acoustic import excitation
 from cloning.engine.acoustic.encoders import PosteriorEncoder, PriorEncoder
 from cloning.engine.acoustic.flow import Flow
 from cloning.engine.acoustic.hifigan import Decoder
@@ -35,7 +36,7 @@ class TrainingPass:
 
     `wave` B x 1 x (segment * hop); `starts` B, the first frame of each segment; `mask` B x 1 x F;
     the rest B x latent x F: posterior sample `z` and its image `z_prior` under the flow, means and log deviations of
-    both sides.
+    both sides; `pitch_loss` B of a model with a source (`excitation.loss`), else 0.
     """
 
     wave: Tensor
@@ -47,6 +48,7 @@ class TrainingPass:
     prior_log: Tensor
     posterior_mean: Tensor
     posterior_log: Tensor
+    pitch_loss: Tensor
 
 
 class AcousticModel(nn.Module):
@@ -61,6 +63,7 @@ class AcousticModel(nn.Module):
         self.dec = Decoder(config)
         self.enc_q = PosteriorEncoder(config, audio.bins) if posterior else None
         self.flow = Flow(config)
+        self.pitch = excitation.PitchHead(config) if config.pitch_hidden else None
         self.ref_enc = StyleEncoder(config, audio)
         if config.code_layout == "repeat":
             span = config.frames_per_code
@@ -177,9 +180,9 @@ class AcousticModel(nn.Module):
         if starts is None:
             room = (spec_lengths.cpu() - segment + 1).clamp(min=1)
             starts = (torch.rand(room.shape, generator=generator) * room).long().to(spec_lengths.device)
-        picked = slice_segments(z, starts, segment)
+        inner, pitch_loss = self.sung(z, spec, prior_mean, prior_log, mask, style)
         return TrainingPass(
-            wave=self.dec(picked, style),
+            wave=self.dec(slice_segments(inner, starts, segment), style),
             starts=starts,
             mask=mask,
             z=z,
@@ -188,7 +191,24 @@ class AcousticModel(nn.Module):
             prior_log=prior_log,
             posterior_mean=posterior_mean,
             posterior_log=posterior_log,
+            pitch_loss=pitch_loss,
         )
+
+    def sung(
+        self, z: Tensor, spec: Tensor, prior_mean: Tensor, prior_log: Tensor, mask: Tensor, style: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """A posterior's latent with the pitch that was measured in `spec`, as the decoder takes it, and how far the
+        prior's own idea of that pitch is from it, B; the latent itself and zeros without a source."""
+        if self.pitch is None:
+            return z, z.new_zeros(len(z))
+        truth = excitation.measure(spec, self.audio)
+        head = self.pitch(prior_mean, prior_log, mask, style)
+        return excitation.carry(z, truth), excitation.loss(head, truth, mask, self.audio)
+
+    def as_measured(self, z: Tensor, spec: Tensor) -> Tensor:
+        """A posterior's latent B x latent x F as the decoder takes it: with the pitch of `spec` where there is a
+        source."""
+        return z if self.pitch is None else excitation.carry(z, excitation.measure(spec, self.audio))
 
     # -- inference -----------------------------------------------------------------------------------------------------
     @torch.inference_mode()
@@ -255,13 +275,19 @@ class AcousticModel(nn.Module):
         *,
         noise: Tensor | None = None,
         noise_scale: float = 0.5,
+        phase: float = 0.0,
+        number: int = 0,
     ) -> Tensor:
-        """The same, before the vocoder: 1 x latent x F'."""
+        """The same, before the vocoder: 1 x latent x F', with a source 1 x (latent + CARRIED) x F' that begins at
+        `phase` in its frame `number` (see `excitation.carry`)."""
         z_prior = mean
         if noise_scale > 0 and noise is not None:
             z_prior = mean + noise * torch.exp(log_deviation) * noise_scale
         z: Tensor = self.flow(z_prior, mask, style, reverse=True)
-        return z * mask
+        if self.pitch is None:
+            return z * mask
+        pitch = excitation.told(self.pitch(mean, log_deviation, mask, style), self.audio)
+        return excitation.carry(z * mask, pitch, phase=phase, number=number)
 
 
 def check_settings(speed: float, noise_scale: float) -> None:

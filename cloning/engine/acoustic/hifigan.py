@@ -5,6 +5,7 @@ Each stage: leaky ReLU, transposed convolution, then the mean of residual blocks
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cloning.engine.acoustic.excitation import Injection, drive
 from cloning.engine.acoustic.layers import NormedConv, NormedTransposedConv
 from cloning.engine.config import AcousticConfig
 
@@ -67,6 +69,13 @@ class Shape:
     resblock: Literal["1", "2"] = "1"
     condition: int = 0
     final_bias: bool = False
+    #: Samples of a frame where a source is injected, whose channels follow the inputs (`excitation`); 0: none.
+    driven: int = 0
+
+
+def split(x: Tensor, inputs: int, hop: int) -> tuple[Tensor, Tensor | None]:
+    """The decoder's inputs, and the source that what is carried behind them stands for (hop 0: None)."""
+    return (x[:, :inputs], drive(x[:, inputs:], hop)) if hop else (x, None)
 
 
 class Upsampler(nn.Module):
@@ -79,6 +88,10 @@ class Upsampler(nn.Module):
         channels = shape.initial
         self.conv_pre = nn.Conv1d(shape.inputs, channels, 7, padding=3)
         self.cond = nn.Conv1d(shape.condition, channels, 1) if shape.condition else None
+        self.inputs = shape.inputs
+        self.hop = shape.driven
+        widths = [channels // 2 ** (stage + 1) for stage in range(len(shape.rates))]
+        self.source = Injection(widths, shape.rates) if shape.driven else None
         self.ups = nn.ModuleList()
         self.resblocks = nn.ModuleList()
         for rate, kernel in zip(shape.rates, shape.kernels, strict=True):
@@ -89,12 +102,15 @@ class Upsampler(nn.Module):
         self.conv_post = nn.Conv1d(channels, 1, 7, padding=3, bias=shape.final_bias)
 
     def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:
+        x, driven = split(x, self.inputs, self.hop)
         x = self.conv_pre(x)
         if self.cond is not None:
             x = x + self.cond(style)
         blocks = list(self.resblocks)
         for stage, up in enumerate(self.ups):
             x = up(F.leaky_relu(x, SLOPE))
+            if self.source is not None:
+                x = x + self.source[stage](driven)
             own = blocks[stage * self.kernels : (stage + 1) * self.kernels]
             total = own[0](x)
             for block in own[1:]:
@@ -104,7 +120,10 @@ class Upsampler(nn.Module):
 
 
 class Decoder(Upsampler):
-    """S2's own: B x latent x F, style B x style x 1 -> wave B x 1 x (F * hop), -1..1."""
+    """S2's own: B x latent x F, style B x style x 1 -> wave B x 1 x (F * hop), -1..1.
+
+    With a source the latent comes as `excitation.carry` gives it.
+    """
 
     def __init__(self, config: AcousticConfig) -> None:
         super().__init__(
@@ -117,5 +136,6 @@ class Decoder(Upsampler):
                 dilations=config.resblock_dilations,
                 resblock=config.resblock,
                 condition=config.style,
+                driven=math.prod(config.upsample_rates) if config.pitch_hidden else 0,
             )
         )

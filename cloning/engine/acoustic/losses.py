@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from cloning.engine.acoustic.discriminators import Judgement
+from cloning.engine.acoustic.excitation import periodicity_loss
 from cloning.engine.acoustic.generator import TrainingPass
 from cloning.engine.config import AudioConfig
 from cloning.engine.features.spectrogram import linear, log_mel, magnitude
@@ -21,6 +22,10 @@ from cloning.engine.features.spectrogram import linear, log_mel, magnitude
 MEL_WEIGHT = 45.0
 KL_WEIGHT = 1.0
 FEATURE_WEIGHT = 2.0
+#: Of `excitation.loss`: ours, official models have no pitch head.
+PITCH_WEIGHT = 2.0
+#: Of `excitation.periodicity_loss`, likewise for models with a source; the making of a base takes more.
+PERIODICITY_WEIGHT = 20.0
 #: FFT sizes of the multi-resolution loss; each hop is a quarter.
 RESOLUTIONS = (256, 512, 1024, 2048)
 
@@ -56,6 +61,13 @@ def kl_loss(out: TrainingPass) -> Tensor:
     kl = out.prior_log.float() - out.posterior_log.float() - 0.5
     kl = kl + 0.5 * difference.square() * torch.exp(-2 * out.prior_log.float())
     return (kl * out.mask).sum() / out.mask.sum()
+
+
+def source_loss(
+    out: TrainingPass, fake: Tensor, real: Tensor, audio: AudioConfig, weight: float = PERIODICITY_WEIGHT
+) -> Tensor:
+    """What a model with a source is asked beside the rest: to tell the pitch, and to follow the one it is given."""
+    return PITCH_WEIGHT * out.pitch_loss.mean() + weight * periodicity_loss(fake, real, audio)
 
 
 def mel_loss(fake: Tensor, real: Tensor, audio: AudioConfig) -> Tensor:

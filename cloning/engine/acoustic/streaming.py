@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cloning.engine.acoustic import excitation
 from cloning.engine.acoustic.generator import AcousticModel, check_settings
 
 #: Codes that two neighbouring pieces share, and fewest codes of a piece after the first (the overlap grows to reach
@@ -113,6 +114,7 @@ class StreamingDecoder:
         self._codes: Tensor | None = None
         self._latent: Tensor | None = None
         self._noise: Tensor | None = None
+        self._drawn: Tensor | None = None
 
     @torch.inference_mode()
     def feed(self, codes: Tensor) -> Piece:
@@ -132,11 +134,20 @@ class StreamingDecoder:
             self.model, codes, self.phones, self.style, frames=frames, earlier=earlier, compat=self.compat
         )
         mean, log_deviation, wide = self.model.prior(hidden, mask, self.speed)
-        wave = self.model.render(
-            mean, log_deviation, wide, self.style, noise=self._draw(mean, overlap * span), noise_scale=self.noise_scale
-        )
+        phase, number = self._place(round(overlap * span / self.speed))
+        self._drawn = self.model.latent(
+            mean, log_deviation, wide, self.style, noise=self._draw(mean, overlap * span), noise_scale=self.noise_scale,
+            phase=phase, number=number,
+        )  # fmt: skip
+        wave = self.model.dec(self._drawn, self.style)
         self._codes, self._latent = codes, hidden
         return Piece(wave, overlap, overlap * span * self.model.audio.hop, hidden)
+
+    def _place(self, shared: int) -> tuple[float, int]:
+        """Where the source of a piece goes on whose first `shared` frames were spoken in the piece before."""
+        if self._drawn is None or self.model.pitch is None:
+            return 0.0, 0
+        return excitation.place(self._drawn, max(0, self._drawn.shape[2] - max(1, shared)))
 
     def _draw(self, mean: Tensor, shared: int) -> Tensor | None:
         """Noise for every frame of the piece; the `shared` first ones keep the noise they had."""

@@ -69,6 +69,7 @@ def measure(config: EngineConfig, *, codes: int, rounds: int) -> list[dict[str, 
     frames = codes * acoustic.frames_per_code
     latent = torch.randn(1, acoustic.latent, frames, generator=generator)
     plain = full_size(config)
+    latent = plain.as_measured(latent, torch.rand(1, config.audio.bins, frames, generator=generator))
     models = {"plain": plain} | {name: prepare(copy.deepcopy(plain), name) for name in PRECISIONS}
 
     def vocoder(model: AcousticModel) -> Callable[[], Tensor]:

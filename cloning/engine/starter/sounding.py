@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from cloning.engine.acoustic.generator import AcousticModel, TrainingPass, slice_segments
 from cloning.engine.acoustic.layers import length_mask
-from cloning.engine.acoustic.losses import KL_WEIGHT, kl_loss, mel_loss, multi_resolution_loss
+from cloning.engine.acoustic.losses import KL_WEIGHT, kl_loss, mel_loss, multi_resolution_loss, source_loss
 from cloning.engine.features.content import ContentEncoder
 from cloning.engine.features.spectrogram import linear
 from cloning.engine.starter.average import Average
@@ -41,6 +41,8 @@ class SoundingRecipe:
     style_frames: int = 128
     #: Weight of the mean absolute difference of what the content encoder hears.
     listening_weight: float = 20.0
+    #: Weight of `excitation.periodicity_loss`: a new vocoder takes its source up by it.
+    periodicity_weight: float = 80.0
     #: See `average.Average`.
     average: int = 300
 
@@ -112,6 +114,8 @@ class SoundingStage(AcousticStage):
         heard = listening_loss(self.listener, fake, real)
         loss = recipe.mel_weight * spectral + recipe.resolution_weight * multi_resolution_loss(fake, real)
         loss = loss + KL_WEIGHT * kl + self.whole.listening_weight * heard
+        if model.pitch is not None:
+            loss = loss + source_loss(out, fake, real, audio, self.whole.periodicity_weight)
         if self.critics is not None and step > (recipe.adversarial_from or 0):
             for group in self.critic_optimiser.param_groups:
                 group["lr"] = group["peak"] * share
@@ -125,7 +129,8 @@ class SoundingStage(AcousticStage):
         if not step_optimiser(loss, model, self.optimiser, share=share, clip=recipe.clip):
             return None
         self.average.follow(model, step)
-        self.parts |= {"kl": float(kl.detach()), "heard": float(heard.detach())}
+        told = {"pitch": out.pitch_loss.mean(), "kl": kl, "heard": heard}
+        self.parts |= {name: float(value.detach()) for name, value in told.items()}
         return float(spectral.detach())
 
 
@@ -152,8 +157,9 @@ def styled_pass(
     z = (posterior_mean + noise * torch.exp(posterior_log)) * mask
     room = (lengths.cpu() - segment + 1).clamp(min=1)
     starts = (torch.rand(room.shape, generator=generator) * room).long().to(lengths.device)
+    inner, pitch_loss = model.sung(z, spec, prior_mean, prior_log, mask, style)
     return TrainingPass(
-        wave=model.dec(slice_segments(z, starts, segment), style),
+        wave=model.dec(slice_segments(inner, starts, segment), style),
         starts=starts,
         mask=mask,
         z=z,
@@ -162,6 +168,7 @@ def styled_pass(
         prior_log=prior_log,
         posterior_mean=posterior_mean,
         posterior_log=posterior_log,
+        pitch_loss=pitch_loss,
     )
 
 

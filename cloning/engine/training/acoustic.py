@@ -21,6 +21,7 @@ from cloning.engine.acoustic.losses import (
     kl_loss,
     mel_loss,
     multi_resolution_loss,
+    source_loss,
 )
 from cloning.engine.features.spectrogram import linear
 from cloning.engine.training.batches import CODE_STEP, PHONE_STEP, pick, speakers, stack
@@ -129,6 +130,8 @@ class AcousticStage:
             + self.recipe.commitment * commitment
             + self.recipe.resolution_weight * multi_resolution_loss(fake, real)
         )
+        if self.model.pitch is not None:
+            loss = loss + source_loss(out, fake, real, audio)
         if self.critics is not None and step > (self.recipe.adversarial_from or 0):
             for group in self.critic_optimiser.param_groups:
                 group["lr"] = group["peak"] * share

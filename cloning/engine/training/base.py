@@ -13,6 +13,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from cloning.engine.acoustic.generator import AcousticModel
+from cloning.engine.acoustic.quantizer import Quantizer
 from cloning.engine.config import EngineConfig, starter
 from cloning.engine.errors import EngineError
 from cloning.engine.features.content import ContentEncoder
@@ -21,6 +22,8 @@ from cloning.engine.semantic.model import Text2Semantic
 CONTENT_FILE = "content.safetensors"
 SEMANTIC_FILE = "semantic.safetensors"
 ACOUSTIC_FILE = "acoustic.safetensors"
+#: Names in S2's state that its file leaves out.
+CODES = "quantizer."
 _STARTER = Path(__file__).parents[1] / "starter"
 
 
@@ -88,14 +91,24 @@ def load_base(folder: Path) -> Base:
     tensors = {name: load(data) if data else None for name, data in files.items()}
     content = tensors[CONTENT_FILE] or {}
     digest = hashlib.sha256(b"".join(hashlib.sha256(data).digest() for data in files.values())).hexdigest()
+    config, acoustic = starter(), tensors[ACOUSTIC_FILE]
+    if acoustic is not None:
+        acoustic = _codes(config, content["codebook"]) | acoustic
     return Base(
-        config=starter(),
+        config=config,
         content={name[8:]: value for name, value in content.items() if name.startswith("content.")},
         codebook=content["codebook"],
         semantic=tensors[SEMANTIC_FILE],
-        acoustic=tensors[ACOUSTIC_FILE],
+        acoustic=acoustic,
         digest=digest,
     )
+
+
+def _codes(config: EngineConfig, codebook: Tensor) -> dict[str, Tensor]:
+    """What S2's state says of its codes: the codebook, which the content file holds already."""
+    quantizer = Quantizer(config.acoustic.codes, config.acoustic.code_dim)
+    quantizer.set_entries(codebook.float())
+    return {f"{CODES}{name}": value.half() for name, value in quantizer.state_dict().items()}
 
 
 def _read(path: Path) -> bytes:

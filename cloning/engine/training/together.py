@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from cloning.engine.acoustic.generator import AcousticModel, slice_segments
-from cloning.engine.acoustic.losses import KL_WEIGHT, kl_loss, mel_loss, multi_resolution_loss
+from cloning.engine.acoustic.losses import KL_WEIGHT, kl_loss, mel_loss, multi_resolution_loss, source_loss
 from cloning.engine.features.spectrogram import linear
 from cloning.engine.semantic.model import IGNORED, Text2Semantic
 from cloning.engine.training.batches import CODE_STEP, PHONE_STEP, pick
@@ -206,6 +206,8 @@ class AcousticCrowd:
             loss = spectral + KL_WEIGHT * kl_loss(mine)
             if not judged:
                 loss = loss + self.recipe.resolution_weight * multi_resolution_loss(mine.wave.float(), real[own])
+                if self.model.pitch is not None:
+                    loss = loss + source_loss(mine, mine.wave.float(), real[own], audio)
             losses.append(loss)
         return torch.stack(losses)
 

@@ -13,6 +13,7 @@ from cloning.engine.errors import SynthesisFailed, TextError
 from cloning.engine.pieces import FIRST_FRAMES, ReadyVoice, _sound
 from cloning.engine.synthesis import PEAK, SpeechRequest, synthesise
 from cloning.engine.voicefile import Voice
+from tests.cloning.engine.acoustic.made import sung
 from tests.cloning.engine.test_synthesis import loud_voice
 
 
@@ -49,7 +50,10 @@ def test_a_stretch_sees_all_it_would_have_seen(voice: Voice, size: str) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(3)
         model = AcousticModel(config.acoustic, config.audio).eval()
-        latent, style = torch.randn(1, config.acoustic.latent, 150), torch.randn(1, config.acoustic.style, 1)
+        latent, style = (
+            sung(model, torch.randn(1, config.acoustic.latent, 150)),
+            torch.randn(1, config.acoustic.style, 1),
+        )
     with torch.inference_mode():
         whole = model.dec(latent, style)[0, 0].numpy()
     parts = [_sound(model, latent, style, a, b) for a, b in ((0, FIRST_FRAMES), (FIRST_FRAMES, 90), (90, 150))]

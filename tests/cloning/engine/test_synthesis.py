@@ -18,6 +18,7 @@ from cloning.engine.reference import Reference
 from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.synthesis import PEAK, ResidentBase, SpeechRequest, check_audible, synthesise
 from cloning.engine.voicefile import AdapterVoice, Voice, pack, unpack
+from tests.cloning.engine.acoustic.made import sourceless
 
 
 def loud_voice(config: EngineConfig) -> Voice:
@@ -55,7 +56,7 @@ def test_one_seed_is_one_sound(voice: Voice) -> None:
 
 @pytest.fixture(scope="module")
 def base() -> ResidentBase:
-    return ResidentBase(dataclasses.replace(loud_voice(tiny()), reference=None))
+    return ResidentBase(dataclasses.replace(loud_voice(sourceless(tiny())), reference=None))
 
 
 def adapters(base: ResidentBase, seed: int) -> AdapterVoice:

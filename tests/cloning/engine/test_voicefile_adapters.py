@@ -32,11 +32,12 @@ from cloning.engine.voicefile import (
     unpack,
     unpack_adapters,
 )
+from tests.cloning.engine.acoustic.made import sourceless
 
 
 @pytest.fixture(scope="module")
 def base() -> Voice:
-    return as_voice(random_base(tiny(), 1))
+    return as_voice(random_base(sourceless(tiny()), 1))
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,7 @@ def test_without_the_right_base_there_is_no_voice(base: Voice, packed: bytes) ->
 def test_what_only_training_needs_does_not_tell_bases_apart(base: Voice, packed: bytes) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(2)
-        full_config = tiny()
+        full_config = sourceless(tiny())
         head = Text2Semantic(full_config.semantic).state_dict()
         posterior = AcousticModel(full_config.acoustic, full_config.audio).state_dict()
     larger = dataclasses.replace(

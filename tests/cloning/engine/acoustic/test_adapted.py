@@ -65,7 +65,7 @@ def test_the_wave_is_the_merged_voice_s(kind: str, rank: int, scale: float, only
     config = CONFIGS[kind]
     tensors = drawn(config, rank, only)
     own = adapted(prepare(build(config)), tensors, scale)
-    torch.testing.assert_close(wave(own), wave(merged(config, tensors, scale)), atol=2e-6, rtol=1e-4)
+    torch.testing.assert_close(wave(own), wave(merged(config, tensors, scale)), atol=5e-6, rtol=1e-4)
 
 
 def test_a_reference_is_heard_through_the_adapters_too() -> None:

@@ -8,8 +8,10 @@ from torch import Tensor
 from cloning.engine.acoustic.boundaries import code_margin, walk
 from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.config import tiny
+from tests.cloning.engine.acoustic.made import sourceless
 
-CONFIG = tiny()
+#: The walk is for configurations of official files: no source.
+CONFIG = sourceless(tiny())
 BASE = ["ref_enc", "quantizer_decode", "encoder_ssl", "encoder_text", "mrte", "enc_p_x", "m_p", "logs_p"]
 WAVES = ["flow_reverse", "dec_wave", "decode_ns0", "decode_ns0_speed0.8", "decode_ns0_speed1.3"]
 

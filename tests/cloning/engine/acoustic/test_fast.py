@@ -17,6 +17,7 @@ from cloning.engine.acoustic.layers import NormedConv, NormedTransposedConv
 from cloning.engine.bench.acoustic import snr_db
 from cloning.engine.config import AcousticConfig, tiny
 from cloning.engine.errors import EngineError
+from tests.cloning.engine.acoustic.made import sung
 
 TINY = tiny()
 #: The official decoder's shape at a small width: paired residuals, three kernels, long kernels with wide dilations.
@@ -62,7 +63,7 @@ def test_the_wave_is_the_same_wherever_it_is_cut(
     quick = prepare(copy.deepcopy(model))
     style = torch.randn(1, config.style, 1, generator=random(2))
     for frames in (1, 2, 7, 13):
-        x = torch.randn(1, config.latent, frames, generator=random(frames))
+        x = sung(model, torch.randn(1, config.latent, frames, generator=random(frames)))
         wanted = model.dec(x, style)
         assert wanted.std() > 1e-3
         torch.testing.assert_close(quick.dec(x, style), wanted, atol=2e-6, rtol=1e-5)
@@ -71,7 +72,7 @@ def test_the_wave_is_the_same_wherever_it_is_cut(
 @torch.inference_mode()
 def test_a_batch_is_decoded_like_its_items() -> None:
     quick = prepare(build(PAIRED))
-    x = torch.randn(3, PAIRED.latent, 9, generator=random(1))
+    x = sung(quick, torch.randn(3, PAIRED.latent, 9, generator=random(1)))
     style = torch.randn(3, PAIRED.style, 1, generator=random(2))
     together = quick.dec(x, style)
     for item in range(3):
@@ -99,7 +100,7 @@ def test_low_precision_stays_close_and_gives_float32(precision: Precision, least
     quick = prepare(copy.deepcopy(model), precision)
     style = torch.randn(1, WIDE.style, 1, generator=random(2))
     for frames in (1, 20):
-        x = torch.randn(1, WIDE.latent, frames, generator=random(frames))
+        x = sung(model, torch.randn(1, WIDE.latent, frames, generator=random(frames)))
         got = quick.dec(x, style)
         assert got.dtype == torch.float32
         assert least < snr_db(model.dec(x, style), got) < 70

@@ -20,6 +20,7 @@ from cloning.engine.acoustic.losses import (
 )
 from cloning.engine.config import EngineConfig, tiny
 from cloning.engine.features.spectrogram import linear
+from tests.cloning.engine.acoustic.made import sung
 
 CONFIG = tiny()
 HOP = CONFIG.audio.hop
@@ -138,7 +139,7 @@ def test_folding_the_weight_norm_changes_no_value() -> None:
     for part in model.modules():
         if isinstance(part, NormedConv | NormedTransposedConv):
             part.weight_g.mul_(1.5)
-    x, style = torch.randn(1, 8, 6, generator=random(1)), torch.randn(1, 16, 1, generator=random(2))
+    x, style = sung(model, torch.randn(1, 8, 6, generator=random(1))), torch.randn(1, 16, 1, generator=random(2))
     before = model.dec(x, style)
     fold_weight_norm(model)
     fold_weight_norm(model)
@@ -194,6 +195,7 @@ def test_all_losses_are_finite_and_reach_every_trainable_weight() -> None:
         mel_loss(out.wave, real, CONFIG.audio)
         + multi_resolution_loss(out.wave, real)
         + kl_loss(out)
+        + out.pitch_loss.mean()
         + adversarial_loss(judged_fake)
         + feature_loss(judged_real, judged_fake)
     )

@@ -9,11 +9,12 @@ import torch
 
 from cloning.engine.bench.acoustic import measure, snr_db, weight_bytes
 from cloning.engine.config import tiny
+from tests.cloning.engine.acoustic.made import sourceless
 
 
 def test_every_form_is_measured_beside_the_plain_one() -> None:
     torch.set_num_threads(1)
-    rows = measure(tiny(), codes=4, rounds=1)
+    rows = measure(sourceless(tiny()), codes=4, rounds=1)
     assert [(row["part"], row["variant"], row["precision"]) for row in rows] == [
         (part, variant, precision)
         for part in ("acoustic hifigan", "acoustic decode")

@@ -42,7 +42,10 @@ def run(model: nn.Module, items: slice = slice(None)) -> Tensor:
         codes[items], spec[items], 2 * lengths[items], phones[items], torch.full((6,), 7)[items],
         noise=noise[items], starts=torch.arange(6)[items] % 2,
     )  # fmt: skip
-    return torch.cat([passed.wave.flatten(1), passed.z_prior.flatten(1), passed.prior_mean.flatten(1)], dim=1)
+    return torch.cat(
+        [passed.wave.flatten(1), passed.z_prior.flatten(1), passed.prior_mean.flatten(1), passed.pitch_loss[:, None]],
+        dim=1,
+    )
 
 
 def moved(attached: Attached) -> Attached:

@@ -126,10 +126,10 @@ def test_losses_fall_when_trained_longer(recordings: list[Recording], base: Base
     recipe = dataclasses.replace(
         TINY,
         semantic=dataclasses.replace(TINY.semantic, steps=40, learning_rate=3e-3),
-        acoustic=dataclasses.replace(TINY.acoustic, steps=25, learning_rate=3e-3),
+        acoustic=dataclasses.replace(TINY.acoustic, steps=50, learning_rate=3e-3),
     )
     train(recordings, base, recipe=recipe, progress=told.append)
-    for stage, share in (("semantic", 0.85), ("acoustic", 0.6)):
+    for stage, share in (("semantic", 0.85), ("acoustic", 0.75)):
         losses = [p.loss for p in told if p.stage == stage]
         assert sum(losses[-4:]) < share * sum(losses[:4])
 

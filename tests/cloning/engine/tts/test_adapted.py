@@ -24,6 +24,7 @@ from cloning.engine.tts.request import TtsRequest
 from cloning.engine.tts.shared import memory
 from cloning.engine.tts.voice import LoadedVoice, Precision
 from cloning.engine.voicefile import AdapterVoice, Voice, pack, pack_adapters, unpack
+from tests.cloning.engine.acoustic.made import sourceless
 from tests.cloning.engine.test_synthesis import loud_voice
 
 REQUEST = TtsRequest(text="Hello there, my old friend.", text_lang="en", seed=5, repetition_penalty=1.0)
@@ -32,7 +33,7 @@ REQUEST = TtsRequest(text="Hello there, my old friend.", text_lang="en", seed=5,
 @pytest.fixture(scope="module")
 def base() -> Voice:
     torch.set_num_threads(1)
-    return dataclasses.replace(loud_voice(tiny()), reference=None).for_speaking()
+    return dataclasses.replace(loud_voice(sourceless(tiny())), reference=None).for_speaking()
 
 
 @pytest.fixture(scope="module")
