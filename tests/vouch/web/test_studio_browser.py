@@ -39,9 +39,12 @@ LEFT_AND_BACK = """async () => {
   });
   await wave.begun;
   document.querySelector("main").append(wave.box);
-  await new Promise((done) => setTimeout(done, 300));
   const { color, accentColor } = getComputedStyle(wave.box);
-  return [wave.view.options.waveColor === color, wave.view.options.progressColor === accentColor];
+  const right = () => [wave.view.options.waveColor === color, wave.view.options.progressColor === accentColor];
+  for (let asked = 0; asked < 100 && right().includes(false); asked++) {
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  return right();
 }"""
 """A waveform that leaves the page before the library is there, and comes back: as in a comparison."""
 

@@ -94,6 +94,8 @@ export class Wave {
   async seen() {
     if (!this.box.clientWidth) return;
     await (this.begun ??= this.begin());
+    // Gone and back between two frames is no change of size: nobody would call again.
+    for (let frame = 0; frame < 2 && !this.box.isConnected; frame++) await new Promise(requestAnimationFrame);
     this.colour();
   }
 
