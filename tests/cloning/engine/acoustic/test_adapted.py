@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -20,7 +21,11 @@ from cloning.engine.errors import EngineError
 from cloning.engine.tts.shared import memory
 from tests.cloning.engine.acoustic.test_fast import PAIRED, TINY, WIDE, build
 
-CONFIGS = {"single": TINY.acoustic, "paired": PAIRED}
+#: Without a source: with one, waves are no measure of rounding (see `made.sourceless`).
+CONFIGS = {
+    "single": dataclasses.replace(TINY.acoustic, pitch_hidden=0),
+    "paired": dataclasses.replace(PAIRED, pitch_hidden=0),
+}
 
 
 def whole_config(config: AcousticConfig) -> EngineConfig:
@@ -65,7 +70,7 @@ def test_the_wave_is_the_merged_voice_s(kind: str, rank: int, scale: float, only
     config = CONFIGS[kind]
     tensors = drawn(config, rank, only)
     own = adapted(prepare(build(config)), tensors, scale)
-    torch.testing.assert_close(wave(own), wave(merged(config, tensors, scale)), atol=5e-6, rtol=1e-4)
+    torch.testing.assert_close(wave(own), wave(merged(config, tensors, scale)), atol=2e-6, rtol=1e-4)
 
 
 def test_a_reference_is_heard_through_the_adapters_too() -> None:
