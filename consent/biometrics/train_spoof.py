@@ -111,7 +111,11 @@ def rows_of(
     rows = []
     for index, sound in enumerate(sounds):
         made = {GENUINE: sound}
-        made |= {name: copy(sound) for name, copy in _chosen(own, measured_only(family), index).items()}
+        for name, copy in _chosen(own, measured_only(family), index).items():
+            try:
+                made[name] = copy(sound)
+            except AudioError:  # a clone in which nobody is heard to speak attacks nobody
+                continue
         for species, wave in made.items():
             digest = hashlib.sha256(f"{seed}/{voice}/{index}/{species}".encode()).digest()
             drawn = np.random.default_rng(int.from_bytes(digest[:8], "big")).permutation(processes)[:PROCESSED]
