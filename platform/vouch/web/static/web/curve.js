@@ -51,9 +51,9 @@ export class Curve {
     this.box.append(el("figure", {}, place, caption));
     const line = { stage, place, caption, losses: [], chart: null };
     // Its place has a width only while the curious look; the first look fetches what draws.
-    const library = () => (this.library ??= import("./vendor/uplot/uPlot.esm.js"));
+    const charts = () => (this.charts ??= import("./vendor/uplot/uPlot.esm.js"));
     new ResizeObserver(async () => {
-      const { default: Chart } = await library();
+      const { default: Chart } = await charts();
       const width = place.clientWidth;
       if (!width) return;
       if (line.chart) line.chart.setSize({ width, height: HEIGHT });
