@@ -42,15 +42,28 @@ def test_a_text_to_speech_voice_is_not_the_person(say, enrolment) -> None:
     assert not speaker.verify(enrolment, say(NEW, "rms"), RATE).passed
 
 
-def test_our_own_engine_reading_the_challenge_in_the_victims_voice_is_refused_as_synthesis(say) -> None:
-    """Codes of another's reading, spoken in the victim's style by the shipped base: a clone without its mark."""
+def test_our_own_engine_reading_the_challenge_in_the_victims_voice_does_not_pass(say) -> None:
+    """Codes of others' readings, spoken in a victim's style by the shipped base: clones without their mark.
+
+    Not a single one passes, and most are called by name. One clip alone would be no measure: the engine adds rounding
+    up, so its sound, and the odds of a clip near a threshold, differ a little from processor to processor.
+    """
     from cloning.engine.training.base import starter_base
     from demo.attack_voices import code_copy
 
     base = starter_base()
-    clone = code_copy(base.build_acoustic(0).eval(), base, base.build_content(), style_of=say(OLD))
-    found = spoof.score(clone(say([*NEW, *OLD], "rms")), RATE)
-    assert (found.verdict, found.reason) == (Verdict.REFUSE, "copy_synthesis"), found.details["log_odds"]
+    acoustic, encoder = base.build_acoustic(0).eval(), base.build_content()
+    found = {
+        (victim, reader): spoof.score(
+            code_copy(acoustic, base, encoder, style_of=say(OLD, victim))(say([*NEW, *OLD], reader)), RATE
+        )
+        for victim in ("slt", "awb")
+        for reader in ("rms", "kal16", "slt" if victim == "awb" else "awb")
+    }
+    odds = {pair: evidence.details["log_odds"] for pair, evidence in found.items()}
+    assert not [pair for pair, evidence in found.items() if evidence.verdict is Verdict.PASS], odds
+    refused = [evidence for evidence in found.values() if evidence.reason == "copy_synthesis"]
+    assert len(refused) > len(found) / 2, odds
 
 
 @pytest.mark.parametrize(
