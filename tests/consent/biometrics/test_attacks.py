@@ -45,8 +45,8 @@ def test_a_text_to_speech_voice_is_not_the_person(say, enrolment) -> None:
 def test_our_own_engine_reading_the_challenge_in_the_victims_voice_does_not_pass(say) -> None:
     """Codes of others' readings, spoken in a victim's style by the shipped base: clones without their mark.
 
-    Not a single one passes, and most are called by name. One clip alone would be no measure: the engine adds rounding
-    up, so its sound, and the odds of a clip near a threshold, differ a little from processor to processor.
+    Not a single one passes, and most are called by name; one clip alone, near a threshold or far from it, would be no
+    measure of a detector.
     """
     from cloning.engine.training.base import starter_base
     from demo.attack_voices import code_copy
