@@ -74,7 +74,7 @@ def method() -> dict[str, Any]:
         if path.is_file():
             weights.update(path.name.encode() + b"\0" + path.read_bytes())
     return {
-        "name": "Vouch 48-bit keyed watermark, statistic tau with Hoeffding's bound",
+        "name": "Vouch 48-bit keyed watermark, statistic tau, bounds of Hoeffding and Bentkus-Dzindzalieta",
         "release": metadata.version("vouch"),
         "code_sha256": code.hexdigest(),
         "weights_sha256": weights.hexdigest(),

@@ -2,12 +2,13 @@
 
 The statistic of a payload is tau = <V, c> / |V|, where V are the soft values folded over the period and c the
 payload's signs. V is made without key or payload, so for any payload that is not in the sound the signs are fair
-coins to it and Hoeffding's inequality gives P(tau > t) <= exp(-t^2 / 2), whatever the sound and however V came about.
+coins to it, whatever the sound and however V came about, and P(tau > t) is bounded (tail(), by Hoeffding and by
+Bentkus and Dzindzalieta).
 
 The trials fall into classes, each with a share of the chance of being wrong that is fixed beforehand: the whole sound,
 windows of it, other speeds, tempos and pitches, and a short list that the caller brings (from the fingerprint). Over M
 payloads and K alignments of a class with share w, the chance that any of them is named wrongly is at most
-M K exp(-tau^2 / 2) / w. That figure stands with every answer, with K counting every alignment that could have been
+M K tail(tau) / w. That figure stands with every answer, with K counting every alignment that could have been
 scored, for what a first pass leaves out was left out by looking at codewords. It does not cover someone who holds the
 key or who may ask again and again and adapt: limit and log such questions.
 """
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from watermark.codec import scoring
 from watermark.codec.codeword import check_key, check_payload, codewords, packed_codewords
@@ -30,6 +32,8 @@ from watermark.codec.listen import COARSE_OFFSETS, GRID, NEAR, OFFSETS, SAME, Fo
 
 #: Chance, at most, that one query names any payload wrongly.
 FALSE_POSITIVE = 1e-6
+#: 1 / (4 P(standard normal >= sqrt 2)), about 3.178: no smaller factor holds for every weighted sum of fair coins.
+TAIL_FACTOR = 1 / (2 * math.erfc(1.0))
 #: Shares of that chance: the whole sound, windows of it, the grid of scales, and the caller's short list.
 SHARES = {"whole": 0.4, "windows": 0.2, "scales": 0.2, "listed": 0.2}
 #: Payloads of which the first pass is left out; and how many it leaves for the second.
@@ -321,14 +325,23 @@ def detect_presence(
     return Detector(key, device).detect_presence(wave, rate, issued)
 
 
+def tail(score: float) -> float:
+    """A proved bound on P(sum of a_i e_i >= score) for fair coins e_i = +-1 and any fixed a with sum of squares 1: the
+    lesser of exp(-t^2 / 2) (Hoeffding 1963) and TAIL_FACTOR P(standard normal >= t) (Bentkus and Dzindzalieta, "A
+    tight Gaussian bound for weighted sums of Rademacher random variables", Bernoulli 21, 2015)."""
+    normal = 0.5 * math.erfc(score / math.sqrt(2))
+    return min(math.exp(-(max(score, 0.0) ** 2) / 2), TAIL_FACTOR * normal)
+
+
 def bound(score: float, payloads: int, alignments: int, share: float = 1.0) -> float:
-    """M K exp(-tau^2 / 2) / w, at most 1: the chance that a query naming a payload at this score is wrong."""
-    return min(1.0, payloads * alignments * math.exp(-(max(score, 0.0) ** 2) / 2) / share)
+    """M K tail(tau) / w, at most 1: the chance that a query naming a payload at this score is wrong."""
+    return min(1.0, payloads * alignments * tail(score) / share)
 
 
 def threshold(payloads: int, alignments: int, false_positive: float = FALSE_POSITIVE) -> float:
     """The score at which bound() equals ``false_positive``."""
-    return math.sqrt(2 * math.log(payloads * alignments / false_positive))
+    chance = false_positive / (payloads * alignments)
+    return min(math.sqrt(-2 * math.log(chance)), -float(ndtri(chance / TAIL_FACTOR)))
 
 
 def _expected(heard: Heard) -> float:

@@ -29,7 +29,7 @@ from watermark.codec.stream import MarkSignal, MarkStream
 DEFAULT_STRENGTH = 2.1
 #: Factor from one attempt to the next.
 STRENGTH_STEP = 1.32
-#: Score that must be read back from the marked sound. 10.7 would name one payload out of all 2**48 with a bound of
+#: Score that must be read back from the marked sound. 10.5 would name one payload out of all 2**48 with a bound of
 #: 1e-6 and 25 600 alignments; a little is added for what happens to the file later.
 READ_BACK_SCORE = 12.0
 

@@ -1,5 +1,7 @@
 """Embedding and finding, on real synthetic speech and on sound made up by Hypothesis."""
 
+import math
+
 import numpy as np
 import pytest
 import soxr
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watermark.codec.codeword import codewords
-from watermark.codec.detect import SHARES, Detector, bound, threshold
+from watermark.codec.detect import SHARES, Detector, bound, tail, threshold
 from watermark.codec.embed import READ_BACK_SCORE, embed, embed_batch, embed_checked
 from watermark.codec.errors import MarkTooWeak
 from watermark.codec.listen import SAME, Heard
@@ -135,9 +137,23 @@ def test_mark_that_a_channel_destroys_is_refused(speech, key):
 
 def test_bound_and_threshold_are_inverse_and_count_every_trial():
     least = threshold(1_000_000, 25_600)
-    assert least == pytest.approx(8.69, abs=0.01)  # the published figure for M = 1e6, K = 25 600
+    assert math.sqrt(2 * math.log(1e6 * 25_600 / 1e-6)) == pytest.approx(8.69, abs=0.01)  # by Hoeffding alone
+    assert least == pytest.approx(8.47, abs=0.01)
     assert bound(least, 1_000_000, 25_600) == pytest.approx(1e-6)
     assert bound(0.0, 5, 5) == 1.0
+
+
+@pytest.mark.parametrize("weights", ["equal", "falling", "one", "two"])
+def test_tail_is_never_below_the_exact_chance(weights):
+    a = {"equal": np.ones(16), "falling": 0.8 ** np.arange(16), "one": np.ones(1), "two": np.ones(2)}[weights]
+    a /= np.sqrt((a**2).sum())
+    signs = 1 - 2 * ((np.arange(2 ** len(a))[:, None] >> np.arange(len(a))) & 1)
+    sums = np.sort(signs @ a)
+    reached = 1 - np.searchsorted(sums, sums - 1e-9) / len(sums)
+    assert all(tail(float(at)) >= chance - 1e-12 for at, chance in zip(sums, reached, strict=True))
+    # Two equal coins reach sqrt(2) once in four: there the bound is met exactly, so no smaller factor would do.
+    if weights == "two":
+        assert tail(math.sqrt(2)) == pytest.approx(0.25, rel=1e-9)
 
 
 def test_alignments_counted_are_those_scored(marked, key):
