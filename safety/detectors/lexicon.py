@@ -9,7 +9,6 @@ large) is no pattern here.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from safety.detectors.normalise import Reading, Stream, Words, is_han, normalise, pinyin_of
 from safety.detectors.shelves import Entry, Found, Shelf
-from safety.detectors.spans import MAX_HITS, Hits, Packed, each_once, on_one_ground, pack
+from safety.detectors.spans import Hits, Packed, each_once, on_one_ground, pack
 
 SHORTEST: Final = 2
 """Letters a phrase keeps at least. One Chinese character is enough: it is a word."""
@@ -195,9 +194,9 @@ class Regex:
         return cls(compiled)
 
     def find(self, words: Words) -> NDArray[np.int64]:
-        """Which words match: at most MAX_HITS pairs (first, behind the last), in order."""
+        """Which words match: pairs (first, behind the last), in order; they do not overlap, so the words bound them."""
         spans = (match.span() for match in self.compiled.finditer(words.encoded))
-        some = list(islice((span for span in spans if span[0] < span[1]), MAX_HITS))
+        some = [span for span in spans if span[0] < span[1]]
         if not some:
             return np.zeros((0, 2), np.int64)
         found = np.array(some, np.int64)

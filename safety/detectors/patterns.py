@@ -10,8 +10,6 @@ from typing import Final
 
 from safety.detectors.normalise import Stream, is_han, normalise
 
-MAX_HITS: Final = 2_000
-"""Hits kept for one group in one text. More only means the phrase is everywhere; the first ones settle the match."""
 SHORTEST: Final = 2
 """Letters a phrase keeps at least. One Chinese character is enough: it is a word."""
 
@@ -61,10 +59,10 @@ class Pattern:
 
 
 def find(letters: str, stream: Stream) -> list[tuple[int, int]]:
-    """Where ``letters`` stands in the stream as whole words: at most MAX_HITS pairs (begin, end), in order."""
+    """Where ``letters`` stands in the stream as whole words: every pair (begin, end), in order."""
     found: list[tuple[int, int]] = []
     at = stream.letters.find(letters)
-    while at >= 0 and len(found) < MAX_HITS:
+    while at >= 0:
         end = at + len(letters)
         if stream.edges[at] and stream.edges[end]:
             found.append((at, end))

@@ -1,7 +1,8 @@
 """Where things stand in a text, and how near each other: the arithmetic of features. Pure; every cost is bounded.
 
 A text that is full of hits (ten thousand characters of frauds) is judged by some two hundred such questions, and must
-not take longer than a person notices. So all lists of one text lie on one `Ground`, the places where anything begins
+not take longer than a person notices. No hit is ever left out: whoever may fill a list could hide behind it what comes
+last. So all lists of one text lie on one `Ground`, the places where anything begins
 at all, and what is asked of many lists at once (`near`, `weigh`) is a few passes over arrays of that length: nothing
 is sorted or looked up again.
 """
@@ -18,9 +19,6 @@ from numpy.typing import NDArray
 Offsets = NDArray[np.int32]
 Packed = NDArray[np.int64]
 """Hits as one number each, so that they sort: see `pack`."""
-
-MAX_HITS: Final = 2_000
-"""Hits kept of one list in one text. More only means the phrase is everywhere; the first ones settle the match."""
 
 _BITS: Final = 24
 """Enough for an offset: a text of 20,000 characters has at most 2.2 million letters when it is spelled in pinyin."""
@@ -64,7 +62,7 @@ class Ground:
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """Places in a text, as offsets into a stream's letters, in order of their begins: at most ``MAX_HITS``.
+    """Places in a text, as offsets into a stream's letters, in order of their begins: every one there is.
 
     ``at``: the index of each begin in the ground's places. Iterates as pairs (begin, end).
     """
@@ -75,8 +73,8 @@ class Hits:
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[int, int]]) -> "Hits":
-        """In any order, on a ground of their own; the first MAX_HITS of them are kept, each once."""
-        found = np.unique(np.array([begin << _BITS | end for begin, end in pairs], np.int64))[:MAX_HITS]
+        """In any order, on a ground of their own; each once."""
+        found = np.unique(np.array([begin << _BITS | end for begin, end in pairs], np.int64))
         begins = _begins(found)
         ground = Ground(begins)
         return cls(ground.at(begins), _ends(found), ground)
@@ -125,12 +123,11 @@ def on_one_ground(lists: Mapping[Any, Packed]) -> dict[Any, Hits]:
     """Hits of each list, on the ground of them all. ``lists``: packed (`pack`), in order, each once, of any length."""
     if not lists:
         return {}
-    kept = [packed[:MAX_HITS] for packed in lists.values()]
-    every = np.concatenate(kept)
+    every = np.concatenate(list(lists.values()))
     begins, ends = _begins(every), _ends(every)
     ground = Ground(begins)
     at = ground.at(begins)
-    bounds = list(accumulate(map(len, kept), initial=0))
+    bounds = list(accumulate(map(len, lists.values()), initial=0))
     return {
         name: Hits(at[first:behind], ends[first:behind], ground)
         for name, (first, behind) in zip(lists, pairwise(bounds), strict=True)
@@ -151,7 +148,7 @@ def near(distance: int, groups: Sequence[Hits]) -> Hits:
     # Ends grow with begins: of those that end together the last is the smallest, and a hit begins there.
     kept = ends - first.ground.places <= distance
     kept[:-1] &= ends[1:] != ends[:-1]
-    at = kept.nonzero()[0][:MAX_HITS]
+    at = kept.nonzero()[0]
     return Hits(at.astype(np.int32), ends[at], first.ground)
 
 
@@ -211,7 +208,7 @@ def union(lists: Sequence[Hits]) -> Hits:
     if len(some) < 2:
         return some[0] if some else NOWHERE
     merged = np.sort(np.concatenate([pack(hits.at, hits.ends) for hits in some]))
-    merged = each_once(merged)[:MAX_HITS]
+    merged = each_once(merged)
     return Hits(_begins(merged), _ends(merged), some[0].ground)
 
 
