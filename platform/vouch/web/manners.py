@@ -1,6 +1,7 @@
-"""The studio's sliders, from the bounds that the back end holds: numbers as text, so that no locale rewrites them."""
+"""The studio's sliders and moods, from what the back end holds: numbers as text, so that no locale rewrites them."""
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from django.utils.functional import Promise
@@ -33,6 +34,29 @@ def sliders() -> list[dict[str, object]]:
     ]
 
 
-def presets() -> list[tuple[str, list[tuple[str, str]]]]:
-    """Each mood with its settings at full strength."""
-    return [(name, [(key, f"{value:g}") for key, value in settings.items()]) for name, settings in PRESETS.items()]
+SAMPLES: Final[Mapping[str, str]] = {
+    "en": "I looked for the keys all morning. They were in the garden.",
+    "zh": "我找了一上午的钥匙。原来它们在花园里。",
+}
+"""What every mood says to be compared: two sentences, so that the pause between them is heard too."""
+SAMPLE_SEED: Final = 20
+PLAIN: Final = ""
+"""The mood that is none: as the voice does."""
+
+
+@dataclass(frozen=True)
+class Mood:
+    """``settings`` at full strength; ``sample``: the recording of it that was made before as JSON, or ""."""
+
+    name: str
+    settings: list[tuple[str, str]]
+    sample: str
+
+
+def moods(samples: Mapping[str, str]) -> list[Mood]:
+    """The voice's own way first. ``samples`` by mood: see `vouch.web.takes.samples`."""
+    known: dict[str, Mapping[str, float]] = {PLAIN: {}, **PRESETS}
+    return [
+        Mood(name, [(key, f"{value:g}") for key, value in settings.items()], samples.get(name, ""))
+        for name, settings in known.items()
+    ]

@@ -13,11 +13,13 @@ from django.db.models import F, Q, QuerySet
 from django.urls import reverse
 
 from cloning import texts
-from cloning.models import CONTAINERS, Output
+from cloning.manner import PRESETS
+from cloning.models import CONTAINERS, Output, Voice
 from cloning.states import OutputState, VoiceState
 from foundation.errors import NotFound, Refused
 from foundation.identity.actors import Actor
 from safety.selectors import active_restrictions
+from vouch.web.manners import PLAIN, SAMPLE_SEED, SAMPLES
 
 PAGE: Final = 20
 RECENT: Final = 5
@@ -25,6 +27,7 @@ RECENT: Final = 5
 MOST_IDS: Final = 40
 MOST_VOICES: Final = 100
 MOST_Q: Final = 200
+MOST_SAMPLES: Final = 4 * (len(PRESETS) + 1)
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,30 @@ class Page:
 def recent(actor: Actor, voice_id: UUID) -> list[Take]:
     """The newest recordings of one voice that were made for the actor."""
     return _rows(list(_mine(actor).filter(voice_id=voice_id)[:RECENT]))
+
+
+def samples(actor: Actor, voice: Voice) -> dict[str, str]:
+    """By mood, the newest recording of what it sounds like in this voice, where one was made for the actor: JSON for
+    the page's module. One that the instant voice spoke is none any more when the trained one can."""
+    spoken = _mine(actor).filter(
+        voice_id=voice.id,
+        request__voice_id=voice.id,
+        request__text_digest=texts.digest(SAMPLES[voice.language]),
+        request__seed=SAMPLE_SEED,
+        request__mask=None,
+        request__instant=voice.state != VoiceState.READY,
+    )
+    names = {_settings(settings): name for name, settings in {PLAIN: {}, **PRESETS}.items()}
+    found: dict[str, str] = {}
+    for output, row in zip(newest := list(spoken[:MOST_SAMPLES]), _rows(newest), strict=True):
+        name = names.get(_settings(output.request.manner))
+        if name is not None and row.playable:
+            found.setdefault(name, row.data)
+    return found
+
+
+def _settings(manner: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+    return tuple(sorted(manner.items()))
 
 
 def voices_heard(actor: Actor) -> list[tuple[UUID, str]]:

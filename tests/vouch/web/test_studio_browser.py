@@ -2,11 +2,13 @@
 
 import pytest
 
-from cloning import services
+from cloning import services, texts
+from cloning.manner import PRESETS
 from cloning.models import Output, SpeechRequest
 from foundation.identity.models import ApiKey
 from tests.cloning import factories as make
 from tests.vouch.web.test_browser import SYSTEM, accessible, finished, own_voice, until
+from vouch.web import manners
 
 pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.django_db(transaction=True)]
 
@@ -140,6 +142,38 @@ def test_two_versions_are_compared_at_the_same_place_and_done_again(page, sign_i
     page.get_by_role("button", name="Forget them").click()
     page.get_by_text("Forgotten on this computer.").wait_for()
     assert page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('vouch-texts'))") == []
+
+
+def test_a_mood_is_heard_before_it_is_chosen_once_made_and_then_found_again(page, sign_in, person):
+    owner = person()
+    voice = own_voice(owner)
+    sign_in(owner).goto(f"/voices/{voice.id}")
+    page.get_by_text("Lazy", exact=True).click()
+    page.get_by_role("button", name="Hear this mood").click()
+    (made,) = spoken(1)
+    assert made.request.manner == PRESETS["lazy"]
+    assert made.request.text_digest == texts.digest(manners.SAMPLES["en"])
+    sound = page.locator(f'#heard [data-output="{made.id}"] audio')
+    until(lambda: sound.evaluate("one => !one.paused"))
+    label = page.locator(f"#{sound.get_attribute('aria-describedby')}")
+    assert "made by artificial intelligence in the voice “Reading voice”" in label.inner_text()
+    assert label.evaluate("(one, audio) => !!(one.compareDocumentPosition(audio) & 4)", sound.element_handle())
+    accessible(page, "a mood that is heard")
+
+    page.reload()
+    page.get_by_text("Lazy", exact=True).click()
+    page.get_by_role("button", name="Hear this mood").click()
+    until(lambda: sound.evaluate("one => !one.paused"))
+    assert SpeechRequest.objects.count() == 1
+    # What was set by hand is no mood.
+    page.get_by_label("Pitch").press("ArrowRight")
+    assert page.get_by_role("button", name="Hear this mood").is_disabled()
+
+    # Withdrawn since: nothing of it is heard again.
+    services.destroy_voices_for_consent(consent_id=voice.consent_id, actor=SYSTEM)
+    page.reload()
+    assert page.get_by_role("button", name="Hear this mood").is_disabled()
+    assert page.locator('[name="mood"]:not([data-sample=""])').count() == 0
 
 
 def test_a_book_is_cut_with_a_word_and_work_under_way_survives_a_reload(page, sign_in, person):

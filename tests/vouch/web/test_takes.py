@@ -10,10 +10,11 @@ from django.test import Client
 
 from cloning import texts
 from cloning.manner import BOUNDS, PRESETS
-from cloning.models import Job, Output, SpeechRequest
+from cloning.models import LANGUAGES, Job, Output, SpeechRequest
 from foundation.identity.models import Person
 from foundation.vault.models import SealedObject
 from safety.models import Restriction
+from safety.policy import evaluate
 from tests.marketplace.factories import ready_voice
 from vouch.web import manners, takes
 
@@ -101,7 +102,46 @@ def test_the_sliders_have_the_bounds_of_the_back_end():
     assert {one["name"] for one in manners.sliders()} <= BOUNDS.keys()
     for one in manners.sliders():
         assert [float(str(one[end])) for end in ("least", "most")] == list(BOUNDS[str(one["name"])])
-    assert [name for name, _ in manners.presets()] == list(PRESETS)
+    first, *others = manners.moods({"gentle": "{}"})
+    assert (first.name, first.settings, first.sample) == (manners.PLAIN, [], "")
+    assert {one.name: {key: float(value) for key, value in one.settings} for one in others} == PRESETS
+    assert [one.name for one in others if one.sample] == ["gentle"]
+
+
+def test_every_language_of_a_voice_has_a_sample_that_may_be_spoken():
+    assert set(manners.SAMPLES) == set(LANGUAGES)
+    for language, text in manners.SAMPLES.items():
+        assert texts.check_text(text) == text
+        assert evaluate(text, language=language).outcome == "allow"
+
+
+def test_a_mood_is_heard_again_from_the_newest_recording_of_it_that_stands(mine, person):
+    owner, client, voice = mine
+    said = manners.SAMPLES[voice.language]
+
+    def sample(text: str = said, who: Person = owner, **fields: Any) -> Output:
+        (made,) = recorded(who, voice, text)
+        SpeechRequest.objects.filter(id=made.request_id).update(**{"seed": manners.SAMPLE_SEED, **fields})
+        return made
+
+    def heard() -> dict[str, str]:
+        body = client.get(f"/voices/{voice.id}").content.decode()
+        found = re.findall(r'name="mood"[^>]* value="(\w*)"[^>]* data-sample="([^"]*)"', body)
+        assert [name for name, _ in found] == [manners.PLAIN, *PRESETS]
+        return {name: json.loads(one.replace("&quot;", '"'))["output"]["id"] for name, one in found if one}
+
+    gentle = dict(PRESETS["gentle"])
+    assert heard() == {}
+    sample("Another text.", manner=gentle)
+    sample(manner=gentle, seed=manners.SAMPLE_SEED + 1)
+    sample(manner={**gentle, "speed": 1.1})
+    sample(manner=gentle, instant=True)
+    sample(who=person(), manner=gentle)
+    assert heard() == {}
+    older, newer, plain = sample(manner=gentle), sample(manner=gentle), sample(manner={})
+    assert heard() == {"gentle": str(newer.id), "": str(plain.id)}
+    Restriction.objects.create(subject_kind="output", subject_ref=str(newer.id), effect="quarantine", reason="test")
+    assert heard() == {"gentle": str(older.id), "": str(plain.id)}
 
 
 def test_my_data_is_one_page_in_a_handful_of_queries(mine, django_assert_max_num_queries):

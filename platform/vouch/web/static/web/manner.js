@@ -34,6 +34,7 @@ export class Panel {
     this.sliders = Object.fromEntries(NAMES.map((name) => [name, byId(name)]));
     this.plain = Object.fromEntries(NAMES.map((name) => [name, Number(this.sliders[name].dataset.plain)]));
     this.moods = [...form.elements.mood];
+    this.mute = byId("hear").disabled; // The voice cannot speak now.
     this.sets = { a: {}, b: {} };
     this.which = "a";
     this.other = {}; // Settings that have no slider here: they came with a recording that is done again.
@@ -51,9 +52,14 @@ export class Panel {
     this.set({});
   }
 
+  /** The mood that is chosen; undefined once a slider was moved. */
+  mood() {
+    return this.moods.find((one) => one.checked);
+  }
+
   /** The mood that is chosen, at its strength, as slider settings. */
   feel() {
-    const mood = this.moods.find((one) => one.checked);
+    const mood = this.mood();
     const strength = Number(byId("strength").value) / 100;
     byId("strength-field").hidden = !mood.value;
     for (const name of NAMES) {
@@ -94,6 +100,7 @@ export class Panel {
       byId(`${name}-said`).textContent = said;
       this.sliders[name].setAttribute("aria-valuetext", said);
     }
+    byId("hear").disabled = this.mute || !this.mood();
     byId("strength-said").textContent = `${byId("strength").value} %`;
   }
 

@@ -4,6 +4,7 @@ import { Compare } from "./compare.js";
 import { attempt, byId, el, report } from "./dom.js";
 import { fill, gettext, ngettext, word } from "./i18n.js";
 import { Panel } from "./manner.js";
+import { offerSamples } from "./moods.js";
 import { recall, remember } from "./remember.js";
 import { Take } from "./take.js";
 import { stageOf } from "./training.js";
@@ -137,6 +138,8 @@ byId("beside-instant")?.addEventListener("click", (event) => {
   });
 });
 
+offerSamples(panel, box, { asking: (manner, seed) => wanted(manner, seed, ""), settled, takeOf });
+
 /** Asks for one or two recordings and shows them when they are done. */
 async function speak(asked) {
   for (const one of asked) {
@@ -221,7 +224,7 @@ for (const row of document.querySelectorAll("[data-take]")) {
   const { output, request } = JSON.parse(row.dataset.take);
   const said = recall(request.id);
   if (said) row.querySelector("[data-said]").textContent = said;
-  row.querySelector("[data-listen]").addEventListener("click", (event) =>
+  row.querySelector("[data-listen]")?.addEventListener("click", (event) =>
     attempt(event.target, box, async () => {
       const take = takeOf(output, request, said);
       row.replaceWith(el("li", {}, take.root));
