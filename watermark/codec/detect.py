@@ -286,7 +286,8 @@ class Detector:
     ) -> tuple[bool, tuple[list[Match], float, float, int] | None]:
         """Whether the grid was scored, and its matches, best score, least bound and K."""
         windows = {scale: heard.whole(scale) + heard.windows(scale, coarse=True) for scale in GRID}
-        if len(index) * sum(map(len, windows.values())) * len(COARSE_OFFSETS) > GRID_WORK:
+        ways = len(heard.weightings)
+        if len(index) * sum(map(len, windows.values())) * len(COARSE_OFFSETS) * ways > GRID_WORK:
             return False, None
         payloads = list(index)
         top = np.full(len(payloads), -np.inf, np.float32)
@@ -305,7 +306,7 @@ class Detector:
         ]
         # All of the grid and its neighbours could have been refined: all of it counts.
         most = max(1 + len(heard.windows(scale, coarse=False)) for scale in GRID for scale in near(scale))
-        alignments = len(GRID) * len(NEAR) * most * len(OFFSETS) * CHIPS
+        alignments = len(GRID) * len(NEAR) * most * len(OFFSETS) * ways * CHIPS
         part = _Class("scales", folded, alignments)
         candidates = list(dict.fromkeys([*(payloads[place] for place in kept), *listed]))
         found, best, least = self._second(heard, [part], candidates, len(index), listed)

@@ -24,9 +24,9 @@ from watermark.codec.grid import CHIPS, HOPS_PER_CHIP, RATE, Wave
 from watermark.codec.loudness import MAX_STRENGTH, check_strength
 from watermark.codec.stream import MarkSignal, MarkStream
 
-#: Strength in dB with which embedding starts: turned bands change by 0.5 to 1.8 times as much, as the sound hides it.
-#: A mean noise-to-mask ratio of about -2.7 dB on speech.
-DEFAULT_STRENGTH = 2.1
+#: Strength in dB with which embedding starts: turned bands change by 0.5 to 1.8 times as much, as the sound hides it,
+#: times loudness.SHARES. A mean noise-to-mask ratio of about -2.8 dB on speech.
+DEFAULT_STRENGTH = 2.0
 #: Factor from one attempt to the next.
 STRENGTH_STEP = 1.32
 #: Score that must be read back from the marked sound. 10.5 would name one payload out of all 2**48 with a bound of

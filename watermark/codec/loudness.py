@@ -15,9 +15,11 @@ from watermark.codec.grid import EDGES, RATE, WINDOW
 
 #: Greatest strength in dB; above it the mark begins to be heard as a flutter.
 MAX_STRENGTH = 4.0
-#: Bands below this bin (906 Hz) get LOW_SHARE of the strength: the ear separates levels best there.
-LOW_BIN = 29
-LOW_SHARE = 0.7
+#: Factors on the strength of bands that begin below these bins (906 and 1406 Hz). GSM keeps the wave form only below
+#: 1.33 kHz, and what is added there costs the mean noise-to-mask ratio least; below 906 Hz the ear separates levels
+#: best, and intelligibility (STOI) suffers first. Against 0.7 below 906 Hz and 2.1 dB elsewhere, at the same ratio,
+#: GSM leaves a tenth more of the mark in ten seconds and other codecs as much as before (ten clips, five voices).
+SHARES = ((29, 0.95), (45, 1.4))
 #: Frames this many dB under the loudest one so far are left alone: a change there is heard or thrown away, never read.
 GATE_DB = 50.0
 #: Spread of masking in dB a Bark towards higher and towards lower bands.
@@ -53,7 +55,7 @@ def _spread() -> NDArray[np.float32]:
 
 
 _SPREAD = _spread()
-_SHARE = np.where(EDGES[:-1] < LOW_BIN, LOW_SHARE, 1.0).astype(np.float32)
+_SHARE = np.select([EDGES[:-1] < end for end, _ in SHARES], [share for _, share in SHARES], 1.0).astype(np.float32)
 
 
 def gains(

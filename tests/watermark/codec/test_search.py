@@ -9,7 +9,8 @@ from watermark.codec.detect import FEW, Detector, Report
 from watermark.codec.embed import embed
 from watermark.codec.errors import BadKey, BadPayload
 from watermark.codec.extent import extent
-from watermark.codec.grid import BANDS
+from watermark.codec.grid import BANDS, resampled
+from watermark.codec.listen import SAME, Heard
 from watermark.codec.scoring import best, each
 
 PAYLOAD = 0xBEEF_CAFE_F00D
@@ -147,3 +148,42 @@ def test_high_rates_are_searched(marked, key):
 def test_absence_means_something_only_where_a_mark_must_have_shown(expected, verdict):
     assert Report([], 1_000, 128, 4.0, 1.0, False, expected).verdict == verdict
     assert Report([], 0, 0, 0.0, 1.0, False, expected).verdict == "inconclusive"
+
+
+def folded_up(wave):
+    """What GSM 06.10 does to the spectrum: below 1.33 kHz of 8 kHz it is kept, above it is that part's mirror image."""
+    narrow = resampled(resampled(wave, 32_000, 8_000)[: len(wave) // 4 // 3 * 3], 8_000, 2_664)
+    kept = resampled(narrow, 2_664, 8_000)
+    kept[1::3] = kept[2::3] = 0
+    return kept
+
+
+def test_narrow_sound_is_read_in_two_ways_and_both_count(marked, key):
+    narrow = resampled(marked, 32_000, 8_000)
+    plain, twice = Heard.of(marked, 32_000), Heard.of(narrow, 8_000)
+    assert (len(plain.weightings), len(twice.weightings)) == (1, 2)
+    one, two = plain.folded(SAME, plain.whole()), twice.folded(SAME, twice.whole())
+    assert (one.alignments, two.alignments) == (4 * 32, 2 * 4 * 32)
+    assert len(two.windows) == len(two.offsets) == len(two.vectors)
+    assert np.sqrt((two.vectors**2).sum(axis=(1, 2))) == pytest.approx(np.ones(8), rel=1e-4)
+    wide = Detector(key).examine(marked, 32_000, CROWD, scales=False)
+    report = Detector(key).examine(narrow, 8_000, CROWD, scales=False)
+    assert report.alignments == 2 * wide.alignments
+    assert report.matches[0].payload == PAYLOAD
+    assert report.matches[0].end_s == pytest.approx(wide.matches[0].end_s, abs=0.15)
+
+
+def test_second_way_reads_more_of_a_sound_whose_upper_part_is_made_up(marked, key):
+    heard = Heard.of(folded_up(marked), 8_000)
+    tau, _ = each(codewords(key, [PAYLOAD])[0], heard.folded(SAME, heard.whole()).vectors)
+    first, second = tau.reshape(2, -1).max(axis=1)
+    assert second > 1.15 * first > 4
+    assert Detector(key).score(folded_up(marked), 8_000, PAYLOAD) == pytest.approx(second, rel=1e-5)
+
+
+def test_ways_of_reading_count_on_every_scale(marked, key):
+    slow, crowd = sped(marked[:96_000], 0.97), CROWD[450:550]
+    wide = Detector(key).examine(slow, 32_000, crowd, scales=True)
+    narrow = Detector(key).examine(resampled(slow, 32_000, 8_000), 8_000, crowd, scales=True)
+    assert narrow.alignments == 2 * wide.alignments
+    assert narrow.matches[0].payload == PAYLOAD
