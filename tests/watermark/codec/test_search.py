@@ -128,6 +128,20 @@ def test_extent_is_where_agreement_is(key):
     assert np.percentile(errors, 90) <= 4  # a quarter of a second
 
 
+def test_extent_in_silence_is_its_middle_and_a_window_too_long_does_no_harm(key):
+    code = codewords(key, [5])[0]
+    errors = []
+    for seed in range(20):
+        chips = np.random.default_rng(seed).standard_normal((200, BANDS)).astype(np.float32)
+        chips[70:120] += 0.4 * code[(np.arange(70, 120) - 9) % 32]
+        chips[114:126] *= 0.01  # the last six of the mark and six after it are silent
+        first, last = extent(chips, code, 9, (50, 150))
+        errors += [abs(first - 70), abs(last - 120)]
+        assert 1 <= first < last <= 200
+    assert np.median(errors) <= 1
+    assert np.percentile(errors, 90) <= 4  # a quarter of a second
+
+
 def test_presence_has_three_answers(marked, speech, key):
     assert detect_presence(marked, 32_000, key=key, issued=CROWD).verdict == "marked"
     assert detect_presence(speech, 32_000, key=key, issued=CROWD).verdict != "marked"
