@@ -46,8 +46,6 @@ LICENCE_TO_OTHERS: Final = "licence_to_others"
 VOICE_MASK: Final = "voice_mask"
 """The uses of a consent that this gate reads; `consent` defines them."""
 MASK_ADVICE: Final = "Renew the consent and allow voice masks in it."
-MAX_MADE_BEFORE: Final = 200
-"""Outputs of one text in one voice that are asked about; nobody needs more of them."""
 ALLOWED: Final = "allow"
 """The one moderator's decision that lets a held text through; every other keeps it shut."""
 
@@ -336,13 +334,11 @@ def _restriction(subjects: list[tuple[str, str]]) -> errors.GateRefused | None:
 def _staydown(voice: Voice, text: str, text_digest: str) -> errors.GateRefused | None:
     """What was removed is not made again: the same text, or one with small edits, in the same voice, while its output
     is held back."""
-    outputs = Output.objects.filter(voice=voice, request__text_digest=text_digest).values_list("id", flat=True)
-    same = _restriction([("output", str(one)) for one in outputs.order_by("-created_at")[:MAX_MADE_BEFORE]])
-    if same is not None:
-        return same
     removed = Output.objects.filter(voice=voice, id__in=restricted_refs(subject_kind=SubjectKind.OUTPUT))
-    kept = removed.exclude(request__text_sketch=b"").values_list("id", "request__text_sketch")
-    known = list(kept.order_by("-created_at")[:MAX_MADE_BEFORE])
+    same = removed.filter(request__text_digest=text_digest).values_list("id", flat=True).first()
+    if same is not None:
+        return _restriction([("output", str(same))])
+    known = list(removed.exclude(request__text_sketch=b"").values_list("id", "request__text_sketch"))
     asked = sketches.sketch(text, voice=voice.id) if known else b""
     like = [one for one, sketch in known if sketches.likeness(asked, bytes(sketch)) >= sketches.SAME_TEXT]
     return _restriction([("output", str(one)) for one in like])

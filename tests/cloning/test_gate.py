@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from cloning import errors, gate, policy_facts, services
-from cloning.models import Output, SpeechRequest, Voice
+from cloning.models import Job, Output, SpeechRequest, Voice
+from cloning.sketches import sketch
 from cloning.texts import digest
 from consent.models import Consent
 from foundation import clock, keys
@@ -17,6 +18,7 @@ from foundation.vault import services as vault
 from foundation.vault.clearance import verify
 from foundation.vault.errors import ClearanceMismatch, ClearanceUsed
 from safety import strikes
+from safety.models import Restriction
 from safety.services import lift, restrict
 from tests.cloning import factories as make
 from tests.safety import desk
@@ -208,6 +210,34 @@ def test_what_was_removed_is_not_made_again_with_small_edits(person, owner, voic
     ask(owner, voice, other)
     lift(actor=moderator, restriction_id=kept.id, reason="a mistake")
     ask(owner, voice, text)
+
+
+def test_what_was_removed_stays_down_however_much_was_removed_after_it(person, owner, voice) -> None:
+    key = vault.create_key(kind="output", owner_ref="test", actor=make.SYSTEM)
+    sealed = vault.store(key=key, kind="output", owner_ref="test", data=b"sound", not_after=None, actor=make.SYSTEM)
+    first = ask(owner, voice)
+    count = 230
+    jobs = Job.objects.bulk_create(Job(kind="speak", voice=voice, requester=owner) for _ in range(count))
+    others = SpeechRequest.objects.bulk_create(
+        SpeechRequest(
+            job=job, voice=voice, requester=owner, text_digest=f"{n:064x}", characters=9, language="en", seed=1,
+            container="wav", text_sketch=sketch(f"Another line, the one of number {n}.", voice=voice.id),
+        )
+        for n, job in enumerate(jobs)
+    )  # fmt: skip
+    made = Output.objects.bulk_create(
+        Output(request=one, voice=voice, requester=owner, sealed=sealed, media_type="audio/wav", sha256="0" * 64,
+               seconds=1.0, label_seconds=1.0, mark_payload=n, provenance={}, leaf_index=0, rehearsal=True)
+        for n, one in enumerate([first, *others])
+    )  # fmt: skip
+    fields = {"subject_kind": "output", "effect": "quarantine", "reason": "x", "reason_salt": "", "clause": "x"}
+    Restriction.objects.bulk_create(Restriction(subject_ref=str(one.id), **fields) for one in made)
+    with pytest.raises(errors.Restricted):
+        ask(owner, voice, make.TEXT.replace("lovely", "fine"))
+    Restriction.objects.filter(subject_ref=str(made[0].id)).update(
+        state="lifted", lifted_at=now(), lift_reason="a mistake"
+    )
+    ask(owner, voice, make.TEXT.replace("lovely", "fine"))
 
 
 def test_points_of_strikes_are_a_fact_of_the_policy(person, owner, voice) -> None:
