@@ -14,9 +14,9 @@ from django.db.models import Q, QuerySet
 from foundation.clock import now
 from foundation.errors import NotFound
 from foundation.identity.actors import Actor
-from safety import guards, reversals, states
+from safety import claims, guards, reversals, states
 from safety.errors import AppealMade, AppealOver, OwnCase
-from safety.models import Appeal, AppealMessage, Ruling, Statement
+from safety.models import Appeal, AppealMessage, Report, Ruling, Statement
 from safety.sizes import REASON_CHARS
 from safety.states import AppealOutcome, AppealState, RulingState
 
@@ -57,8 +57,8 @@ def appeal(*, actor: Actor, statement_id: UUID, text: str) -> Appeal:
 
 
 @transaction.atomic
-def say(*, actor: Actor, appeal_id: UUID, text: str) -> AppealMessage:
-    """A message in the thread: by the appellant, or by a moderator who may decide.
+def say(*, actor: Actor, appeal_id: UUID, text: str, stakes: claims.Stakes = claims.nobody) -> AppealMessage:
+    """A message in the thread: by the appellant, or by a moderator who may decide (``stakes``: see `decide`).
 
     Raises NotFound, NotAllowed, OwnCase, NoReason, AppealOver.
     """
@@ -71,7 +71,7 @@ def say(*, actor: Actor, appeal_id: UUID, text: str) -> AppealMessage:
         if "moderate" not in actor.scopes:
             raise NotFound
         guards.moderator(actor)
-        _may_judge(found, person_id)
+        _may_judge(found, person_id, stakes)
     text = guards.bounded(text, REASON_CHARS)
     if found.state != AppealState.OPEN or found.messages.count() >= MAX_MESSAGES:
         raise AppealOver
@@ -81,8 +81,11 @@ def say(*, actor: Actor, appeal_id: UUID, text: str) -> AppealMessage:
 
 
 @transaction.atomic
-def decide(*, actor: Actor, appeal_id: UUID, outcome: str, reason: str) -> Appeal:
-    """Upholds or overturns, once, by a moderator who neither ruled nor agreed to the ruling.
+def decide(
+    *, actor: Actor, appeal_id: UUID, outcome: str, reason: str, stakes: claims.Stakes = claims.nobody
+) -> Appeal:
+    """Upholds or overturns, once, by a moderator who neither ruled nor agreed to the ruling, and has no stake in the
+    case: who reported it, or owns its voice (``stakes``), does not judge what came of it either.
 
     Raises NotAllowed, NotFound, OwnCase, NoReason, AppealOver, ValueError for an unknown outcome.
     """
@@ -92,7 +95,7 @@ def decide(*, actor: Actor, appeal_id: UUID, outcome: str, reason: str) -> Appea
     found = Appeal.objects.select_for_update(of=("self",)).select_related("statement").filter(id=appeal_id).first()
     if found is None:
         raise NotFound
-    _may_judge(found, person_id)
+    _may_judge(found, person_id, stakes)
     if found.state != AppealState.OPEN:
         raise AppealOver
     states.require(states.APPEAL, found.state, AppealState.DECIDED)
@@ -111,18 +114,31 @@ def queue(*, actor: Actor) -> QuerySet[Appeal]:
     """Open appeals this moderator may decide, the nearest deadline first. Raises NotAllowed."""
     person_id = guards.moderator(actor)
     own = Q(first_by_id=person_id) | Q(second_by_id=person_id) | Q(person_id=person_id)
+    own |= Q(statement__case__in=Report.objects.filter(reporter_id=person_id).values("case"))
     others = Appeal.objects.filter(state=AppealState.OPEN).exclude(id__in=Appeal.objects.filter(own).values("id"))
     return others.select_related("statement__case").prefetch_related("messages").order_by("due_at", "id")
 
 
-def appeal_for(*, actor: Actor, appeal_id: UUID) -> Appeal:
-    """One appeal: the appellant's own, or any for the desk. Raises NotFound."""
+def appeal_for(*, actor: Actor, appeal_id: UUID, stakes: claims.Stakes = claims.nobody) -> Appeal:
+    """One appeal: the appellant's own, or for the desk any in whose case they have no stake.
+
+    Raises NotFound, OwnCase.
+    """
     found = Appeal.objects.select_related("statement__case").filter(id=appeal_id).first()
     if found is None or (found.person_id != actor.person_id and "moderate" not in actor.scopes):
         raise NotFound
+    if found.person_id != actor.person_id:
+        guards.refuse_own(found.statement.case, guards.person(actor), stakes(found.statement.case))
     return found
 
 
-def _may_judge(found: Appeal, person_id: UUID) -> None:
-    if person_id in (found.first_by_id, found.second_by_id, found.person_id):
+def may_judge(found: Appeal, person_id: UUID, stakes: claims.Stakes = claims.nobody) -> bool:
+    """Whether the person had no part in the decision and has no stake in its case."""
+    part = person_id in (found.first_by_id, found.second_by_id, found.person_id)
+    case = found.statement.case
+    return not part and not guards.is_own(case, person_id, stakes(case))
+
+
+def _may_judge(found: Appeal, person_id: UUID, stakes: claims.Stakes) -> None:
+    if not may_judge(found, person_id, stakes):
         raise OwnCase("An appeal goes to somebody who had no part in the decision.")

@@ -10,26 +10,24 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 
 from foundation.clock import now
 from foundation.identity.actors import Actor
 from safety import exposure, guards, states
 from safety.errors import CaseClaimed, CaseDecided, CaseNotClaimed, NothingWaits
-from safety.models import Case
+from safety.models import Case, Report
 from safety.states import CaseKind, CaseState, SubjectKind
 
 CLAIM_LEASE: Final = timedelta(minutes=5)
 """How long a claim holds without a heartbeat (the desk's page sends one every 30 s): a closed laptop frees the case
 soon, a slow network does not."""
 
-MAX_PULL_TRIES: Final = 20
-"""Cases looked at in one pull. Only those the moderator has a stake in are passed over, and those are few."""
-
 Stakes = Callable[[Case], Collection[UUID]]
+"""Who, beside those a case itself names, has a stake in it: only the rooms above know (the owner of its voice)."""
 
 
-def _nobody(case: Case) -> Collection[UUID]:
+def nobody(case: Case) -> Collection[UUID]:
     return ()
 
 
@@ -56,7 +54,7 @@ def claim_case(*, actor: Actor, case_id: UUID, interested: Collection[UUID] = ()
 
 
 @transaction.atomic
-def pull(*, actor: Actor, kind: str | None = None, severity: int | None = None, stakes: Stakes = _nobody) -> Case:
+def pull(*, actor: Actor, kind: str | None = None, severity: int | None = None, stakes: Stakes = nobody) -> Case:
     """Claims the worst and oldest case that nobody holds, of one queue or of all, and returns it.
 
     Cases the actor asked for, reported, is the subject of, or has another stake in (``stakes``) are passed over. The
@@ -69,13 +67,14 @@ def pull(*, actor: Actor, kind: str | None = None, severity: int | None = None, 
     free = Q(state=CaseState.OPEN) | Q(state=CaseState.CLAIMED, claimed_until__lte=moment)
     waiting = Case.objects.filter(free).exclude(requester_id=person_id)
     waiting = waiting.exclude(subject_kind=SubjectKind.PERSON, subject_ref=str(person_id))
+    waiting = waiting.exclude(Exists(Report.objects.filter(case=OuterRef("id"), reporter_id=person_id)))
     if kind is not None:
         waiting = waiting.filter(kind=kind)
     if severity is not None:
         waiting = waiting.filter(severity=severity)
     allowed = waiting.filter(severity__lte=worst) if worst < exposure.WORST else waiting
     passed: list[UUID] = []
-    for _ in range(MAX_PULL_TRIES):
+    while True:  # ends: each round passes over one more case, and those are few
         case = (
             allowed.exclude(id__in=passed)
             .order_by(F("severity").desc(), "opened_at", "id")

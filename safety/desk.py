@@ -18,6 +18,9 @@ from foundation.errors import BadCursor
 from foundation.identity.actors import Actor
 from safety import exposure, guards, service_levels
 from safety.models import Appeal, Case, Notice, Restriction, Ruling, Strike
+from safety.policy import library
+from safety.policy.errors import PackInvalid
+from safety.policy.models import PolicyPack
 from safety.states import AppealState, CaseState, NoticeState, RulingState, SubjectKind
 
 PAGE: Final = 50
@@ -164,6 +167,16 @@ def around(case: Case) -> dict[str, Any]:
         "rulings": list(case.rulings.select_related("made_by", "second_by").order_by("made_at")[:NEAR]),
         "notices": list(Notice.objects.filter(case=case).order_by("received_at")[:NEAR]),
     }
+
+
+def clause_of(case: Case) -> str:
+    """The sentence of the clause a case came under, as its own pack has it; empty where no pack found it."""
+    if not case.pack_sha256 or not case.clause:
+        return ""
+    try:
+        return library.by_hash(case.pack_sha256).clauses.get(case.clause, "")
+    except (PackInvalid, PolicyPack.DoesNotExist):
+        return ""  # a pack that is not kept any more: the clause's name stands there all the same
 
 
 def ruling_now(case: Case) -> Ruling | None:

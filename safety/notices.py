@@ -9,6 +9,7 @@ days are shortened to 14 days).
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -23,7 +24,7 @@ from foundation.clock import now
 from foundation.errors import NotFound
 from foundation.identity.actors import Actor
 from safety import guards, restrictions, services, states
-from safety.errors import NoticeIncomplete, NoticeNotOpen
+from safety.errors import NoticeIncomplete, NoticeNotOpen, OwnCase
 from safety.models import Case, Notice, Statement
 from safety.sizes import REASON_CHARS
 from safety.states import AGAINST, CaseKind, CaseState, NoticeState, SubjectKind
@@ -35,6 +36,13 @@ SEVERITY: Final = 2
 CLAUSE: Final = "notice.unauthorised-replica"
 STANDINGS: Final = ("self", "guardian", "estate", "agent", "rights_holder")
 SYSTEM: Final = Actor.system("safety.notices")
+
+Stakes = Callable[[str, str], Collection[UUID]]
+"""Whom a notice hits, by the kind and reference of its subject: only the rooms above know."""
+
+
+def nobody(subject_kind: str, subject_ref: str) -> Collection[UUID]:
+    return ()
 
 
 @transaction.atomic
@@ -127,13 +135,15 @@ def queue(*, actor: Actor) -> QuerySet[Notice]:
 
 
 @transaction.atomic
-def triage(*, actor: Actor, notice_id: UUID, follow: bool, answer: str = "") -> Notice:
-    """Passes a notice on as a case, or declines it with an answer.
+def triage(*, actor: Actor, notice_id: UUID, follow: bool, answer: str = "", stakes: Stakes = nobody) -> Notice:
+    """Passes a notice on as a case, or declines it with an answer. Nobody does whom it hits (``stakes``).
 
-    Raises NotAllowed, NotFound, NoticeNotOpen, NoReason.
+    Raises NotAllowed, NotFound, OwnCase, NoticeNotOpen, NoReason.
     """
     person_id = guards.moderator(actor)
     found = _locked(notice_id)
+    if person_id in stakes(found.subject_kind, found.subject_ref):
+        raise OwnCase
     if found.state != NoticeState.RECEIVED:
         raise NoticeNotOpen
     found.triaged_by_id, found.triaged_at = person_id, now()

@@ -6,7 +6,7 @@ changes nothing but figures. One in `SHARE` settled decisions gets a second revi
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -18,6 +18,7 @@ from foundation.clock import now
 from foundation.errors import NotFound
 from foundation.identity.actors import Actor
 from safety import guards, states
+from safety.claims import Stakes, nobody
 from safety.errors import CaseDecided, NotReversible, WrongDecision
 from safety.models import Case, Check, Golden
 from safety.sizes import CLAUSE_CHARS
@@ -32,10 +33,12 @@ KINDS: Final = (CaseKind.HOLD,)
 
 
 @transaction.atomic
-def make_golden(*, actor: Actor, case_id: UUID, expected: str) -> Golden:
-    """A decided case becomes a golden one. Seniors only. Raises NotAllowed, NotFound, WrongDecision, NotReversible."""
+def make_golden(*, actor: Actor, case_id: UUID, expected: str, interested: Collection[UUID] = ()) -> Golden:
+    """A decided case becomes a golden one. Seniors only, and nobody with a stake in it (``interested``: those the
+    caller knows). Raises NotAllowed, NotFound, OwnCase, WrongDecision, NotReversible."""
     person_id = guards.senior(actor)
     case = guards.locked_case(case_id)
+    guards.refuse_own(case, person_id, interested)
     if case.state != CaseState.DECIDED or case.kind not in KINDS or not case.text:
         raise NotReversible("Only decided holds whose text is still kept can be golden.")
     if expected not in _choices(case):
@@ -60,9 +63,9 @@ def sample(case: Case) -> Check | None:
 
 
 @transaction.atomic
-def take(*, actor: Actor) -> Check | None:
+def take(*, actor: Actor, stakes: Stakes = nobody) -> Check | None:
     """The next check for this moderator: one they took and have not decided, a second review, or a golden case that is
-    new to them. Never a case they decided, asked for or reported. None when there is none."""
+    new to them. Never a case they decided, asked for, reported or have another stake in. None when there is none."""
     person_id = guards.moderator(actor)
     moment = now()
     mine = Check.objects.filter(reviewer_id=person_id, decided_at__isnull=True, taken_at__gt=moment - TAKEN_FOR)
@@ -76,18 +79,18 @@ def take(*, actor: Actor) -> Check | None:
         .exclude(case__requester_id=person_id)
     )
     for found in waiting.select_related("case").order_by("created_at")[:10]:
-        if not guards.is_own(found.case, person_id):
+        if not guards.is_own(found.case, person_id, stakes(found.case)):
             found.reviewer_id, found.taken_at = person_id, moment
             found.save(update_fields=["reviewer", "taken_at"])
             return found
-    return _take_golden(person_id)
+    return _take_golden(person_id, stakes)
 
 
-def _take_golden(person_id: UUID) -> Check | None:
+def _take_golden(person_id: UUID, stakes: Stakes) -> Check | None:
     seen = Check.objects.filter(kind="golden", reviewer_id=person_id).values("case_id")
     fresh = Golden.objects.filter(active=True).exclude(case_id__in=seen).exclude(case__decided_by_id=person_id)
     for one in fresh.exclude(made_by_id=person_id).select_related("case").order_by("made_at")[:10]:
-        if guards.is_own(one.case, person_id):
+        if guards.is_own(one.case, person_id, stakes(one.case)):
             continue
         try:
             with transaction.atomic():

@@ -156,6 +156,17 @@ def lift_of_case(*, case: Case, actor: Actor, reason: str) -> int:
     return len(found)
 
 
+def lift_all(*, actor: Actor, subject_kind: str, subject_ref: str, clause: str, reason: str) -> int:
+    """Ends what stands on a subject by one clause. Inside a transaction. Returns how many."""
+    standing = Restriction.objects.select_for_update(of=("self",)).filter(
+        subject_kind=subject_kind, subject_ref=subject_ref, clause=clause, state=RestrictionState.ACTIVE
+    )
+    found = list(standing.order_by("id"))
+    for one in found:
+        _lift(one, actor=actor, reason=reason)
+    return len(found)
+
+
 @transaction.atomic
 def end_expired() -> int:
     """Lifts blocks whose time is over. The gate ignores them from that moment on, whether or not this ran."""

@@ -1,6 +1,7 @@
 """A decision in force that turns out wrong: taken back by a new decided case that names the old one. Nothing is
 rewritten; whoever asks for the last word about a text finds the new one."""
 
+from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
@@ -20,14 +21,15 @@ REVERSED_CLAUSE: Final = "policy.reversed"
 
 
 @transaction.atomic
-def reverse_as_senior(*, actor: Actor, case_id: UUID, reason: str) -> Case:
+def reverse_as_senior(*, actor: Actor, case_id: UUID, reason: str, interested: Collection[UUID] = ()) -> Case:
     """A senior moderator sees that a decision against somebody was wrong, without waiting for an appeal.
 
-    Raises NotAllowed, NotFound, OwnCase (one's own decision), NoReason, NotReversible.
+    ``interested``: people the caller knows to have a stake. Raises NotAllowed, NotFound, OwnCase (one's own decision,
+    or a stake in it), NoReason, NotReversible.
     """
     person_id = guards.senior(actor)
     case = guards.locked_case(case_id)
-    guards.refuse_own(case, person_id)
+    guards.refuse_own(case, person_id, interested)
     if person_id == case.decided_by_id or Ruling.objects.filter(case=case, second_by_id=person_id).exists():
         raise OwnCase("Somebody else reverses what you decided.")
     return reverse(case_id=case_id, by=person_id, reason=guards.bounded(reason, 2_000), why="senior", actor=actor)

@@ -27,7 +27,7 @@ from safety.errors import (
 )
 from safety.models import Case, Ruling
 from safety.sizes import CLAUSE_CHARS, REASON_CHARS
-from safety.states import AGAINST, IRREVERSIBLE, CaseKind, CaseState, Decision, RulingState
+from safety.states import AGAINST, CaseState, Decision, RulingState
 
 MAX_BULK = 100
 """Cases decided in one act: more than fits on a page is nothing anybody has looked at."""
@@ -45,7 +45,7 @@ def decide_case(
     `rule`. Raises NotAllowed, NotFound, OwnCase, CaseNotClaimed, CaseDecided, WrongDecision, NoReason, NeedsSecond.
     """
     case, person_id, reason, clause = _about_to_decide(actor, case_id, decision, reason, clause, interested)
-    if decision in IRREVERSIBLE:
+    if states.is_irreversible(decision, case.subject_kind):
         raise NeedsSecond
     claims.count_time(case, now())
     _decide(case, decision=decision, reason=reason, clause=clause, by=person_id, actor=actor)
@@ -63,7 +63,7 @@ def rule(
     """
     case, person_id, reason, clause = _about_to_decide(actor, case_id, decision, reason, clause, interested)
     moment = now()
-    alone = decision not in IRREVERSIBLE
+    alone = not states.is_irreversible(decision, case.subject_kind)
     made = Ruling.objects.create(
         case=case,
         decision=decision,
@@ -93,7 +93,7 @@ def rule_many(
     decision: str,
     reason: str,
     clause: str,
-    stakes: claims.Stakes = claims._nobody,
+    stakes: claims.Stakes = claims.nobody,
 ) -> list[Ruling]:
     """One decision for several cases, all or none. ``count`` is the number the moderator has confirmed.
 
@@ -103,13 +103,13 @@ def rule_many(
     wanted = sorted(set(case_ids))
     if count != len(wanted) or not 1 <= count <= MAX_BULK:
         raise CountMismatch(cases=len(wanted), most=MAX_BULK)
-    if decision in IRREVERSIBLE:
-        raise NeedsSecond("What cannot be taken back is decided one by one.")
     made = []
     for case_id in wanted:
         case = Case.objects.filter(id=case_id).first()
         if case is None:
             raise NotFound
+        if states.is_irreversible(decision, case.subject_kind):
+            raise NeedsSecond("What cannot be taken back is decided one by one.")
         interested = stakes(case)
         claims.claim_case(actor=actor, case_id=case_id, interested=interested)
         made.append(
@@ -211,8 +211,8 @@ def settle(*, ruling_id: UUID, about: UUID | None = None) -> Ruling:
     )
     person_id = about or case.requester_id
     if case.decision in AGAINST and person_id is not None:
+        strikes.give(case=case, person_id=person_id)  # first: the statement says what they led to
         statements.give(case=case, ruling=ruling, person_id=person_id)
-        strikes.give(case=case, person_id=person_id)
     return ruling
 
 
@@ -253,8 +253,8 @@ def _decide(
     case.save()
     tallies.decided(case)
     made = restrictions.for_decision(case, actor=actor)
-    if case.kind == CaseKind.DRIFT and decision == Decision.DISMISS:
-        # The output was held back while somebody looked.
+    if decision == Decision.DISMISS:
+        # What was stopped while somebody looked: an output that drifted, or what a moderator stopped at once.
         restrictions.lift_of_case(case=case, actor=actor, reason=reason)
     data = {
         "kind": case.kind,

@@ -18,7 +18,7 @@ from foundation.identity.actors import Actor
 from safety import guards
 from safety.claims import CLAIM_LEASE, claim_case, pull, release_all, release_case
 from safety.errors import TextRefusedBefore
-from safety.models import Case, Report
+from safety.models import Case, Report, Restriction
 from safety.policy import PolicyVerdict
 from safety.restrictions import lift, restrict
 from safety.rulings import decide_case, rule, rule_many, second, undo
@@ -29,12 +29,14 @@ from safety.states import CaseKind, CaseState, Decision, SubjectKind
 
 __all__ = [
     "CLAIM_LEASE", "claim_case", "decide_case", "hold_text", "lift", "open_case", "pull", "release_all", "release_case",
-    "report", "restrict", "rule", "rule_many", "second", "undo",
+    "report", "restrict", "restrict_at_once", "rule", "rule_many", "second", "undo",
 ]  # fmt: skip
 
 REPORT_SEVERITY: Final = 1
 """A report is one person's word; what a rule found by itself comes first unless it is ordinary too."""
 MANY_REPORTS: Final = 20
+URGENT_SEVERITY: Final = 3
+"""Of what a moderator has stopped already: somebody is under a restriction that nobody else has looked at."""
 MANY_SEVERITY: Final = 2
 """What so many different people report comes before single words, and never before the worst: crowds are also hired."""
 
@@ -110,7 +112,35 @@ def report(*, actor: Actor, subject_kind: str, subject_ref: str, text: str) -> R
     actor.require_scope("report")
     person_id = guards.person(actor)
     subject_ref = guards.check_ref(subject_kind, subject_ref)
-    text = guards.bounded(text, REASON_CHARS)
+    return _reported(actor, person_id, subject_kind, subject_ref, guards.bounded(text, REASON_CHARS))
+
+
+@transaction.atomic
+def restrict_at_once(
+    *, actor: Actor, subject_kind: str, subject_ref: str, effect: str, reason: str, clause: str
+) -> Restriction:
+    """A moderator's emergency stop: the restriction stands now, and another moderator decides about it with urgency.
+
+    It is a report of theirs, so they never decide it themselves. A decision to restrict keeps the restriction, and
+    tells the person; a dismissal lifts it. Raises NotAllowed, UnknownSubject, Refused, AlreadyRestricted, NoReason.
+    """
+    person_id = guards.moderator(actor)
+    subject_ref = guards.check_ref(subject_kind, subject_ref)
+    case = _reported(actor, person_id, subject_kind, subject_ref, guards.bounded(reason, REASON_CHARS)).case
+    due = due_at(kind=case.kind, severity=URGENT_SEVERITY, opened_at=now())
+    Case.objects.filter(id=case.id).update(severity=URGENT_SEVERITY, due_at=due)
+    return restrict(
+        actor=actor,
+        subject_kind=subject_kind,
+        subject_ref=subject_ref,
+        effect=effect,
+        reason=reason,
+        clause=clause,
+        case=case,
+    )
+
+
+def _reported(actor: Actor, person_id: UUID, subject_kind: str, subject_ref: str, text: str) -> Report:
     case, opened = _report_case(subject_kind, subject_ref)
     earlier = Report.objects.filter(case=case, reporter_id=person_id).first()
     if earlier is not None:

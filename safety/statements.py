@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from foundation.clock import now
 from foundation.errors import NotFound
 from foundation.identity.actors import Actor
-from safety import guards, reasons
+from safety import guards, reasons, strikes
 from safety.models import Case, Ruling, Statement
 from safety.states import CaseKind, Decision, SubjectKind
 
@@ -38,8 +38,12 @@ _SOURCE: Final = {
 
 
 def give(*, case: Case, ruling: Ruling, person_id: UUID) -> Statement:
-    """The statement for a decided case, in the decision's transaction. Its leaf says that it was given, not what."""
-    moment = now()
+    """The statement for a decided case, in the decision's transaction, after its strike.
+
+    A block that strikes have brought about is told with the decision that was one too many: it follows by itself
+    (``blocked_until``), where the decision was a person's. The leaf says that a statement was given, not what.
+    """
+    moment, block = now(), strikes.blocked_until(person_id)
     made = Statement.objects.create(
         case=case,
         person_id=person_id,
@@ -60,6 +64,8 @@ def give(*, case: Case, ruling: Ruling, person_id: UUID) -> Statement:
             "rule": case.rule,
             "pack": case.pack,
             "second_person": ruling.second_by_id is not None,
+            "strike": strikes.points_of(case),
+            "blocked_until": block.isoformat() if block is not None else None,
         },
         made_at=moment,
         appeal_until=moment + APPEAL_WITHIN,
@@ -118,6 +124,8 @@ _SAID: Final[dict[str, dict[str, str]]] = {
         "detected": "A program found it; a person decided.",
         "decided": "A person decided; no program took part in finding it.",
         "second": "A second person had to agree, and did.",
+        "strike": "It counts {points} against you for {days} days.",
+        "blocked": "So much counts at once that, by itself, you cannot train voices or have texts spoken until {day}.",
         "redress": "If you think this is wrong, appeal here until {until_day}, at no cost: somebody else decides. "
         "You may also go to a certified out-of-court dispute settlement body (DSA Art. 21), or to a court.",
     },
@@ -130,6 +138,8 @@ _SAID: Final[dict[str, dict[str, str]]] = {
         "detected": "由程序发现,由人作出决定。",
         "decided": "由人作出决定,发现过程没有使用程序。",
         "second": "该决定须经第二人同意,且已获同意。",
+        "strike": "该决定在 {days} 天内记您 {points} 分。",
+        "blocked": "由于同时有效的记分过多,系统自动限制您在 {day} 之前训练声音或合成语音。",
         "redress": "如果您认为有误,可在 {until_day} 之前在此免费申诉,将由另一人裁定。您也可以向经认证的庭外争议解决机构"
         "(《数字服务法》第21条)或法院寻求救济。",
     },
@@ -150,5 +160,9 @@ def words(statement: Statement, *, language: str) -> list[str]:
     ]
     if facts["second_person"]:
         lines.append(said["second"])
+    if facts.get("strike"):
+        lines.append(said["strike"].format(points=facts["strike"], days=strikes.STRIKE_LIFE.days))
+    if facts.get("blocked_until"):
+        lines.append(said["blocked"].format(day=facts["blocked_until"][:10]))
     lines.append(said["redress"].format(until_day=statement.appeal_until.date().isoformat()))
     return lines

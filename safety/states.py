@@ -144,7 +144,7 @@ DECISIONS: Final[dict[str, frozenset[str]]] = {
     CaseKind.NOTICE: _ABOUT_SUBJECT,
 }
 IRREVERSIBLE: Final = frozenset({Decision.DESTROY, Decision.BAN})
-"""What nobody does alone: a second person, a senior moderator, has to agree."""
+"""What cannot be taken back, whatever it is about."""
 AGAINST: Final = frozenset({Decision.REFUSE, Decision.RESTRICT, Decision.DESTROY, Decision.BAN})
 """Decisions that take something from somebody: that person is told why, and may appeal."""
 EFFECT_ON: Final[dict[str, str]] = {
@@ -155,6 +155,12 @@ EFFECT_ON: Final[dict[str, str]] = {
     SubjectKind.LICENCE: Effect.END,
 }
 """The ordinary effect on each kind of subject. Destroying a voice and banning a person come only from a case."""
+
+
+def is_irreversible(decision: str, subject_kind: str) -> bool:
+    """What nobody does alone: a second person, a senior moderator, has to agree. To restrict a licence ends it, and an
+    ended licence stays ended."""
+    return decision in IRREVERSIBLE or (decision == Decision.RESTRICT and subject_kind == SubjectKind.LICENCE)
 
 
 def decisions_for(*, kind: str, subject_kind: str, has_requester: bool) -> list[str]:

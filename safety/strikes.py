@@ -4,11 +4,11 @@ One strike a decision against a person, as many points as the case was severe. A
 strike with it. Strikes block for a while and never ban: that is for two people to decide.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from foundation.clock import now
 from foundation.identity.actors import Actor
@@ -43,7 +43,7 @@ def give(*, case: Case, person_id: UUID) -> Strike | None:
     points = standing(person_id)
     data = {"case": str(case.id), "points": made.points, "standing": points}
     guards.record("strike.given", f"person:{person_id}", SYSTEM, data)
-    if points >= LIMIT and not _is_blocked(person_id):
+    if points >= LIMIT and not _blocks(person_id).exists():
         restrictions.create(
             actor=SYSTEM,
             subject_kind=SubjectKind.PERSON,
@@ -57,6 +57,11 @@ def give(*, case: Case, person_id: UUID) -> Strike | None:
     return made
 
 
+def points_of(case: Case) -> int:
+    """The points that a decided case gave; 0 for none."""
+    return Strike.objects.filter(case=case).values_list("points", flat=True).first() or 0
+
+
 def take_back(*, case: Case, actor: Actor) -> bool:
     """The strike of a reversed decision counts no longer. Returns whether there was one."""
     found = Strike.objects.select_for_update(of=("self",)).filter(case=case, removed_at__isnull=True).first()
@@ -65,10 +70,25 @@ def take_back(*, case: Case, actor: Actor) -> bool:
     found.removed_at = now()
     found.save(update_fields=["removed_at"])
     guards.record("strike.removed", f"person:{found.person_id}", actor, {"case": str(case.id), "points": found.points})
+    if standing(found.person_id) < LIMIT:
+        # Whichever decision was one too many: without this one it was not.
+        restrictions.lift_all(
+            actor=actor,
+            subject_kind=SubjectKind.PERSON,
+            subject_ref=str(found.person_id),
+            clause=CLAUSE,
+            reason="A decision that counted was reversed.",
+        )
     return True
 
 
-def _is_blocked(person_id: UUID) -> bool:
+def blocked_until(person_id: UUID) -> datetime | None:
+    """When the block that strikes have brought about ends; None where none is in force."""
+    block = _blocks(person_id).filter(clause=CLAUSE, expires_at__gt=now()).first()
+    return block.expires_at if block is not None else None
+
+
+def _blocks(person_id: UUID) -> QuerySet[Restriction]:
     return Restriction.objects.filter(
         subject_kind=SubjectKind.PERSON, subject_ref=str(person_id), effect=Effect.BLOCK, state=RestrictionState.ACTIVE
-    ).exists()
+    )

@@ -1,5 +1,6 @@
 """Looking is an act too: every view of personal data leaves a leaf that says who looked at what, never what it said."""
 
+from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from safety.models import Case, Note
 from safety.sizes import REASON_CHARS
 from safety.states import CaseState
 
-WHATS: Final = frozenset({"case", "sound", "notice", "appeal", "check"})
+WHATS: Final = frozenset({"case", "sound", "notice", "appeal", "check", "trace", "review", "restriction"})
 
 
 def viewed(*, actor: Actor, subject: str, what: str) -> None:
@@ -39,12 +40,15 @@ def case_to_show(*, actor: Actor, case_id: UUID) -> Case:
 
 
 @transaction.atomic
-def note(*, actor: Actor, case_id: UUID, text: str) -> Note:
-    """An internal note. Raises NotAllowed, NotFound, OwnCase, NoReason."""
+def note(*, actor: Actor, case_id: UUID, text: str, interested: Collection[UUID] = ()) -> Note:
+    """An internal note. ``interested``: people the caller knows to have a stake; they leave none.
+
+    Raises NotAllowed, NotFound, OwnCase, NoReason.
+    """
     person_id = guards.moderator(actor)
     text = guards.bounded(text, REASON_CHARS)
     case = guards.locked_case(case_id)
-    guards.refuse_own(case, person_id)
+    guards.refuse_own(case, person_id, interested)
     made = Note.objects.create(case=case, author_id=person_id, text=text)
     guards.record("case.noted", f"case:{case.id}", actor, {"note": str(made.id)})
     return made

@@ -59,7 +59,7 @@ def test_every_decision_against_somebody_has_words(person, kind, decision):
     ref = about.id if kind == "person" else uuid.uuid4()
     case = reported(person(), kind=kind, ref=ref)
     settled(person(role="moderator"), case, decision, about=about.id, senior=person(role="senior")
-            if decision in ("destroy", "ban") else None)  # fmt: skip
+            if decision in ("destroy", "ban") or kind == "licence" else None)  # fmt: skip
     statement = Statement.objects.get()
     assert statement.person == about
     for language in ("en", "zh"):
@@ -200,3 +200,54 @@ def test_a_reversed_decision_takes_its_points_along(person):
     assert strikes.standing(customer.id) == 2
     reversals.reverse_as_senior(actor=Actor.of(person(role="senior")), case_id=case.id, reason="A play.")
     assert strikes.standing(customer.id) == 0
+
+
+def struck(person, times=3):
+    """A person with so many refused texts of two points each, and the cases, oldest first."""
+    customer, moderator = person(), person(role="moderator")
+    cases = []
+    for number in range(times):
+        text = f"Grandma, I had an accident, please send the money today and do not tell anyone. {number}"
+        cases.append(hold(customer, text=text))
+        settled(moderator, cases[-1], "refuse")
+    return customer, cases
+
+
+def test_the_person_is_told_what_counts_against_them_and_that_it_blocks_them(person):
+    customer, cases = struck(person)
+    first, last = (Statement.objects.get(case=case) for case in (cases[0], cases[-1]))
+    (block,) = selectors.active_restrictions(subjects=[("person", str(customer.id))])
+    assert (first.facts["strike"], first.facts["blocked_until"]) == (2, None)
+    assert last.facts["blocked_until"] == block.expires_at.isoformat()
+    for language, by_itself in (("en", "by itself"), ("zh", "自动")):
+        said = " ".join(statements.words(last, language=language))
+        assert by_itself in said
+        assert block.expires_at.date().isoformat() in said
+        assert by_itself not in " ".join(statements.words(first, language=language))
+
+
+def test_a_decision_without_points_says_none(person):
+    about = person()
+    settled(person(role="moderator"), reported(person(), kind="person", ref=about.id), "dismiss", about=about.id)
+    assert not Statement.objects.exists()
+    customer, _ = struck(person, times=1)
+    old = Statement.objects.get(person=customer)
+    del old.facts["strike"], old.facts["blocked_until"]  # as they were made before
+    assert len(statements.words(old, language="en")) == len(statements.words(old, language="zh")) == 6
+
+
+def test_any_reversal_that_brings_the_points_under_the_limit_ends_their_block(person):
+    """The block hangs on the last decision; the wrong one may have been the first."""
+    customer, cases = struck(person)
+    reversals.reverse_as_senior(actor=Actor.of(person(role="senior")), case_id=cases[0].id, reason="A play.")
+    assert strikes.standing(customer.id) == 4
+    assert selectors.active_restrictions(subjects=[("person", str(customer.id))]) == []
+    assert Restriction.objects.get(clause=strikes.CLAUSE).state == "lifted"
+
+
+def test_a_block_that_a_moderator_made_outlasts_the_points(person):
+    customer, cases = struck(person, times=1)
+    settled(person(role="moderator"), reported(person(), kind="person", ref=customer.id), "restrict", about=customer.id)
+    reversals.reverse_as_senior(actor=Actor.of(person(role="senior")), case_id=cases[0].id, reason="A play.")
+    (block,) = selectors.active_restrictions(subjects=[("person", str(customer.id))])
+    assert block.clause != strikes.CLAUSE

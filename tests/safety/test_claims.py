@@ -66,6 +66,15 @@ def test_pull_passes_over_what_the_moderator_has_a_stake_in(person, desk_person)
     assert services.pull(actor=actor) == stake
 
 
+def test_however_many_are_their_own_the_next_one_is_found(person, desk_person):
+    moderator, actor = desk_person()
+    owned = {reported(person(), ref=uuid.uuid4()).id for _ in range(22)}
+    for _ in range(22):
+        reported(moderator, ref=uuid.uuid4())
+    last = reported(person(), ref=uuid.uuid4())
+    assert services.pull(actor=actor, stakes=lambda case: {moderator.id} if case.id in owned else ()) == last
+
+
 def test_a_lapsed_claim_is_pulled_again_and_a_heartbeat_keeps_it(person, desk_person):
     _, first = desk_person()
     _, second = desk_person()

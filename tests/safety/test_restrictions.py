@@ -1,13 +1,16 @@
 """Restrictions: what the gate reads, made and lifted by moderators."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import IntegrityError, transaction
 
-from foundation.errors import Refused
+from foundation.errors import NotAllowed, Refused
 from foundation.identity.actors import Actor
 from safety import errors, selectors, services
-from safety.models import Restriction
-from tests.safety.desk import DIGEST, VOICE, decide, hold, kinds
+from safety.models import Case, Restriction, Statement
+from safety.service_levels import level
+from tests.safety.desk import DIGEST, VOICE, decide, hold, kinds, reported, settled
 
 pytestmark = pytest.mark.django_db
 
@@ -85,3 +88,30 @@ def test_deciding_restrict_on_what_is_restricted_already_keeps_the_one_restricti
     reported = services.report(actor=Actor.of(person()), subject_kind="voice", subject_ref=VOICE, text="Odd.").case
     decide(person(role="moderator"), reported, "restrict")
     assert Restriction.objects.count() == 1
+
+
+def test_an_emergency_stop_stands_at_once_and_another_moderator_decides_about_it(person):
+    moderator, owner = person(role="moderator"), person()
+    fields = {"subject_kind": "voice", "subject_ref": VOICE, "effect": "pause", "reason": "x", "clause": "harm.any"}
+    made = services.restrict_at_once(actor=Actor.of(moderator), **fields)
+    assert [one.id for one in selectors.active_restrictions(subjects=[("voice", VOICE)])] == [made.id]
+    case = Case.objects.get()
+    assert (made.case_id, case.state, case.severity) == (case.id, "open", 3)
+    assert case.due_at - case.opened_at <= level(kind="report", severity=3) + timedelta(seconds=5)
+    with pytest.raises(errors.OwnCase):
+        services.claim_case(actor=Actor.of(moderator), case_id=case.id)
+    settled(person(role="moderator"), case, "restrict", about=owner.id)
+    assert [one.id for one in selectors.active_restrictions(subjects=[("voice", VOICE)])] == [made.id]
+    assert Statement.objects.get().person == owner
+
+
+def test_an_emergency_stop_that_is_dismissed_is_over(person):
+    first = reported(person())
+    fields = {"subject_kind": "voice", "subject_ref": VOICE, "effect": "pause", "reason": "x", "clause": "harm.any"}
+    made = services.restrict_at_once(actor=Actor.of(person(role="moderator")), **fields)
+    assert made.case == first  # what people reported already is the same case
+    settled(person(role="moderator"), first, "dismiss")
+    assert selectors.active_restrictions(subjects=[("voice", VOICE)]) == []
+    assert not Statement.objects.exists()
+    with pytest.raises(NotAllowed):
+        services.restrict_at_once(actor=Actor.of(person()), **fields)

@@ -240,7 +240,10 @@ def test_what_another_room_finds_is_one_case_while_it_is_undecided(person, kind)
 def test_a_report_on_a_licence_is_a_dispute_with_a_queue_of_its_own(person):
     case = reported(person(), kind="licence", ref=uuid.uuid4())
     assert case.kind == "licence_dispute"
-    decide(person(role="moderator"), case, "restrict")
+    moderator = person(role="moderator")
+    with pytest.raises(errors.NeedsSecond):
+        decide(moderator, case, "restrict")
+    settled(moderator, case, "restrict", senior=person(role="senior"))
     assert Restriction.objects.get().effect == "end"
     with pytest.raises(ValueError, match="not opened here"):
         services.open_case(actor=Actor.system("x"), kind="report", severity=1, subject_kind="voice", subject_ref=VOICE,

@@ -162,7 +162,9 @@ class Notes(ApiView):
 
     @extend_schema(request=NewNote, responses={201: NoteView}, summary="Leave an internal note on a case")
     def post(self, request: Request, case_id: UUID) -> Response:
-        made = views_log.note(actor=self.actor, case_id=case_id, **checked(NewNote, request.data))
+        text = checked(NewNote, request.data)
+        interested = stakes_of(selectors.case(actor=self.actor, case_id=case_id))
+        made = views_log.note(actor=self.actor, case_id=case_id, interested=interested, **text)
         return Response(NoteView(made).data, status=201)
 
 
@@ -172,8 +174,10 @@ class Reverse(ApiView):
 
     @extend_schema(request=NewReversal, responses={201: CaseView}, summary="Reverse a decision in force (seniors)")
     def post(self, request: Request, case_id: UUID) -> Response:
-        made = reversals.reverse_as_senior(actor=self.actor, case_id=case_id, **checked(NewReversal, request.data))
-        return Response(CaseView(made).data, status=201)
+        reason = checked(NewReversal, request.data)
+        interested = stakes_of(selectors.case(actor=self.actor, case_id=case_id))
+        made = reversals.reverse_as_senior(actor=self.actor, case_id=case_id, interested=interested, **reason)
+        return Response(CaseView(views_log.case_to_show(actor=self.actor, case_id=made.id)).data, status=201)
 
 
 class MakeGolden(ApiView):
@@ -181,7 +185,9 @@ class MakeGolden(ApiView):
 
     @extend_schema(request=NewGolden, responses={204: None}, summary="Make a decided case a golden one (seniors)")
     def post(self, request: Request, case_id: UUID) -> Response:
-        quality.make_golden(actor=self.actor, case_id=case_id, **checked(NewGolden, request.data))
+        expected = checked(NewGolden, request.data)
+        interested = stakes_of(selectors.case(actor=self.actor, case_id=case_id))
+        quality.make_golden(actor=self.actor, case_id=case_id, interested=interested, **expected)
         return Response(status=204)
 
 

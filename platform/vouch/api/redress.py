@@ -10,11 +10,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from foundation.errors import NotFound
-from safety import appeals, notices, statements, views_log
+from safety import appeals, guards, notices, statements, views_log
 from safety.models import REASON_CHARS, REF_CHARS, Appeal, Notice, Statement
 from safety.states import AppealOutcome, SubjectKind
 from vouch.api.core import ApiView, checked
 from vouch.api.core.paging import linked, listed, page, paged
+from vouch.desk.stakes import stakes, stakes_of
 
 
 class AppealMessageView(serializers.Serializer[Any]):
@@ -176,7 +177,11 @@ class Appeals(ApiView):
 
     @listed(AppealView, summary="Open appeals you may decide, nearest deadline first")
     def get(self, request: Request) -> Response:
-        return paged(request, appeals.queue(actor=self.actor), AppealView)
+        found, after = page(request, appeals.queue(actor=self.actor))
+        shown = [one for one in found if appeals.may_judge(one, guards.person(self.actor), stakes_of)]
+        for one in shown:
+            views_log.viewed(actor=self.actor, subject=f"appeal:{one.id}", what="appeal")
+        return linked(request, AppealView(shown, many=True).data, after)
 
 
 class AppealItem(ApiView):
@@ -184,7 +189,7 @@ class AppealItem(ApiView):
 
     @extend_schema(responses=AppealView, summary="One appeal with its thread")
     def get(self, request: Request, appeal_id: UUID) -> Response:
-        found = appeals.appeal_for(actor=self.actor, appeal_id=appeal_id)
+        found = appeals.appeal_for(actor=self.actor, appeal_id=appeal_id, stakes=stakes_of)
         if found.person_id != self.actor.person_id:
             views_log.viewed(actor=self.actor, subject=f"appeal:{found.id}", what="appeal")
         return Response(AppealView(found).data)
@@ -197,7 +202,8 @@ class AppealMessages(ApiView):
 
     @extend_schema(request=NewAppeal, responses={201: AppealMessageView}, summary="Say something in an appeal's thread")
     def post(self, request: Request, appeal_id: UUID) -> Response:
-        made = appeals.say(actor=self.actor, appeal_id=appeal_id, **checked(NewAppeal, request.data))
+        text = checked(NewAppeal, request.data)
+        made = appeals.say(actor=self.actor, appeal_id=appeal_id, stakes=stakes_of, **text)
         return Response(AppealMessageView(made).data, status=201)
 
 
@@ -206,7 +212,8 @@ class DecideAppeal(ApiView):
 
     @extend_schema(request=NewOutcome, responses=AppealView, summary="Decide an appeal, once")
     def post(self, request: Request, appeal_id: UUID) -> Response:
-        found = appeals.decide(actor=self.actor, appeal_id=appeal_id, **checked(NewOutcome, request.data))
+        word = checked(NewOutcome, request.data)
+        found = appeals.decide(actor=self.actor, appeal_id=appeal_id, stakes=stakes_of, **word)
         return Response(AppealView(found).data)
 
 
@@ -222,9 +229,10 @@ class Notices(ApiView):
     @listed(DeskNotice, summary="Notices nobody has read yet (the desk)")
     def get(self, request: Request) -> Response:
         found, after = page(request, notices.queue(actor=self.actor))
-        for one in found:
+        shown = [one for one in found if self.actor.person_id not in stakes(one.subject_kind, one.subject_ref)]
+        for one in shown:
             views_log.viewed(actor=self.actor, subject=f"notice:{one.id}", what="notice")
-        return linked(request, DeskNotice(found, many=True).data, after)
+        return linked(request, DeskNotice(shown, many=True).data, after)
 
     @extend_schema(request=NewNotice, responses={201: ReceivedNotice}, summary="Send a takedown notice")
     def post(self, request: Request) -> Response:
@@ -265,7 +273,8 @@ class TriageNotice(ApiView):
 
     @extend_schema(request=NewTriage, responses=NoticeView, summary="Pass a notice on as a case, or decline it")
     def post(self, request: Request, notice_id: UUID) -> Response:
-        found = notices.triage(actor=self.actor, notice_id=notice_id, **checked(NewTriage, request.data))
+        word = checked(NewTriage, request.data)
+        found = notices.triage(actor=self.actor, notice_id=notice_id, stakes=stakes, **word)
         return Response(notices.view(found))
 
 

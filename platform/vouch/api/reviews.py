@@ -15,9 +15,10 @@ from consent import reviews, selectors, unmeasured
 from consent.models import MAX_TRANSCRIPT
 from consent.review_models import NAME_CHARS, STATEMENT_CHARS, ReviewKind, Standing
 from foundation.identity.actors import Actor
+from safety import views_log
 from vouch.api.ceremony import RecordingView
 from vouch.api.core import ApiView, checked, stream_body
-from vouch.api.core.paging import listed, paged
+from vouch.api.core.paging import linked, listed, page, paged
 
 
 class NewReview(serializers.Serializer[Any]):
@@ -130,7 +131,10 @@ class ReviewQueue(ApiView):
 
     @listed(ReviewView, summary="Reviews that wait for a moderator")
     def get(self, request: Request) -> Response:
-        return paged(request, selectors.review_queue(actor=self.actor), ReviewView)
+        found, after = page(request, selectors.review_queue(actor=self.actor))
+        for one in found:
+            views_log.viewed(actor=self.actor, subject=f"review:{one.id}", what="review")
+        return linked(request, ReviewView(found, many=True).data, after)
 
 
 class ReviewCaseOne(ApiView):
@@ -138,7 +142,9 @@ class ReviewCaseOne(ApiView):
 
     @extend_schema(summary="One review, with its documents", responses=ReviewCase)
     def get(self, request: Request, review_id: UUID) -> Response:
-        return _shown(self.actor, review_id)
+        shown = _shown(self.actor, review_id)
+        views_log.viewed(actor=self.actor, subject=f"review:{review_id}", what="review")
+        return shown
 
 
 class ReviewVotes(ApiView):

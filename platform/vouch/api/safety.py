@@ -12,9 +12,9 @@ from rest_framework.response import Response
 from foundation.identity.actors import Actor
 from safety import desk, selectors, services, views_log
 from safety.models import CLAUSE_CHARS, REASON_CHARS, REF_CHARS, Case, Report, Restriction
-from safety.states import IRREVERSIBLE, CaseKind, CaseState, Decision, Effect, RestrictionState, SubjectKind
+from safety.states import CaseKind, CaseState, Decision, Effect, RestrictionState, SubjectKind, is_irreversible
 from vouch.api.core import ApiView, checked
-from vouch.api.core.paging import MAX_CURSOR, asked_page, linked, listed, paged
+from vouch.api.core.paging import MAX_CURSOR, asked_page, linked, listed, page, paged
 from vouch.desk import effects
 from vouch.desk.stakes import stakes, stakes_of
 from vouch.stepup import require_step_up
@@ -217,7 +217,7 @@ class DecideCase(ApiView):
     def post(self, request: Request, case_id: UUID) -> Response:
         fields = checked(NewDecision, request.data)
         found = selectors.case(actor=self.actor, case_id=case_id)
-        if fields["decision"] in IRREVERSIBLE:
+        if is_irreversible(fields["decision"], found.subject_kind):
             require_step_up(request)
         made = services.rule(actor=self.actor, case_id=case_id, interested=stakes_of(found), **fields)
         effects.settle(made.id)  # at once where a deployment has no window
@@ -235,11 +235,18 @@ class Restrictions(ApiView):
     )
     def get(self, request: Request) -> Response:
         wanted = checked(RestrictionFilter, request.query_params)
-        return paged(request, selectors.restrictions(actor=self.actor, **wanted), RestrictionView)
+        found, after = page(request, selectors.restrictions(actor=self.actor, **wanted))
+        for one in found:  # their reasons are words about people
+            views_log.viewed(actor=self.actor, subject=f"{one.subject_kind}:{one.subject_ref}", what="restriction")
+        return linked(request, RestrictionView(found, many=True).data, after)
 
-    @extend_schema(request=NewRestriction, responses={201: RestrictionView}, summary="Restrict a subject at once")
+    @extend_schema(
+        request=NewRestriction,
+        responses={201: RestrictionView},
+        summary="Restrict a subject at once; another moderator decides about it",
+    )
     def post(self, request: Request) -> Response:
-        made: Restriction = services.restrict(actor=self.actor, **checked(NewRestriction, request.data))
+        made: Restriction = services.restrict_at_once(actor=self.actor, **checked(NewRestriction, request.data))
         return Response(RestrictionView(made).data, status=201)
 
 

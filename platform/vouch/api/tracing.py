@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cloning import trace_answers, trace_page, trace_report, tracing
+from safety import views_log
 from vouch.api.core import ApiView, stream_body
 from vouch.api.core.addresses import address_of
 from vouch.api.core.throttling import limit
@@ -95,9 +96,13 @@ class TraceItem(ApiView):
 class TraceEvidence(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "moderate"}
 
-    @extend_schema(responses=OpenApiTypes.OBJECT, summary="Everything about a trace, for moderators")
+    @extend_schema(
+        responses=OpenApiTypes.OBJECT, summary="Everything about a trace, for moderators; the view is logged"
+    )
     def get(self, request: Request, trace_id: UUID) -> Response:
-        return Response(trace_answers.whole(actor=self.actor, trace_id=trace_id))
+        found = trace_answers.whole(actor=self.actor, trace_id=trace_id)
+        views_log.viewed(actor=self.actor, subject=f"trace:{trace_id}", what="trace")
+        return Response(found)
 
 
 class TraceReport(ApiView):

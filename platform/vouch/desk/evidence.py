@@ -39,13 +39,13 @@ class Evidence:
 def pull(*, actor: Actor, kind: str | None = None, severity: int | None = None) -> dict[str, Any]:
     """The next piece of work: ``{"case", "check", "page"}``. Raises NotAllowed, NothingWaits, OnBreak, BudgetSpent."""
     guards.moderator(actor)
-    if secrets.randbelow(CHECK_SHARE) == 0 and (found := quality.take(actor=actor)) is not None:
+    if secrets.randbelow(CHECK_SHARE) == 0 and (found := quality.take(actor=actor, stakes=stakes_of)) is not None:
         return _check(found.id)
     try:
         case = services.pull(actor=actor, kind=kind, severity=severity, stakes=stakes_of)
     except NothingWaits:
         # With nothing to decide there is time to be checked.
-        if kind is not None or severity is not None or (rest := quality.take(actor=actor)) is None:
+        if kind is not None or severity is not None or (rest := quality.take(actor=actor, stakes=stakes_of)) is None:
             raise
         return _check(rest.id)
     return {"case": str(case.id), "check": None, "page": reverse("web:case", args=[case.id])}

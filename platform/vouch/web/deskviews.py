@@ -18,9 +18,9 @@ from safety import appeals, desk, exposure, guards, metrics, notices, quality, r
 from safety.models import CLAUSE_CHARS, REASON_CHARS, Case, Exposure
 from safety.notices import STANDINGS
 from safety.rulings import MAX_BULK
-from safety.states import IRREVERSIBLE, CaseKind, CaseState, Decision, SubjectKind, decisions_for
+from safety.states import CaseKind, CaseState, Decision, SubjectKind, decisions_for, is_irreversible
 from vouch.desk import evidence
-from vouch.desk.stakes import stakes_of
+from vouch.desk.stakes import stakes, stakes_of
 from vouch.web.access import actor_of, needs
 from vouch.web.charts import columns, rows
 
@@ -157,14 +157,17 @@ def figures(request: HttpRequest) -> HttpResponse:
 @require_safe
 @needs("moderate")
 def appeal_queue(request: HttpRequest) -> HttpResponse:
-    return render(request, "web/desk_appeals.html", {"appeals": appeals.queue(actor=actor_of(request))[: desk.PAGE]})
+    actor = actor_of(request)
+    waiting = appeals.queue(actor=actor)[: desk.PAGE]
+    found = [one for one in waiting if appeals.may_judge(one, guards.person(actor), stakes_of)]
+    return render(request, "web/desk_appeals.html", {"appeals": found})
 
 
 @require_safe
 @needs("moderate")
 def appeal(request: HttpRequest, appeal_id: UUID) -> HttpResponse:
     actor = actor_of(request)
-    found = appeals.appeal_for(actor=actor, appeal_id=appeal_id)
+    found = appeals.appeal_for(actor=actor, appeal_id=appeal_id, stakes=stakes_of)
     views_log.viewed(actor=actor, subject=f"appeal:{found.id}", what="appeal")
     return render(
         request,
@@ -174,7 +177,7 @@ def appeal(request: HttpRequest, appeal_id: UUID) -> HttpResponse:
             "case": found.statement.case,
             "words": statements.words(found.statement, language=_language()),
             "messages": found.messages.order_by("created_at"),
-            "may_decide": request.user.pk not in (found.first_by_id, found.second_by_id, found.person_id),
+            "may_decide": appeals.may_judge(found, guards.person(actor), stakes_of),
             "reason_chars": REASON_CHARS,
         },
     )
@@ -184,7 +187,8 @@ def appeal(request: HttpRequest, appeal_id: UUID) -> HttpResponse:
 @needs("moderate")
 def notice_queue(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
-    found = list(notices.queue(actor=actor)[: desk.PAGE])
+    waiting = notices.queue(actor=actor)[: desk.PAGE]
+    found = [one for one in waiting if actor.person_id not in stakes(one.subject_kind, one.subject_ref)]
     for one in found:
         views_log.viewed(actor=actor, subject=f"notice:{one.id}", what="notice")
     return render(request, "web/desk_notices.html", {"notices": found, "reason_chars": REASON_CHARS, "now": now()})
@@ -246,7 +250,8 @@ def _choices(found: Case) -> dict[str, Any]:
         for n, one in enumerate(reasons.offered(found.kind), start=1)
     ]
     return {
-        "decisions": [(one, KEYS[Decision(one)], one in IRREVERSIBLE) for one in known],
+        "clause_says": desk.clause_of(found),
+        "decisions": [(one, KEYS[Decision(one)], is_irreversible(one, found.subject_kind)) for one in known],
         "reasons": offered,
         "reason_chars": REASON_CHARS,
         "clause_chars": CLAUSE_CHARS,

@@ -31,6 +31,7 @@ from foundation.errors import NotFound
 from retention import schedule
 from retention import selectors as custodies
 from retention.purposes import LIMIT as RETENTION
+from safety import views_log
 from vouch.web import drawing, manners, masks, selectors, takes
 from vouch.web.access import actor_of, needs
 
@@ -130,6 +131,7 @@ def reviews(request: HttpRequest) -> HttpResponse:
 @needs("moderate")
 def review(request: HttpRequest, review_id: UUID) -> HttpResponse:
     found = consent_selectors.review_for(actor=actor_of(request), review_id=review_id)
+    views_log.viewed(actor=actor_of(request), subject=f"review:{review_id}", what="review")
     return render(
         request,
         "web/review.html",
@@ -197,6 +199,7 @@ def traced(request: HttpRequest, trace_id: UUID) -> HttpResponse:
         found = trace_answers.whole(actor=actor_of(request), trace_id=trace_id)
     except TraceNotReady as error:
         raise NotFound(error.detail) from error
+    views_log.viewed(actor=actor_of(request), subject=f"trace:{trace_id}", what="trace")
     return render(request, "web/traced.html", {"trace": found, "drawing": drawing.of(found)})
 
 

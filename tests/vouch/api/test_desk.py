@@ -158,13 +158,20 @@ def test_a_session_that_has_just_stepped_up_need_not_again(person, factor):
     assert not Ruling.objects.exists()
 
 
-def test_an_ended_licence_ends_in_its_own_room(person, api):
+def test_ending_a_licence_takes_two_people_too_for_it_stays_ended(person, api, factor):
     licence = make.licence(make.consent(person(), uses={"own_use": True, "licence_to_others": True}), person())
     case = reported(person(), kind="licence", ref=licence.id)
-    desk = api(person(role="moderator"))
+    moderator, senior = person(role="moderator"), person(role="senior")
+    desk, code, seniors_code = api(moderator), factor(moderator), factor(senior)
     desk.post(f"cases/{case.id}/claim")
     body = {"decision": "restrict", "reason": "Used against its terms.", "clause": "licence.terms"}
-    desk.post(f"cases/{case.id}/decide", json=body)
+    assert desk.post(f"cases/{case.id}/decide", json=body).json()["code"] == "step_up_needed"
+    many = {**body, "cases": [str(case.id)], "count": 1}
+    assert desk.post("desk/bulk", json=many).json()["code"] == "second_person_needed"
+    desk.post(f"cases/{case.id}/decide", json=body, X_Step_Up=code())
+    assert wait_and_settle() == 0
+    agreed = api(senior).post(f"cases/{case.id}/second", json={"agree": True}, X_Step_Up=seniors_code())
+    assert agreed.json()["state"] == "waiting"
     assert wait_and_settle() == 1
     licence.refresh_from_db()
     assert (licence.state, licence.ended_reason) == ("ended", "moderation")

@@ -7,7 +7,9 @@ import pytest
 
 from foundation.audit.models import Leaf
 from foundation.identity import second_factor
+from safety import notices
 from safety.models import Appeal, Notice, Statement
+from tests.marketplace.factories import ready_voice
 from tests.safety.desk import hold, settled
 from tests.safety.test_notices import FORM
 
@@ -48,6 +50,35 @@ def test_reading_somebodys_appeal_at_the_desk_is_logged(person, api, told):
     assert not Leaf.objects.filter(kind="case.viewed").exists()
     api(person(role="moderator")).get(f"appeals/{made}")
     assert json.loads(bytes(Leaf.objects.get(kind="case.viewed").body))["data"]["what"] == "appeal"
+
+
+def test_the_list_of_appeals_is_a_view_of_each_thread_in_it(person, api, told):
+    statement = Statement.objects.get()
+    made = api(told).post(f"statements-of-reasons/{statement.id}/appeal", json={"text": "No."}).json()["id"]
+    (row,) = api(person(role="moderator")).get("appeals").json()
+    assert row["messages"][0]["text"] == "No."
+    assert json.loads(bytes(Leaf.objects.get(kind="case.viewed").body))["subject"] == f"appeal:{made}"
+
+
+def test_who_owns_the_voice_neither_sees_nor_judges_its_appeals_and_notices(person, api):
+    owner, customer = person(role="moderator"), person()
+    voice = ready_voice(owner, rehearsal=True)
+    settled(person(role="moderator"), hold(customer, voice=str(voice.id)), "refuse")
+    statement = Statement.objects.get()
+    made = api(customer).post(f"statements-of-reasons/{statement.id}/appeal", json={"text": "No."}).json()["id"]
+    notices.receive(**{**FORM, "subject_kind": "voice", "subject_ref": str(voice.id)})
+    notice, mine = Notice.objects.get(), api(owner)
+    assert mine.get("appeals").json() == mine.get("notices").json() == []
+    for answer in (
+        mine.get(f"appeals/{made}"),
+        mine.post(f"appeals/{made}/messages", json={"text": "x"}),
+        mine.post(f"appeals/{made}/decide", json={"outcome": "upheld", "reason": "x"}),
+        mine.post(f"notices/{notice.id}/triage", json={"follow": False, "answer": "x"}),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (403, "own_case")
+    other = api(person(role="moderator"))
+    assert [one["id"] for one in other.get("appeals").json()] == [made]
+    assert [one["id"] for one in other.get("notices").json()] == [str(notice.id)]
 
 
 @pytest.mark.parametrize("role", ["member", "moderator", "auditor", "operator", None])

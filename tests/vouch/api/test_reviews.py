@@ -1,10 +1,12 @@
 """Reviews over HTTP: asking, documents, two moderators; and who may not."""
 
+import json
 from typing import Any
 
 import pytest
 
 from consent.models import Review, ReviewDocument, ReviewVote
+from foundation.audit.models import Leaf
 from retention.models import CustodyItem
 
 pytestmark = pytest.mark.django_db
@@ -35,6 +37,8 @@ def test_from_asking_to_two_approvals(person: Any, api: Any) -> None:
     assert [row["id"] for row in one.get("reviews/queue").json()] == [review]
     case = one.get(f"reviews/{review}/case").json()
     assert case["voted"] is False
+    seen = [json.loads(bytes(leaf.body)) for leaf in Leaf.objects.filter(kind="case.viewed").order_by("index")]
+    assert [(leaf["subject"], leaf["data"]["what"]) for leaf in seen] == [(f"review:{review}", "review")] * 2
     [document] = case["documents"]
     opened = one.get(f"review-documents/{document['id']}")
     assert opened.content == PDF

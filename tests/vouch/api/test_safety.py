@@ -1,6 +1,7 @@
 """Reports, cases and restrictions over HTTP; and who may not."""
 
 import hashlib
+import json
 import uuid
 from datetime import timedelta
 
@@ -180,6 +181,8 @@ def test_restrictions_are_made_listed_and_lifted(person, api):
     assert made.status_code == 201
     assert desk.post("restrictions", json=body).json()["code"] == "already_restricted"
     assert [row["subject_ref"] for row in desk.get("restrictions?state=active").json()] == [ref]
+    (view,) = Leaf.objects.filter(kind="case.viewed")
+    assert json.loads(bytes(view.body))["subject"] == f"voice:{ref}"  # the reason names people
     lifted = desk.post(f"restrictions/{made.json()['id']}/lift", json={"reason": "A mistake."})
     assert lifted.json()["state"] == "lifted"
     assert desk.get("restrictions?state=active").json() == []

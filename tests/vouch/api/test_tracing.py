@@ -227,6 +227,18 @@ def test_a_moderator_sees_everything_at_once(api, made, person) -> None:
     assert (hit["owner"]["id"], hit["request"]["id"]) == (str(made.voice.owner_id), str(made.request_id))
     assert found["recording"]["outline"] == [0, 50, 100, 20]
     assert make.TEXT not in json.dumps(found)
+    assert [one["data"] for one in views()] == [{"what": "trace"}]
+
+
+def views() -> list[dict[str, Any]]:
+    return [json.loads(bytes(leaf.body)) for leaf in Leaf.objects.filter(kind="case.viewed").order_by("index")]
+
+
+def test_the_page_of_a_trace_is_a_view_too(made, person) -> None:
+    client, job = Client(), traced(made.id)
+    client.force_login(person("moderator"))
+    assert client.get(f"/desk/traces/{job.id}").status_code == 200
+    assert [one["subject"] for one in views()] == [f"trace:{job.id}"]
 
 
 def test_nobody_else_does(api, made, person) -> None:

@@ -1,5 +1,6 @@
 """The desk's pages without a browser: who may open which, and that no words become markup."""
 
+import html
 import uuid
 
 import pytest
@@ -9,6 +10,7 @@ from foundation.audit.models import Leaf
 from foundation.identity.actors import Actor
 from safety import appeals, notices, services, views_log
 from safety.models import Case, Statement
+from safety.policy import live_pack
 from tests.safety.desk import hold, reported, rule, settled
 from tests.safety.test_notices import FORM
 
@@ -53,6 +55,18 @@ def test_no_text_field_becomes_markup(person, sign_in):
     bodies.append(Client().get("/notice", {"output": XSS}).content.decode())
     assert sum("&lt;img src=x" in body for body in bodies) >= 7
     assert not any("<img src=x" in body or "<script>alert" in body for body in bodies)
+
+
+def test_the_page_says_the_rule_and_the_clause_in_words(person, sign_in):
+    case = hold(person())
+    said = live_pack().clauses[case.clause]
+    body = sign_in(person("moderator")).get(f"/desk/{case.id}").content.decode()
+    assert case.rule in body
+    assert said in html.unescape(body)
+    Case.objects.filter(id=case.id).update(pack_sha256="0" * 64)  # of a pack that is kept no more
+    body = sign_in(person("moderator")).get(f"/desk/{case.id}").content.decode()
+    assert case.clause in body
+    assert said not in html.unescape(body)
 
 
 def test_nobody_with_a_stake_opens_the_case(person, sign_in):

@@ -88,7 +88,8 @@ function play(buffer, [start, end], button) {
   const source = new AudioBufferSourceNode(context, { buffer });
   const gain = new GainNode(context, { gain: Math.min(Number(byId("volume").value), LOUDEST) });
   if (byId("softened").checked) {
-    const muffled = new BiquadFilterNode(context, { type: "lowpass", frequency: MUFFLED_HZ });
+    const one = { channelCount: 1, channelCountMode: "explicit" }; // both channels of a file as one
+    const muffled = new BiquadFilterNode(context, { type: "lowpass", frequency: MUFFLED_HZ, ...one });
     source.connect(muffled).connect(gain);
   } else source.connect(gain);
   gain.connect(context.destination);
