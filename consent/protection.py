@@ -34,13 +34,18 @@ def mine(*, actor: Actor) -> QuerySet[ProtectedVoice]:
     return ProtectedVoice.objects.filter(person_id=own_id(actor)).order_by("-created_at", "id")
 
 
+def own(*, actor: Actor) -> ProtectedVoice | None:
+    """The protection in force of the actor's own voice."""
+    return protected.of_person(own_id(actor))
+
+
 @transaction.atomic
 def forbid_own(*, actor: Actor, challenge_id: UUID) -> ProtectedVoice:
     """Puts the actor's own voice under protection, by their own passed and unused challenge.
 
     Raises NotFound, ChallengeNotPassed, ChallengeUsed, AlreadyProtected, ConsentInForce (withdraw it first).
     """
-    if protected.of_person(own_id(actor)) is not None:
+    if own(actor=actor) is not None:
         raise AlreadyProtected
     challenge = services.unused_challenge(actor=actor, challenge_id=challenge_id)
     if Consent.objects.filter(person_id=challenge.person_id, state=ConsentState.ACTIVE.value).exists():

@@ -14,6 +14,7 @@ urlpatterns = [
     path("sign-out", accounts.SignOutView.as_view(), name="sign-out"),
     path("consent", views.consent, name="consent"),
     path("consents", views.consents, name="consents"),
+    path("protect", views.protect, name="protect"),
     path("reviews", views.reviews, name="reviews"),
     path("desk/reviews/<uuid:review_id>", views.review, name="review"),
     path("voices/<uuid:voice_id>", views.voice, name="voice"),

@@ -15,6 +15,7 @@ from cloning import bases, instant, trace_answers
 from cloning.errors import TraceNotReady
 from cloning.models import CONTAINERS, LANGUAGES, MAX_NAME, MAX_SEED, MAX_TEXT
 from cloning.tracing import MAX_BYTES as MAX_TRACE_BYTES
+from consent import protection
 from consent import selectors as consent_selectors
 from consent.ceremony import LIFE
 from consent.consequences import REMAINS
@@ -73,6 +74,7 @@ def me(request: HttpRequest) -> HttpResponse:
             "licences": selectors.licence_rows(actor),
             "held": selectors.held(actor),
             "destroyed": selectors.destroyed(actor),
+            "protection": protection.own(actor=actor),
             "hours": _hours(RETENTION),
             "outputs": takes.count(actor),
             "output_days": settings.VOUCH_OUTPUT_DAYS,
@@ -100,6 +102,23 @@ def consent(request: HttpRequest) -> HttpResponse:
         "offers": [offer for offer in bases.offers() if offer.offered],
     }
     return render(request, "web/consent.html", limits)
+
+
+@require_safe
+@needs("consent:write")
+def protect(request: HttpRequest) -> HttpResponse:
+    """Forbidding the cloning of one's own voice, by a live challenge."""
+    actor = actor_of(request)
+    return render(
+        request,
+        "web/protect.html",
+        {
+            "protection": protection.own(actor=actor),
+            "consented": bool(selectors.consents_in_force(actor)),
+            "hours": _hours(RETENTION),
+            "challenge_seconds": int(LIFE.total_seconds()),
+        },
+    )
 
 
 @require_safe

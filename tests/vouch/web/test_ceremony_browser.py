@@ -17,12 +17,12 @@ from consent import examination, tasks
 from consent.models import Challenge, Consent, Examination, Recording
 from consent.prompts import sentences
 from demo.flite.speaker import RATE, speak
-from safety.models import Case
+from safety.models import Case, ProtectedVoice
 from tests.consent.factories import TEMPLATE
 from tests.consent.readers import MISREAD
 from tests.consent.test_held import SEARCH, like
 from tests.safety import desk
-from tests.vouch.web.test_browser import answer_challenge, until
+from tests.vouch.web.test_browser import accessible, answer_challenge, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.django_db(transaction=True)]
 VOICE = "slt"
@@ -167,3 +167,24 @@ def test_from_the_first_word_to_the_consent(page: Any, sign_in: Any, person: Any
     page.get_by_role("button", name="Give consent").click()
     page.get_by_text("It is written into the log.").wait_for()
     assert Consent.objects.get().recordings.count() == 4
+
+
+def test_a_person_forbids_the_cloning_of_their_voice_and_lifts_it_again(
+    page: Any, sign_in: Any, person: Any, speaker: Speaker
+) -> None:
+    owner = person()
+    sign_in(owner).goto("/me")
+    page.get_by_role("link", name="Forbid the cloning of my voice").click()
+    accessible(page, "protect")
+    found = speaker.pass_challenge()
+    assert found.verdict == "pass", found.evidence
+    page.get_by_role("button", name="Forbid the cloning of my voice").click()
+    page.get_by_text("Your voice is protected since").wait_for()
+    accessible(page, "protected")
+    protection = ProtectedVoice.objects.get()
+    assert (protection.person, protection.state, protection.source) == (owner, "active", "own")
+    assert protection.basis_ref == f"challenge:{found.challenge_id}"
+    page.get_by_role("button", name="Lift the protection").click()
+    page.get_by_role("button", name="show the words").wait_for()
+    protection.refresh_from_db()
+    assert protection.state == "removed"
