@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from watermark.codec.bench import __main__ as bench
-from watermark.codec.bench import measure
+from watermark.codec.bench import audiowmark, measure, speed
 from watermark.codec.bench.attacks import ATTACKS, Missing, active_level, attacked, mixed, room
 from watermark.codec.bench.quality import quality
 from watermark.codec.embed import marked_once
@@ -104,3 +104,41 @@ def test_command_writes_tables_and_json(tmp_path, speech, other_speech, capsys, 
     assert "wrong ids: 0 of 2" in said
     data = json.loads((tmp_path / "out.json").read_text())
     assert [outcome["attack"] for outcome in data["outcomes"]] == ["none", "white_20"]
+
+
+def test_speed_is_timed_on_right_answers_alone(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["speed", "--ids", "6000"])
+    speed.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert "10 s, 6000 ids" in lines[0]
+    assert [line.split(":")[0] for line in lines[1:]] == [
+        "embedding, read back", "codewords of all ids, once a process", "query, found as it stands",
+        "query, nothing found, no other scales", "query through 8 kHz, found",
+    ]  # fmt: skip
+    assert all(float(figure) > 0 for line in lines[1:] for figure in line.split(": ")[1].split(", "))
+    monkeypatch.setattr(speed, "resampled", lambda wave, rate, to: np.random.default_rng(0).standard_normal(80_000) / 9)
+    with pytest.raises(RuntimeError, match="wrong answers"):
+        speed.timed(100)
+
+
+def test_rival_is_as_loud_as_we_are(speech, other_speech):
+    plain = speech[:96_000]
+    ours = quality(plain.astype(float), marked_once(plain, 32_000, 5, measure.KEY, 2.0).astype(float)).nmr_db
+    attacks = [BY_NAME["none"], BY_NAME["phone_ulaw"]]  # the second comes back at 8 kHz, which its reader refuses
+    found, ratio = audiowmark.outcomes("clip", plain, other_speech, attacks, ratio_db=ours)
+    assert ratio == pytest.approx(ours, abs=0.1)
+    assert [(outcome.attack, outcome.seconds) for outcome in found] == [("none", 3), ("phone_ulaw", 3)]
+    assert found[0].found
+    _, least = audiowmark.outcomes("clip", plain, other_speech, [], ratio_db=-60.0)
+    assert least > -40  # its strength has an end, and what was reached is said
+
+
+def test_cells_are_compared_one_by_one():
+    def outcomes(*found):
+        return [measure.Outcome("c", 3, attack, "hard", found=attack in found) for attack in ("a", "b", "c", "d")]
+
+    said = bench.compared(outcomes("a", "b"), outcomes("b", "c"))
+    assert said == (
+        "cells of attack and length: 4; ours finds more in 1, as many in 2 (in 1 of them neither anything), "
+        "fewer in 1: c 3 s"
+    )

@@ -5,7 +5,7 @@ mode. Not here: the deprecated short payloads, the search for changed speed, HLS
 """
 
 from watermark.codec.audiowmark.convolution import BadMessage, message_bytes
-from watermark.codec.audiowmark.embed import embed, to_pcm16
+from watermark.codec.audiowmark.embed import DEFAULT_STRENGTH, STRENGTHS, embed, to_pcm16
 from watermark.codec.audiowmark.ids import Traced, message_of, ours, payload_of
 from watermark.codec.audiowmark.keys import BadKeyFile, Key, key_file, parse_key_file
 from watermark.codec.audiowmark.program import Program, ProgramFailed, ProgramMissing
@@ -13,6 +13,8 @@ from watermark.codec.audiowmark.read import Candidate, read
 from watermark.codec.audiowmark.report import BadReport, report
 
 __all__ = [
+    "DEFAULT_STRENGTH",
+    "STRENGTHS",
     "BadKeyFile",
     "BadMessage",
     "BadReport",

@@ -19,12 +19,11 @@ import numpy as np
 import soundfile
 
 from watermark.codec import fingerprint, measured
-from watermark.codec.bench import audiowmark, measure
+from watermark.codec.bench import audiowmark, measure, speed
 from watermark.codec.bench.measure import Clip, Outcome, Unmarked
-from watermark.codec.detect import FALSE_POSITIVE, Detector
-from watermark.codec.embed import DEFAULT_STRENGTH, embed
-from watermark.codec.grid import RATE, Wave
-from watermark.codec.index import IssuedIndex
+from watermark.codec.detect import FALSE_POSITIVE
+from watermark.codec.embed import DEFAULT_STRENGTH
+from watermark.codec.grid import RATE
 
 GROUPS = ("benign", "social", "hard", "extreme", "gsm")
 
@@ -52,6 +51,7 @@ def main() -> None:
     outcomes: list[Outcome] = []
     plain: list[Unmarked] = []
     rivals: list[Outcome] = []
+    ratios: list[float] = []
     stranger = fingerprint.fingerprint(np.asarray(other[: 30 * RATE], np.float32), RATE)
     began = time.perf_counter()
     for path in _chosen(arguments.clips, arguments.limit):
@@ -68,16 +68,20 @@ def main() -> None:
         else:
             outcomes += measure.attack_all(clip, result, other, attacks, stranger, scales=arguments.scales)
         plain.append(measure.unmarked(path.stem, wave))
-        if arguments.against:
-            rivals += audiowmark.outcomes(path.stem, wave, other, attacks)
+        if arguments.against and result is not None:
+            theirs, ratio = audiowmark.outcomes(path.stem, wave, other, attacks, ratio_db=clip.quality["nmr_db"])
+            rivals += theirs
+            ratios.append(ratio)
         sys.stderr.write(f"{path.stem} after {time.perf_counter() - began:.0f} s\n")
     _print_recovery("ours", outcomes)
     if rivals:
-        _print_recovery("audiowmark, strength 10", rivals)
+        _print_recovery("audiowmark at the same noise-to-mask ratio", rivals)
+        _say(f"its noise-to-mask ratio in dB: {_range(ratios)}")
+        _say(compared(outcomes, rivals))
     _print_rest(clips, outcomes, plain)
-    speed = timed() if arguments.speed else {}
-    for name, value in speed.items():
-        _say(f"{name}: {value:.2f}")
+    laps = speed.timed() if arguments.speed else {}
+    for name, took in laps.items():
+        _say(f"{name}: {took.clock_s:.2f} s, {took.processor_s:.2f} s of processor, {took.peak_mb:.0f} MB at most")
     if arguments.table:
         ran = [(float(one.seconds), one.group, one.found, one.wrong) for one in outcomes if not one.not_run]
         command = f"python -m watermark.codec.bench CLIPS --attacks {arguments.attacks} --table FILE"
@@ -85,7 +89,9 @@ def main() -> None:
     if arguments.json:
         parts: dict[str, list[Any]] = {"clips": clips, "outcomes": outcomes, "unmarked": plain, "rival": rivals}
         data = {name: [asdict(item) for item in items] for name, items in parts.items()}
-        arguments.json.write_text(json.dumps({**data, "speed": speed}, indent=1))
+        arguments.json.write_text(
+            json.dumps({**data, "speed": {name: asdict(took) for name, took in laps.items()}}, indent=1)
+        )
 
 
 def _chosen(folder: Path, limit: int | None) -> list[Path]:
@@ -119,6 +125,19 @@ def _print_recovery(title: str, outcomes: list[Outcome]) -> None:
         _say(f"not run: {name}")
 
 
+def compared(ours: list[Outcome], theirs: list[Outcome]) -> str:
+    """In how many cells of attack and length each finds more; those where the other does are named."""
+    both = [Counter((o.attack, o.seconds) for o in part if o.found) for part in (ours, theirs)]
+    cells = sorted({(o.attack, o.seconds) for o in theirs if not o.not_run})
+    more, less = ([cell for cell in cells if sign * (both[0][cell] - both[1][cell]) > 0] for sign in (1, -1))
+    named = ", ".join(f"{attack} {seconds} s" for attack, seconds in less) or "none"
+    nothing = sum(not both[0][cell] and not both[1][cell] for cell in cells)
+    return (
+        f"cells of attack and length: {len(cells)}; ours finds more in {len(more)}, as many in "
+        f"{len(cells) - len(more) - len(less)} (in {nothing} of them neither anything), fewer in {len(less)}: {named}"
+    )
+
+
 def _print_rest(clips: list[Clip], outcomes: list[Outcome], plain: list[Unmarked]) -> None:
     done = [clip for clip in clips if not clip.refused]
     for clip in clips:
@@ -150,32 +169,6 @@ def _print_rest(clips: list[Clip], outcomes: list[Outcome], plain: list[Unmarked
 
 def _range(values: list[float]) -> str:
     return f"mean {np.mean(values):.3f}, {min(values):.3f} to {max(values):.3f}"
-
-
-def timed() -> dict[str, float]:
-    """Seconds of this machine as it is: a ten-second query against a million ids, found and not found."""
-    rng = np.random.default_rng(3)
-    wave: Wave = (0.1 * rng.standard_normal(10 * RATE)).astype(np.float32)
-    index = IssuedIndex(range(1, measure.IDS + 1))
-    out, detector = {}, Detector(measure.KEY)
-
-    def took(name: str, begin: float) -> None:
-        out[name] = time.perf_counter() - begin
-
-    begin = time.perf_counter()
-    marked = embed(wave, RATE, measure.IDS // 2, measure.KEY)
-    took("s to embed 10 s", begin)
-    begin = time.perf_counter()
-    index.warm(measure.KEY)
-    took("s to work out the codewords of a million ids, once a process", begin)
-    begin = time.perf_counter()
-    matches = detector.search(marked, RATE, index)
-    took("s for a 10 s query against a million ids, found as it stands", begin)
-    assert [match.payload for match in matches] == [measure.IDS // 2]
-    begin = time.perf_counter()
-    detector.examine(wave, RATE, index, scales=False)
-    took("s for one that is not found, without other scales", begin)
-    return out
 
 
 if __name__ == "__main__":

@@ -28,6 +28,11 @@ class Quality:
     pesq: float | None
 
 
+def nmr_db(plain: NDArray[np.float64], marked: NDArray[np.float64]) -> float:
+    """The noise-to-mask ratio alone, as in quality()."""
+    return float(10 * np.log10(_noise_to_mask(plain, marked - plain).mean()))
+
+
 def quality(plain: NDArray[np.float64], marked: NDArray[np.float64]) -> Quality:
     """Of two aligned sounds (samples,) at 32 kHz, normalised as speech usually is (the floor is absolute)."""
     from pystoi import stoi
