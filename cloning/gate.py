@@ -20,32 +20,24 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from cloning import approvals, errors, membership, policy_facts, sketches, texts, topics
-from cloning.entitlement import Asked, covered
+from cloning import errors, gate_rules, membership, policy_facts, texts, topics
+from cloning.entitlement import Asked
 from cloning.masks import sentences
 from cloning.masks.models import VoiceMask
-from cloning.models import Output, SpeechRequest, Voice
-from cloning.states import MaskState, VoiceState
+from cloning.models import SpeechRequest, Voice
 from consent.models import Consent, Licence
-from consent.selectors import knows_consent, knows_licence, usable_licences
 from foundation import keys
 from foundation.audit import log
 from foundation.clock import now
 from foundation.identity.actors import Actor
 from foundation.vault.clearance import Clearance, encode
 from safety.policy import PolicyVerdict, decisions
-from safety.selectors import active_restrictions, decision_for, restricted_refs
-from safety.states import SubjectKind
+from safety.selectors import decision_for
 
 CLEARANCE_LIFE: Final = timedelta(minutes=5)
 """Long enough to unwrap a key on a slow disk, short enough that a leaked token is soon worth nothing."""
 RULES: Final = "gate@2"
-"""Version of the rules in this file; it stands in every clearance beside the policy pack's version."""
-OWN_USE: Final = "own_use"
-LICENCE_TO_OTHERS: Final = "licence_to_others"
-VOICE_MASK: Final = "voice_mask"
-"""The uses of a consent that this gate reads; `consent` defines them."""
-MASK_ADVICE: Final = "Renew the consent and allow voice masks in it."
+"""Version of the rules (here and in `gate_rules`); it stands in every clearance beside the policy pack's version."""
 ALLOWED: Final = "allow"
 """The one moderator's decision that lets a held text through; every other keeps it shut."""
 
@@ -76,11 +68,11 @@ def judge_training(*, consent_id: UUID, owner_id: UUID, language: str, voice: Vo
         return Judgement(errors.VoiceUnknown(), voice)
     subjects = [("person", str(owner_id))] + ([("voice", str(voice.id))] if voice else [])
     refusal = (
-        _rehearsal(consent.rehearsal)
-        or _restriction(subjects)
-        or _standing(consent)
-        or _covered(consent, language)
-        or _trainable(voice)
+        gate_rules.rehearsal(consent.rehearsal)
+        or gate_rules.restriction(subjects)
+        or gate_rules.standing(consent)
+        or gate_rules.speaks(consent, language)
+        or gate_rules.trainable(voice)
     )
     return Judgement(refusal, voice, consent)
 
@@ -154,37 +146,37 @@ def judge_speech(
         return Judgement(errors.VoiceUnknown(), None)
     consent = _lock(voice.consent_id)
     voice.refresh_from_db()
-    if consent is None or not _may_know(voice, consent, requester_id):
+    if consent is None or not gate_rules.may_know(voice, consent, requester_id):
         return Judgement(errors.VoiceUnknown(), voice)
     people = {str(requester_id), str(voice.owner_id)}
     subjects = [*(("person", p) for p in sorted(people)), ("voice", str(voice.id)), ("text", text_digest)]
     refusal = (
-        _rehearsal(voice.rehearsal)
-        or _restriction(subjects)
-        or _staydown(voice, text, text_digest)
-        or _standing(consent)
-        or _speakable(voice, own=voice.owner_id == requester_id, instant=instant)
-        or _maskable(voice, mask_id)
-        or _covered(consent, language)
+        gate_rules.rehearsal(voice.rehearsal)
+        or gate_rules.restriction(subjects)
+        or gate_rules.staydown(voice, text, text_digest)
+        or gate_rules.standing(consent)
+        or gate_rules.speakable(voice, own=voice.owner_id == requester_id, instant=instant)
+        or gate_rules.maskable(voice, mask_id)
+        or gate_rules.speaks(consent, language)
     )
     if refusal is not None:
         return Judgement(refusal, voice, consent)
     licence = None
-    seen = _uses(voice, language, uses, masked=mask_id is not None)
+    seen = gate_rules.uses(voice, language, uses, masked=mask_id is not None)
     asked = Asked(text, reserved, reserved_ms, frozenset(), seen, language, channel, territory)
     if voice.owner_id == requester_id:
-        refusal = _own(consent, seen) or membership.refusal(requester_id, len(text) - quota_reserved)
+        refusal = gate_rules.own(consent, seen) or membership.refusal(requester_id, len(text) - quota_reserved)
     else:
         asked = replace(asked, topics=topics.topics(text))
-        licence, refusal = _entitled(voice, consent, requester_id, licence_id, asked)
+        licence, refusal = gate_rules.entitled(voice, consent, requester_id, licence_id, asked)
         if licence is not None and refusal is None:
-            refusal = _restriction([("licence", str(licence.id))])
+            refusal = gate_rules.restriction([("licence", str(licence.id))])
     if refusal is not None:
         return Judgement(refusal, voice, consent, licence)
     judgement = _by_policy(voice, consent, licence, requester_id, text, text_digest, language)
     if judgement.refusal is not None or licence is None:
         return judgement
-    return replace(judgement, refusal=_by_owner(licence, requester_id, text_digest, asked.topics))
+    return replace(judgement, refusal=gate_rules.by_owner(licence, requester_id, text_digest, asked.topics))
 
 
 def clear_speech(*, actor: Actor, request: SpeechRequest) -> str:
@@ -222,7 +214,7 @@ def judge_mask(*, voice_id: UUID, owner_id: UUID) -> Judgement:
         text_digest=texts.digest(text),
         language=voice.language,
         quota_reserved=len(text),
-        uses=frozenset({VOICE_MASK}),
+        uses=frozenset({gate_rules.VOICE_MASK}),
     )
 
 
@@ -311,152 +303,12 @@ def _by_policy(
             refusal = errors.PolicyRefused("A moderator refused this text.", clause=case.decision_clause)
     elif verdict.outcome == "ask_owner":
         # Without a licence it is the owner who asks; their own request is their word.
-        refusal = _by_word(licence, requester_id, text_digest, frozenset({verdict.clause})) if licence else None
+        refusal = (
+            gate_rules.by_word(licence, requester_id, text_digest, frozenset({verdict.clause})) if licence else None
+        )
     elif verdict.outcome not in ("allow", "allow_with_label"):
         refusal = errors.PolicyRefused("The policy gave no answer that is known here.")
     return Judgement(refusal, voice, consent, licence, verdict, approval)
-
-
-# -- the single rules: each returns its refusal, or None ---------------------------------------------------------------
-
-
-def _rehearsal(rehearsal: bool) -> errors.GateRefused | None:
-    return errors.RehearsalOnly() if rehearsal and not settings.REHEARSAL else None
-
-
-def _restriction(subjects: list[tuple[str, str]]) -> errors.GateRefused | None:
-    found = active_restrictions(subjects=subjects)
-    if not found:
-        return None
-    return errors.Restricted(subject=found[0].subject_kind, clause=found[0].clause)
-
-
-def _staydown(voice: Voice, text: str, text_digest: str) -> errors.GateRefused | None:
-    """What was removed is not made again: the same text, or one with small edits, in the same voice, while its output
-    is held back."""
-    removed = Output.objects.filter(voice=voice, id__in=restricted_refs(subject_kind=SubjectKind.OUTPUT))
-    same = removed.filter(request__text_digest=text_digest).values_list("id", flat=True).first()
-    if same is not None:
-        return _restriction([("output", str(same))])
-    known = list(removed.exclude(request__text_sketch=b"").values_list("id", "request__text_sketch"))
-    asked = sketches.sketch(text, voice=voice.id) if known else b""
-    like = [one for one, sketch in known if sketches.likeness(asked, bytes(sketch)) >= sketches.SAME_TEXT]
-    return _restriction([("output", str(one)) for one in like])
-
-
-def _standing(consent: Consent) -> errors.GateRefused | None:
-    if consent.state == "withdrawn":
-        return errors.ConsentWithdrawn()
-    if consent.state == "expired" or consent.valid_until <= now():
-        return errors.ConsentExpired()
-    return None if consent.state == "active" else errors.NoConsent()
-
-
-def _covered(consent: Consent, language: str) -> errors.GateRefused | None:
-    if language not in consent.languages:
-        return errors.ConsentScope(f"The consent does not cover the language '{language}'.")
-    return None
-
-
-def _trainable(voice: Voice | None) -> errors.GateRefused | None:
-    if voice is not None and voice.state == VoiceState.DESTROYED:
-        return errors.VoiceDestroyed()
-    return None
-
-
-def _speakable(voice: Voice, *, own: bool, instant: bool) -> errors.GateRefused | None:
-    if voice.state == VoiceState.DESTROYED:
-        return errors.VoiceDestroyed()
-    if instant or voice.state != VoiceState.READY:
-        return None if own and voice.instant_id is not None else errors.VoiceNotReady()
-    return None
-
-
-def _maskable(voice: Voice, mask_id: UUID | None) -> errors.GateRefused | None:
-    if mask_id is None:
-        return None
-    mask = VoiceMask.objects.filter(id=mask_id, voice=voice).first()
-    if mask is None:
-        return errors.MaskUnknown()
-    if mask.state == MaskState.ENDED:
-        return errors.MaskEnded()
-    return None if mask.state == MaskState.READY else errors.MaskNotReady()
-
-
-def _own(consent: Consent, seen: frozenset[str]) -> errors.GateRefused | None:
-    """What an owner's own use needs of their consent."""
-    if not _use(consent, OWN_USE):
-        return errors.ConsentScope("The consent does not cover your own use.")
-    if VOICE_MASK in seen and not _use(consent, VOICE_MASK):
-        return errors.ConsentScope("The consent does not cover voice masks.", advice=MASK_ADVICE)
-    return None
-
-
-def _entitled(
-    voice: Voice, consent: Consent, requester_id: UUID, licence_id: UUID | None, asked: "Asked"
-) -> tuple[Licence | None, errors.GateRefused | None]:
-    """The licence that covers what is asked; else the first one, and why not. Their rows are locked, so that what is
-    left under them cannot change before the reservation."""
-    usable = usable_licences(person_id=requester_id, consent_id=consent.id)
-    if licence_id is not None:
-        usable = usable.filter(id=licence_id)
-    held = {one.id: one for one in Licence.objects.select_for_update(of=("self",)).filter(id__in=usable).order_by("id")}
-    ordered = [held[one] for one in usable.values_list("id", flat=True) if one in held]
-    if not ordered:
-        if licence_id is not None and knows_licence(person_id=requester_id, licence_id=licence_id):
-            return None, errors.LicenceScope("term: the licence has ended", clause="term")
-        return None, errors.NoLicence()
-    if not _use(consent, LICENCE_TO_OTHERS):
-        return ordered[0], errors.ConsentScope("The consent does not cover use by others.")
-    refusals = [covered(one, consent, voice, asked) for one in ordered]
-    for one, refusal in zip(ordered, refusals, strict=True):
-        if refusal is None:
-            return one, None
-    return ordered[0], refusals[0]
-
-
-def _by_owner(
-    licence: Licence, requester_id: UUID, text_digest: str, found: frozenset[str]
-) -> errors.GateRefused | None:
-    """Does the owner want to read this text first, and what did they say?"""
-    level = licence.scope.get("moderation", "standard")
-    if level == "standard" or (level == "sensitive" and not found):
-        return None
-    return _by_word(licence, requester_id, text_digest, found)
-
-
-def _by_word(
-    licence: Licence, requester_id: UUID, text_digest: str, found: frozenset[str]
-) -> errors.GateRefused | None:
-    """What the owner said about exactly this text."""
-    match approvals.standing(licence=licence, requester_id=requester_id, text_digest=text_digest):
-        case "approved":
-            return None
-        case "refused":
-            return errors.OwnerRefused(clause="moderation")
-        case "lapsed":
-            return errors.OwnerRefused("The owner of the voice did not answer in time.", clause="moderation")
-        case _:
-            return errors.HeldForOwner(clause="moderation", topics=sorted(found))
-
-
-def _uses(voice: Voice, language: str, declared: frozenset[str], *, masked: bool) -> frozenset[str]:
-    """What was declared, and what can be seen: a mask, and as cross-lingual use another language than the voice's."""
-    seen = {"cross_lingual": language != voice.language, VOICE_MASK: masked}
-    return declared | {use for use, yes in seen.items() if yes}
-
-
-def _use(consent: Consent, use: str) -> bool:
-    return consent.uses.get(use) is True
-
-
-def _may_know(voice: Voice, consent: Consent, requester_id: UUID) -> bool:
-    """Who may learn that the voice exists: its owner, who holds or held a licence, anyone when it is on offer."""
-    return (
-        voice.owner_id == requester_id
-        or _use(consent, LICENCE_TO_OTHERS)
-        or knows_consent(person_id=requester_id, consent_id=consent.id)
-    )
 
 
 def _lock(consent_id: UUID) -> Consent | None:

@@ -7,7 +7,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from cloning.engine.versions import STARTER
-from cloning.gate import VOICE_MASK
+from cloning.gate_rules import VOICE_MASK
 from cloning.masks import selectors
 from cloning.masks.models import VoiceMask
 from cloning.models import Voice
