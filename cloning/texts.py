@@ -13,7 +13,7 @@ from cloning.errors import ContainerUnknown, LanguageUnsupported, MaskHasItsOwn,
 from cloning.manner import Manner
 from cloning.models import CONTAINERS, LABEL_LANGUAGES, LANGUAGES, MAX_TEXT, STREAMED_CONTAINERS
 from consent.scopes import CHANNELS, SPECIAL_USES
-from safety.detectors.normalise import is_han
+from safety.detectors.folding import is_han
 
 ALLOWED_CONTROLS = frozenset("\n\t")
 FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Co", "Cn"})

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from safety.detectors.normalise import Stream, is_han, normalise
+from safety.detectors.folding import is_han
+from safety.detectors.normalise import Stream, normalise
 from safety.detectors.patterns import Phrase, PhraseTooShort, find
 
 CLAIMS: Final = (

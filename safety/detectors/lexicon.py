@@ -15,7 +15,8 @@ import numpy as np
 import re2
 from numpy.typing import NDArray
 
-from safety.detectors.normalise import Reading, Stream, Words, is_han, normalise, pinyin_of
+from safety.detectors.folding import is_han
+from safety.detectors.normalise import Reading, Stream, Words, normalise, pinyin_of
 from safety.detectors.shelves import Entry, Found, Shelf
 from safety.detectors.spans import Hits, Packed, each_once, on_one_ground, pack
 

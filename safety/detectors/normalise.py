@@ -25,6 +25,8 @@ import numpy as np
 import re2
 from numpy.typing import NDArray
 
+from safety.detectors.folding import DIGIT_LETTERS, INVISIBLE, fold, is_han, opened, plain_word, with_symbols
+
 LONGEST_WORD: Final = 22
 """Longer Latin words than this are read as several words written together: a phrase may begin anywhere in them."""
 
@@ -47,40 +49,6 @@ _TOKEN: Final = re.compile(
 )
 _FOREIGN: Final = re.compile(f"[^\\x00-\\x7f{_HAN.pattern[1:-1]}]")
 _APOSTROPHE: Final = re.compile("['\u2019\u02bc`]")
-_DIGIT_LETTERS: Final = str.maketrans("01345789", "oieastbg")
-_SYMBOL_LETTERS: Final = {"@": "a", "$": "s", "!": "i", "|": "i", "€": "e", "£": "l", "¥": "y"}
-
-_SYMBOLS: Final = re.compile(f"[{re.escape(''.join(_SYMBOL_LETTERS))}]")
-
-# Filler letters that draw nothing yet are letters to Unicode, so category Cf does not catch them.
-_INVISIBLE: Final = frozenset("\u115f\u1160\u3164\uffa0\u17b4\u17b5")
-
-_LOOKALIKES: Final[dict[str, str]] = {
-    # Cyrillic
-    **dict(zip("абвгдезикмнорстухцѕіјһԁԛԝьєґѵ", "abbrge3nkmhopctyxusijhdqwberv", strict=True)),
-    # Greek
-    **dict(zip("αβγεζηικνορστυχω", "abyeznikvopotuxw", strict=True)),
-    # Latin letters that Unicode does not decompose
-    **dict(zip("ıłøđħŧƒɑɡɩɪⅼǀɴʀʏʙʜʟɢᴀᴄᴅᴇᴊᴋᴍᴏᴘᴛᴜᴠᴡᴢꜱɛ", "ilodhtfagiillnrybhlgacdejkmoptuvwzse", strict=True)),
-    "æ": "ae",
-    "œ": "oe",
-    "ß": "ss",
-    # Armenian and Cherokee letters seen in spoofed addresses
-    **dict(zip("օսոհցզ", "ounhgq", strict=True)),
-}
-"""What is drawn like a Latin letter, and the letter. Lower case: folding happens after ``casefold``."""
-
-_TRADITIONAL: Final[dict[str, str]] = dict(
-    zip(
-        "轉帳賬錢驗證碼匯銀傳發給媽爺兒孫醫車禍緊別訴誰們號帳戶賬警檢調關稅務詐騙總經飛機開會議購買儲貸賠償還幫麼電話個現萬點"
-        "這嗎說動馬來過後對請綁綫線領導領主統選為學長師裡裏凍結務門圓塊時間問題項採辦無員聯繫係簡訊軟體臺國陸網連接丟撥",
-        "转账账钱验证码汇银传发给妈爷儿孙医车祸紧别诉谁们号账户账警检调关税务诈骗总经飞机开会议购买储贷赔偿还帮么电话个现万点"
-        "这吗说动马来过后对请绑线线领导领主统选为学长师里里冻结务门元块时间问题项采办无员联系系简讯软体台国陆网连接丢拨",
-        strict=True,
-    )
-)
-"""Traditional to Simplified, for the characters that the packs' phrases and their neighbours use; not a dictionary."""
-
 
 Numbers = NDArray[np.int32]
 
@@ -139,7 +107,7 @@ class Reading:
 class _Runs:
     """A text in runs: one word of letters and digits, or Chinese characters without anything else between them.
 
-    ``plain``: the runs as they are matched (`_plain`). ``han``: which are Chinese, where every character is a word.
+    ``plain``: the runs as they are matched (`plain_word`). ``han``: which are Chinese, where every character is a word.
     ``lengths``: how many words each has. ``clauses``: the numbers of the words that begin a clause.
     """
 
@@ -160,8 +128,8 @@ def normalise(text: str) -> tuple[Stream, ...]:
 
     Never raises; the cost is linear in the length. The caller bounds the length (NFKD may make it 18 times longer).
     """
-    folded = _fold(text)
-    symbols = _with_symbols(folded)
+    folded = fold(text)
+    symbols = with_symbols(folded)
     runs = _walk(symbols)
     first = _stream(runs, _behind(runs.by_word(runs.plain)))
     other = first if symbols == folded else _second(folded)
@@ -170,8 +138,8 @@ def normalise(text: str) -> tuple[Stream, ...]:
 
 def read(text: str) -> Reading:
     """Everything that can be searched of a text. As `normalise`."""
-    folded = _fold(text)
-    symbols = _with_symbols(folded)
+    folded = fold(text)
+    symbols = with_symbols(folded)
     runs = _walk(symbols)
     begins = _behind(runs.by_word(runs.plain))
     first = _stream(runs, begins)
@@ -190,11 +158,11 @@ def read(text: str) -> Reading:
 def disguised(text: str) -> bool:
     """Whether the writing hides something: letters of several scripts in one word, characters that draw nothing, or
     three letters and more of one word set apart."""
-    plain = _opened(text)
+    plain = opened(text)
     if plain != text or _SET_APART.search(plain.encode(errors="replace")):
         return True
     used = {char for char in set(text) if not char.isascii() and not is_han(char)}
-    if any(unicodedata.category(char) == "Cf" or char in _INVISIBLE for char in used):
+    if any(unicodedata.category(char) == "Cf" or char in INVISIBLE for char in used):
         return True
     # Only a word with a letter of a third script can mix it with Latin or with a fourth; most texts have none.
     foreign = {char for char in used if not _scripts(char) <= {"latin", "han"}}
@@ -212,7 +180,7 @@ def pinyin_of(char: str) -> str:
     from pypinyin import Style, pinyin
 
     found = pinyin(char, style=Style.NORMAL, errors="ignore")
-    return _plain(found[0][0]) if found else ""
+    return plain_word(found[0][0]) if found else ""
 
 
 @lru_cache(maxsize=30_000)
@@ -268,41 +236,6 @@ def _behind(lengths: NDArray[Any]) -> Numbers:
     return found
 
 
-class _Folds(dict[int, str]):
-    """What each character folds to, worked out once: `str.translate` asks for it. At most as many as Unicode has."""
-
-    def __missing__(self, code: int) -> str:
-        char = chr(code)
-        if unicodedata.category(char) in ("Mn", "Me", "Cf") or char in _INVISIBLE:
-            folded = ""
-        else:
-            folded = _TRADITIONAL.get(char) or _LOOKALIKES.get(char, char)
-        self[code] = folded
-        return folded
-
-
-_FOLDS: Final = _Folds()
-
-
-def _fold(text: str) -> str:
-    if text.isascii():
-        return text.lower()
-    # casefold may itself decompose (İ), so marks are dropped after it and not before.
-    return unicodedata.normalize("NFKD", _opened(text)).casefold().translate(_FOLDS)
-
-
-def _with_symbols(folded: str) -> str:
-    """Symbols that stand for letters, where a letter follows: "c@sh" yes, "wait!" and "$500" no."""
-    if not _SYMBOLS.search(folded):
-        return folded
-    chars = list(folded)
-    for i in range(len(chars) - 2, -1, -1):  # from the end, so that "pa$$word" folds both
-        letter = _SYMBOL_LETTERS.get(chars[i])
-        if letter and chars[i + 1].isalpha():
-            chars[i] = letter
-    return "".join(chars)
-
-
 def _second(folded: str) -> Stream:
     """The reading in which symbols are no letters."""
     runs = _walk(folded)
@@ -348,7 +281,7 @@ def _walk(folded: str) -> _Runs:
         words += len(token) if chinese else 1
     runs = _unspell(runs)
     flags = np.array(han, np.bool_)
-    plain = [run if one else _plain(run) for run, one in zip(runs, han, strict=True)]
+    plain = [run if one else plain_word(run) for run, one in zip(runs, han, strict=True)]
     lengths = np.where(flags, np.array(list(map(len, runs)), np.int32), 1).astype(np.int32)
     return _Runs(runs, plain, flags, lengths, clauses)
 
@@ -364,27 +297,8 @@ def _unspell(runs: list[str]) -> list[str]:
         run = [at for _, at in group]
         if len(run) >= SPELLED_RUN and sum(out[at].isalpha() for at in run) * 2 > len(run):
             for at in run:
-                out[at] = out[at].translate(_DIGIT_LETTERS)
+                out[at] = out[at].translate(DIGIT_LETTERS)
     return out
-
-
-@lru_cache(maxsize=30_000)
-def _plain(word: str) -> str:
-    """Digits become letters, l reads as i (as 1, I and | do), repeated letters collapse. Numbers stay numbers."""
-    if len(word) == 1 and is_han(word):
-        return word
-    if word.isdigit():
-        return word
-    out: list[str] = []
-    for char in word.translate(_DIGIT_LETTERS).replace("l", "i"):
-        if not out or out[-1] != char:
-            out.append(char)
-    return "".join(out)
-
-
-def is_han(char: str) -> bool:
-    """Whether ``char`` is one Chinese character (CJK unified ideographs and their extensions)."""
-    return len(char) == 1 and ("\u3400" <= char <= "\u9fff" or "\U00020000" <= char <= "\U0003ffff")
 
 
 def share_of_other_scripts(text: str) -> float:
@@ -392,20 +306,9 @@ def share_of_other_scripts(text: str) -> float:
 
     A pack made for English and Chinese says nothing about a text in Thai; the policy must know that it is blind.
     """
-    return _others(_fold(text))
+    return _others(fold(text))
 
 
 def _others(folded: str) -> float:
     other = sum(map(str.isalpha, _FOREIGN.findall(folded)))
     return other / sum(map(str.isalpha, folded)) if other else 0.0
-
-
-_ALPHABETS: Final = (0x1F150, 0x1F170, 0x1F1E6)
-"""Where the letters in boxes and circles begin that NFKD leaves alone: negative circled and squared, regional."""
-_ENCLOSED: Final = {first + i: chr(ord("a") + i) for first in _ALPHABETS for i in range(26)}
-_BOXED: Final = re.compile("[" + "".join(f"{chr(first)}-{chr(first + 25)}" for first in _ALPHABETS) + "]")
-
-
-def _opened(text: str) -> str:
-    """The text with letters in boxes and circles as the letters."""
-    return text.translate(_ENCLOSED) if _BOXED.search(text) else text

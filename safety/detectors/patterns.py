@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from safety.detectors.normalise import Stream, is_han, normalise
+from safety.detectors.folding import is_han
+from safety.detectors.normalise import Stream, normalise
 
 SHORTEST: Final = 2
 """Letters a phrase keeps at least. One Chinese character is enough: it is a word."""

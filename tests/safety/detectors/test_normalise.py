@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from safety.detectors.folding import is_han
 from safety.detectors.lexicon import Lexicon
-from safety.detectors.normalise import LONGEST_WORD, disguised, is_han, normalise, read, share_of_other_scripts
+from safety.detectors.normalise import LONGEST_WORD, disguised, normalise, read, share_of_other_scripts
 
 
 def has(phrase, written):
