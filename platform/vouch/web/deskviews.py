@@ -214,7 +214,7 @@ def report(request: HttpRequest) -> HttpResponse:
 @needs("report")
 def reasons_page(request: HttpRequest) -> HttpResponse:
     """Decisions against me: why, and what I can do about them."""
-    found = statements.statements_of(actor=actor_of(request))[: desk.PAGE]
+    found = statements.statements_of(actor=actor_of(request)).prefetch_related("appeal__messages")[: desk.PAGE]
     listed = [
         {
             "statement": one,
