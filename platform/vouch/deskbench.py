@@ -51,7 +51,9 @@ AFTERWARDS: Final = (
     """,
     """
     INSERT INTO safety_statement (id, case_id, person_id, facts, made_at, appeal_until)
-    SELECT gen_random_uuid(), id, requester_id, '{}', decided_at, decided_at
+    SELECT gen_random_uuid(), id, requester_id, '{"decision": "refuse", "subject_kind": "text", "facts": "x",
+        "clause": "x", "from": "2026-01-01", "source": "own_initiative", "automated_detection": false,
+        "second_person": false}', decided_at, decided_at
     FROM safety_case WHERE state = 'decided' AND left(id::text, 2) < '03'
     """,
     """
