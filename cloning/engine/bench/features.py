@@ -51,7 +51,10 @@ def hubert_rows(config: HubertConfig, *, samples: int, rounds: int) -> list[dict
     """HuBERT of any size over one wave."""
     model = fill(lambda: Hubert(config), recipe_state(outline(lambda: Hubert(config)), SEED))
     wave = _wave(samples)
-    forms: dict[str, nn.Module] = {"plain": model, **_narrowed(model)}
+    forms: dict[str, nn.Module] = {
+        "plain": model, "float32": copy.deepcopy(model), "bfloat16": copy.deepcopy(model).narrow(torch.bfloat16),
+    }  # fmt: skip
+    sizes = {name: weight_bytes(form) for name, form in forms.items()}
     for name in ("float32", "bfloat16"):
         pack(forms[name], rows=config.frames(samples))
     calls: dict[str, Callable[[], Tensor]] = {
@@ -59,8 +62,7 @@ def hubert_rows(config: HubertConfig, *, samples: int, rounds: int) -> list[dict
         "float32": lambda: forms["float32"](wave),
         "bfloat16": lambda: forms["bfloat16"](wave),
     }
-    size = weight_bytes(model)
-    return _rows("features hubert", calls, _sizes(size), rounds, {"audio_seconds": samples / SAMPLE_RATE})
+    return _rows("features hubert", calls, sizes, rounds, {"audio_seconds": samples / SAMPLE_RATE})
 
 
 def plain_hubert(model: Hubert, wave: Tensor) -> Tensor:

@@ -39,7 +39,8 @@ WHOLE = {
     "/api/v1/earnings",
 }  # fmt: skip
 """Lists that are not paged: as long as the deployment's texts, versions, queues or currencies, whatever people do."""
-ROW_BY_ROW = {"/api/v1/notices": "each reading is logged"}
+LOGGED = "each reading is logged"
+ROW_BY_ROW = {f"/api/v1/{name}": LOGGED for name in ("notices", "appeals", "restrictions", "reviews/queue")}
 """Lists whose rows cost queries of their own, and why; a page bounds them."""
 
 
