@@ -54,5 +54,7 @@ def test_variants_take_turns_and_the_first_round_does_not_count() -> None:
 
 
 def test_added_memory_sees_a_large_array() -> None:
-    seen = added_memory(lambda: torch.ones(40 * 1024 * 1024 // 4))
-    assert seen is None or 30 < seen < 60
+    # A system short of memory may take other pages back meanwhile, which hides some: the most of three counts.
+    seen = [added_memory(lambda: torch.ones(40 * 1024 * 1024 // 4)) for _ in range(3)]
+    told = [one for one in seen if one is not None]
+    assert not told or 30 < max(told) < 60
