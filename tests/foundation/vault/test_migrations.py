@@ -23,6 +23,7 @@ def migrate(targets: Any) -> Any:
     return MigrationExecutor(connection).loader.project_state(targets).apps
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_wrapped_keys_leave_the_database_and_still_open(settings: Any, tmp_path: Path) -> None:
     settings.VOUCH_KEYSTORE, settings.VOUCH_VAR = tmp_path / "keystore", tmp_path / "var"
