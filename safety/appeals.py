@@ -57,7 +57,7 @@ def appeal(*, actor: Actor, statement_id: UUID, text: str) -> Appeal:
 
 
 @transaction.atomic
-def say(*, actor: Actor, appeal_id: UUID, text: str, stakes: claims.Stakes = claims.nobody) -> AppealMessage:
+def say(*, actor: Actor, appeal_id: UUID, text: str, stakes: claims.Stakes) -> AppealMessage:
     """A message in the thread: by the appellant, or by a moderator who may decide (``stakes``: see `decide`).
 
     Raises NotFound, NotAllowed, OwnCase, NoReason, AppealOver.
@@ -81,9 +81,7 @@ def say(*, actor: Actor, appeal_id: UUID, text: str, stakes: claims.Stakes = cla
 
 
 @transaction.atomic
-def decide(
-    *, actor: Actor, appeal_id: UUID, outcome: str, reason: str, stakes: claims.Stakes = claims.nobody
-) -> Appeal:
+def decide(*, actor: Actor, appeal_id: UUID, outcome: str, reason: str, stakes: claims.Stakes) -> Appeal:
     """Upholds or overturns, once, by a moderator who neither ruled nor agreed to the ruling, and has no stake in the
     case: who reported it, or owns its voice (``stakes``), does not judge what came of it either.
 
@@ -119,7 +117,7 @@ def queue(*, actor: Actor) -> QuerySet[Appeal]:
     return others.select_related("statement__case").prefetch_related("messages").order_by("due_at", "id")
 
 
-def appeal_for(*, actor: Actor, appeal_id: UUID, stakes: claims.Stakes = claims.nobody) -> Appeal:
+def appeal_for(*, actor: Actor, appeal_id: UUID, stakes: claims.Stakes) -> Appeal:
     """One appeal: the appellant's own, or for the desk any in whose case they have no stake.
 
     Raises NotFound, OwnCase.
@@ -132,7 +130,7 @@ def appeal_for(*, actor: Actor, appeal_id: UUID, stakes: claims.Stakes = claims.
     return found
 
 
-def may_judge(found: Appeal, person_id: UUID, stakes: claims.Stakes = claims.nobody) -> bool:
+def may_judge(found: Appeal, person_id: UUID, stakes: claims.Stakes) -> bool:
     """Whether the person had no part in the decision and has no stake in its case."""
     part = person_id in (found.first_by_id, found.second_by_id, found.person_id)
     case = found.statement.case

@@ -27,12 +27,8 @@ Stakes = Callable[[Case], Collection[UUID]]
 """Who, beside those a case itself names, has a stake in it: only the rooms above know (the owner of its voice)."""
 
 
-def nobody(case: Case) -> Collection[UUID]:
-    return ()
-
-
 @transaction.atomic
-def claim_case(*, actor: Actor, case_id: UUID, interested: Collection[UUID] = ()) -> Case:
+def claim_case(*, actor: Actor, case_id: UUID, interested: Collection[UUID]) -> Case:
     """Gives the actor the case for ``CLAIM_LEASE``; claiming again renews. A lapsed claim may be taken over.
 
     ``interested``: people the caller knows to have a stake (the owner of the reported voice); they may not claim.
@@ -54,7 +50,7 @@ def claim_case(*, actor: Actor, case_id: UUID, interested: Collection[UUID] = ()
 
 
 @transaction.atomic
-def pull(*, actor: Actor, kind: str | None = None, severity: int | None = None, stakes: Stakes = nobody) -> Case:
+def pull(*, actor: Actor, stakes: Stakes, kind: str | None = None, severity: int | None = None) -> Case:
     """Claims the worst and oldest case that nobody holds, of one queue or of all, and returns it.
 
     Cases the actor asked for, reported, is the subject of, or has another stake in (``stakes``) are passed over. The

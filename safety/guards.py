@@ -61,7 +61,7 @@ def locked_case(case_id: UUID) -> Case:
     return case
 
 
-def is_own(case: Case, person_id: UUID, interested: Collection[UUID] = ()) -> bool:
+def is_own(case: Case, person_id: UUID, interested: Collection[UUID]) -> bool:
     """Whether the person asked for it, reported it, is its subject, resembles its voice, or has another stake."""
     return (
         case.requester_id == person_id
@@ -72,7 +72,7 @@ def is_own(case: Case, person_id: UUID, interested: Collection[UUID] = ()) -> bo
     )
 
 
-def refuse_own(case: Case, person_id: UUID, interested: Collection[UUID] = ()) -> None:
+def refuse_own(case: Case, person_id: UUID, interested: Collection[UUID]) -> None:
     """Raises OwnCase."""
     if is_own(case, person_id, interested):
         raise OwnCase

@@ -41,10 +41,6 @@ Stakes = Callable[[str, str], Collection[UUID]]
 """Whom a notice hits, by the kind and reference of its subject: only the rooms above know."""
 
 
-def nobody(subject_kind: str, subject_ref: str) -> Collection[UUID]:
-    return ()
-
-
 @transaction.atomic
 def receive(
     *,
@@ -135,7 +131,7 @@ def queue(*, actor: Actor) -> QuerySet[Notice]:
 
 
 @transaction.atomic
-def triage(*, actor: Actor, notice_id: UUID, follow: bool, answer: str = "", stakes: Stakes = nobody) -> Notice:
+def triage(*, actor: Actor, notice_id: UUID, follow: bool, answer: str = "", stakes: Stakes) -> Notice:
     """Passes a notice on as a case, or declines it with an answer. Nobody does whom it hits (``stakes``).
 
     Raises NotAllowed, NotFound, OwnCase, NoticeNotOpen, NoReason.

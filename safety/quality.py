@@ -18,7 +18,7 @@ from foundation.clock import now
 from foundation.errors import NotFound
 from foundation.identity.actors import Actor
 from safety import guards, states
-from safety.claims import Stakes, nobody
+from safety.claims import Stakes
 from safety.errors import CaseDecided, NotReversible, WrongDecision
 from safety.models import Case, Check, Golden
 from safety.sizes import CLAUSE_CHARS
@@ -33,7 +33,7 @@ KINDS: Final = (CaseKind.HOLD,)
 
 
 @transaction.atomic
-def make_golden(*, actor: Actor, case_id: UUID, expected: str, interested: Collection[UUID] = ()) -> Golden:
+def make_golden(*, actor: Actor, case_id: UUID, expected: str, interested: Collection[UUID]) -> Golden:
     """A decided case becomes a golden one. Seniors only, and nobody with a stake in it (``interested``: those the
     caller knows). Raises NotAllowed, NotFound, OwnCase, WrongDecision, NotReversible."""
     person_id = guards.senior(actor)
@@ -63,7 +63,7 @@ def sample(case: Case) -> Check | None:
 
 
 @transaction.atomic
-def take(*, actor: Actor, stakes: Stakes = nobody) -> Check | None:
+def take(*, actor: Actor, stakes: Stakes) -> Check | None:
     """The next check for this moderator: one they took and have not decided, a second review, or a golden case that is
     new to them. Never a case they decided, asked for, reported or have another stake in. None when there is none."""
     person_id = guards.moderator(actor)

@@ -129,7 +129,7 @@ def _target(case: Case) -> tuple[str, str, str] | None:
 
 
 @transaction.atomic
-def lift(*, actor: Actor, restriction_id: UUID, reason: str, interested: Collection[UUID] = ()) -> Restriction:
+def lift(*, actor: Actor, restriction_id: UUID, reason: str, interested: Collection[UUID]) -> Restriction:
     """Ends a restriction. Raises NotAllowed, NotFound, OwnCase (nobody lifts what lies on themselves or, by
     ``interested``, on what is theirs), AlreadyLifted, NoReason, Refused (a ban ends on appeal alone)."""
     person_id = guards.moderator(actor)

@@ -21,7 +21,7 @@ REVERSED_CLAUSE: Final = "policy.reversed"
 
 
 @transaction.atomic
-def reverse_as_senior(*, actor: Actor, case_id: UUID, reason: str, interested: Collection[UUID] = ()) -> Case:
+def reverse_as_senior(*, actor: Actor, case_id: UUID, reason: str, interested: Collection[UUID]) -> Case:
     """A senior moderator sees that a decision against somebody was wrong, without waiting for an appeal.
 
     ``interested``: people the caller knows to have a stake. Raises NotAllowed, NotFound, OwnCase (one's own decision,

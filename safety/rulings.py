@@ -35,7 +35,7 @@ MAX_BULK = 100
 
 @transaction.atomic
 def decide_case(
-    *, actor: Actor, case_id: UUID, decision: str, reason: str, clause: str, interested: Collection[UUID] = ()
+    *, actor: Actor, case_id: UUID, decision: str, reason: str, clause: str, interested: Collection[UUID]
 ) -> Case:
     """Decides a case at once and for good, by the moderator who holds it: no window, hence nothing irreversible.
 
@@ -55,7 +55,7 @@ def decide_case(
 
 @transaction.atomic
 def rule(
-    *, actor: Actor, case_id: UUID, decision: str, reason: str, clause: str, interested: Collection[UUID] = ()
+    *, actor: Actor, case_id: UUID, decision: str, reason: str, clause: str, interested: Collection[UUID]
 ) -> Ruling:
     """The desk's decision: its effects wait for the undo window, or for a second person if it cannot be taken back.
 
@@ -93,7 +93,7 @@ def rule_many(
     decision: str,
     reason: str,
     clause: str,
-    stakes: claims.Stakes = claims.nobody,
+    stakes: claims.Stakes,
 ) -> list[Ruling]:
     """One decision for several cases, all or none. ``count`` is the number the moderator has confirmed.
 
@@ -142,7 +142,7 @@ def undo(*, actor: Actor, case_id: UUID) -> Case:
 
 
 @transaction.atomic
-def second(*, actor: Actor, case_id: UUID, agree: bool, interested: Collection[UUID] = ()) -> Ruling:
+def second(*, actor: Actor, case_id: UUID, agree: bool, interested: Collection[UUID]) -> Ruling:
     """The second person's word on an irreversible ruling. Agreed, the undo window runs; declined, the case is open.
 
     A senior moderator, never the one who ruled. The caller asks for step-up first. Raises NotAllowed, NotFound,

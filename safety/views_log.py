@@ -40,7 +40,7 @@ def case_to_show(*, actor: Actor, case_id: UUID) -> Case:
 
 
 @transaction.atomic
-def note(*, actor: Actor, case_id: UUID, text: str, interested: Collection[UUID] = ()) -> Note:
+def note(*, actor: Actor, case_id: UUID, text: str, interested: Collection[UUID]) -> Note:
     """An internal note. ``interested``: people the caller knows to have a stake; they leave none.
 
     Raises NotAllowed, NotFound, OwnCase, NoReason.

@@ -161,8 +161,15 @@ def test_policy_refuses_holds_and_a_moderators_yes_lets_one_text_through(person,
     with pytest.raises(errors.HeldForModerator):
         clear(request)
     moderator = Actor.of(person(role="moderator"))
-    claim_case(actor=moderator, case_id=request.case_ref)
-    decide_case(actor=moderator, case_id=request.case_ref, decision="allow", reason="a play", clause="policy.context")
+    claim_case(actor=moderator, case_id=request.case_ref, interested=())
+    decide_case(
+        actor=moderator,
+        case_id=request.case_ref,
+        decision="allow",
+        reason="a play",
+        clause="policy.context",
+        interested=(),
+    )
     assert clear(request)
     assert ask(owner, voice, make.HELD_TEXT).job.state == "queued"
     # The yes is for this text only.
@@ -208,7 +215,7 @@ def test_what_was_removed_is_not_made_again_with_small_edits(person, owner, voic
         ask(owner, voice, text)
     assert SpeechRequest.objects.count() == requests
     ask(owner, voice, other)
-    lift(actor=moderator, restriction_id=kept.id, reason="a mistake")
+    lift(actor=moderator, restriction_id=kept.id, reason="a mistake", interested=())
     ask(owner, voice, text)
 
 

@@ -106,7 +106,7 @@ def history(person: Any) -> type[RuleBasedStateMachine]:
         def lift(self) -> None:
             refs = [str(self.voice.id), str(self.owner.id)]
             for found in Restriction.objects.filter(subject_ref__in=refs, state="active"):
-                lift(actor=Actor.of(self.moderator), restriction_id=found.id, reason="looked again")
+                lift(actor=Actor.of(self.moderator), restriction_id=found.id, reason="looked again", interested=())
             self.restricted = False
 
         # -- people ask -------------------------------------------------------------------------------------------

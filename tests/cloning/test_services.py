@@ -49,8 +49,10 @@ def ask(requester, voice: Voice, text: str = make.TEXT) -> SpeechRequest:
 
 def decide(moderator, request: SpeechRequest, decision: str) -> None:
     actor = Actor.of(moderator)
-    claim_case(actor=actor, case_id=request.case_ref)
-    decide_case(actor=actor, case_id=request.case_ref, decision=decision, reason="seen", clause="policy.context")
+    claim_case(actor=actor, case_id=request.case_ref, interested=())
+    decide_case(
+        actor=actor, case_id=request.case_ref, decision=decision, reason="seen", clause="policy.context", interested=()
+    )
     services.resume_held(actor=actor, case_id=request.case_ref)
 
 

@@ -121,8 +121,15 @@ def test_a_decision_whose_requests_were_not_resumed_is_caught_up(person) -> None
     request = services.request_speech(actor=Actor.of(owner), voice_id=voice.id, text=make.HELD_TEXT, language="en")
     assert recovery.recover() == 0
     moderator = Actor.of(person(role="moderator"))
-    claim_case(actor=moderator, case_id=request.case_ref)
-    decide_case(actor=moderator, case_id=request.case_ref, decision="allow", reason="a play", clause="policy.context")
+    claim_case(actor=moderator, case_id=request.case_ref, interested=())
+    decide_case(
+        actor=moderator,
+        case_id=request.case_ref,
+        decision="allow",
+        reason="a play",
+        clause="policy.context",
+        interested=(),
+    )
     assert recovery.recover() == 1
     assert Job.objects.get(id=request.job_id).state == "queued"
 

@@ -139,7 +139,7 @@ def life(person: Any) -> type[RuleBasedStateMachine]:
             moderator = Actor.of(self.moderator)
             if self.restricted:
                 for one in Restriction.objects.filter(subject_ref=str(self.owner.id), state="active"):
-                    lift(actor=moderator, restriction_id=one.id, reason="looked again")
+                    lift(actor=moderator, restriction_id=one.id, reason="looked again", interested=())
             else:
                 restrict(
                     actor=moderator, subject_kind="person", subject_ref=str(self.owner.id), effect="block",

@@ -211,7 +211,7 @@ def test_a_paid_order_can_be_fulfilled_once_what_stood_in_its_way_is_gone(owner,
     pause = forbid(person, "voice", order.listing.voice_id, "pause")
     with pytest.raises(errors.Restricted):
         services.record_payment(actor=operator, order_id=order.id, reference="77")
-    lift(actor=Actor.of(person(role="moderator")), restriction_id=pause.id, reason="A mistake.")
+    lift(actor=Actor.of(person(role="moderator")), restriction_id=pause.id, reason="A mistake.", interested=())
     assert services.fulfil(actor=operator, order_id=order.id).state == "fulfilled"
     with pytest.raises(WrongState):
         services.fulfil(actor=operator, order_id=order.id)

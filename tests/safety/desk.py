@@ -17,6 +17,11 @@ VOICE = "0e4f3c1a-5d0b-4c39-9d6f-6f2f5a1c7b10"
 SYSTEM = Actor.system("test")
 
 
+def nobody(*subject):
+    """What the rooms above answer when nobody has a stake; the services take no such answer for granted."""
+    return ()
+
+
 def hold(person, text=TEXT, voice=VOICE):
     digest = hashlib.sha256(text.encode()).hexdigest()
     return services.hold_text(
@@ -30,9 +35,9 @@ def hold(person, text=TEXT, voice=VOICE):
 
 
 def decide(moderator, case, decision, **more):
-    services.claim_case(actor=Actor.of(moderator), case_id=case.id)
+    services.claim_case(actor=Actor.of(moderator), case_id=case.id, interested=())
     fields = {"reason": "I looked at it.", "clause": "fraud.family-emergency", **more}
-    return services.decide_case(actor=Actor.of(moderator), case_id=case.id, decision=decision, **fields)
+    return services.decide_case(actor=Actor.of(moderator), case_id=case.id, decision=decision, **fields, interested=())
 
 
 def kinds():
@@ -46,16 +51,16 @@ def approved(person, text=TEXT, voice=VOICE):
 
 def rule(moderator, case, decision, **more):
     """The desk's way: claimed, ruled, not yet in force."""
-    services.claim_case(actor=Actor.of(moderator), case_id=case.id)
+    services.claim_case(actor=Actor.of(moderator), case_id=case.id, interested=())
     fields = {"reason": "I looked at it.", "clause": "fraud.family-emergency", **more}
-    return services.rule(actor=Actor.of(moderator), case_id=case.id, decision=decision, **fields)
+    return services.rule(actor=Actor.of(moderator), case_id=case.id, decision=decision, **fields, interested=())
 
 
 def settled(moderator, case, decision, *, about=None, senior=None, **more):
     """Ruled, agreed to where that is needed, and in force."""
     ruling = rule(moderator, case, decision, **more)
     if senior is not None:
-        services.second(actor=Actor.of(senior), case_id=case.id, agree=True)
+        services.second(actor=Actor.of(senior), case_id=case.id, agree=True, interested=())
     clock.move_forward(timedelta(seconds=settings.VOUCH_UNDO_SECONDS + 1))
     return rulings.settle(ruling_id=ruling.id, about=about)
 

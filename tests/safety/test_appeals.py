@@ -12,7 +12,7 @@ from foundation.errors import NotAllowed, NotFound
 from foundation.identity.actors import Actor
 from safety import appeals, errors, reversals, selectors, statements, strikes
 from safety.models import Appeal, Case, Restriction, Statement, Strike
-from tests.safety.desk import approved, hold, reported, settled
+from tests.safety.desk import approved, hold, nobody, reported, settled
 
 pytestmark = pytest.mark.django_db
 FACTS = "The text asks a grandmother for money at once."
@@ -90,24 +90,26 @@ def test_an_appeal_that_succeeds_reverses_the_decision(told, person):
     assert made.due_at - made.opened_at == appeals.ANSWER_WITHIN
     judge = Actor.of(person(role="moderator"))
     assert list(appeals.queue(actor=judge)) == [made]
-    appeals.say(actor=judge, appeal_id=made.id, text="Which school?")
-    appeals.say(actor=Actor.of(customer), appeal_id=made.id, text="The one by the river.")
+    appeals.say(actor=judge, appeal_id=made.id, text="Which school?", stakes=nobody)
+    appeals.say(actor=Actor.of(customer), appeal_id=made.id, text="The one by the river.", stakes=nobody)
     decided = appeals.decide(
-        actor=judge, appeal_id=made.id, outcome="overturned", reason="A play, as the thread shows."
+        actor=judge, appeal_id=made.id, outcome="overturned", reason="A play, as the thread shows.", stakes=nobody
     )
     assert (decided.state, decided.outcome) == ("decided", "overturned")
     assert [one.from_desk for one in made.messages.order_by("created_at")] == [False, True, False, True]
     assert approved(customer) is not None
     assert Strike.objects.get().removed_at is not None
     with pytest.raises(errors.AppealOver):
-        appeals.decide(actor=judge, appeal_id=made.id, outcome="upheld", reason="x")
+        appeals.decide(actor=judge, appeal_id=made.id, outcome="upheld", reason="x", stakes=nobody)
     with pytest.raises(errors.AppealOver):
-        appeals.say(actor=Actor.of(customer), appeal_id=made.id, text="One more thing.")
+        appeals.say(actor=Actor.of(customer), appeal_id=made.id, text="One more thing.", stakes=nobody)
 
 
 def test_an_appeal_that_fails_leaves_the_decision(told, person):
     made = appeal(told)
-    appeals.decide(actor=Actor.of(person(role="moderator")), appeal_id=made.id, outcome="upheld", reason="Fraud.")
+    appeals.decide(
+        actor=Actor.of(person(role="moderator")), appeal_id=made.id, outcome="upheld", reason="Fraud.", stakes=nobody
+    )
     assert approved(told[0]) is None
     assert Strike.objects.get().removed_at is None
     assert Case.objects.count() == 1
@@ -118,8 +120,8 @@ def test_an_appeal_never_goes_to_who_decided(told, person):
     actor = Actor.of(moderator)
     assert list(appeals.queue(actor=actor)) == []
     for act in (
-        lambda: appeals.decide(actor=actor, appeal_id=made.id, outcome="upheld", reason="x"),
-        lambda: appeals.say(actor=actor, appeal_id=made.id, text="x"),
+        lambda: appeals.decide(actor=actor, appeal_id=made.id, outcome="upheld", reason="x", stakes=nobody),
+        lambda: appeals.say(actor=actor, appeal_id=made.id, text="x", stakes=nobody),
     ):
         with pytest.raises(errors.OwnCase):
             act()
@@ -134,8 +136,14 @@ def test_an_appeal_against_two_goes_to_a_third(person):
     settled(moderator, hold(customer), "ban", senior=senior)
     made = appeals.appeal(actor=Actor.of(customer), statement_id=Statement.objects.get().id, text="No.")
     with pytest.raises(errors.OwnCase):
-        appeals.decide(actor=Actor.of(senior), appeal_id=made.id, outcome="upheld", reason="x")
-    appeals.decide(actor=Actor.of(person(role="senior")), appeal_id=made.id, outcome="overturned", reason="Mistaken.")
+        appeals.decide(actor=Actor.of(senior), appeal_id=made.id, outcome="upheld", reason="x", stakes=nobody)
+    appeals.decide(
+        actor=Actor.of(person(role="senior")),
+        appeal_id=made.id,
+        outcome="overturned",
+        reason="Mistaken.",
+        stakes=nobody,
+    )
     assert selectors.active_restrictions(subjects=[("person", str(customer.id))]) == []
 
 
@@ -157,14 +165,14 @@ def test_after_six_months_there_is_no_appeal(told):
 def test_nobody_else_reads_or_decides_an_appeal(told, person, role):
     made, actor = appeal(told), Actor.of(person(role=role))
     for act in (
-        lambda: appeals.say(actor=actor, appeal_id=made.id, text="x"),
-        lambda: appeals.appeal_for(actor=actor, appeal_id=made.id),
+        lambda: appeals.say(actor=actor, appeal_id=made.id, text="x", stakes=nobody),
+        lambda: appeals.appeal_for(actor=actor, appeal_id=made.id, stakes=nobody),
     ):
         with pytest.raises(NotFound):
             act()
     for act in (
         lambda: appeals.queue(actor=actor),
-        lambda: appeals.decide(actor=actor, appeal_id=made.id, outcome="overturned", reason="x"),
+        lambda: appeals.decide(actor=actor, appeal_id=made.id, outcome="overturned", reason="x", stakes=nobody),
     ):
         with pytest.raises(NotAllowed):
             act()
@@ -198,7 +206,7 @@ def test_a_reversed_decision_takes_its_points_along(person):
     case = hold(customer)
     settled(person(role="moderator"), case, "refuse")
     assert strikes.standing(customer.id) == 2
-    reversals.reverse_as_senior(actor=Actor.of(person(role="senior")), case_id=case.id, reason="A play.")
+    reversals.reverse_as_senior(actor=Actor.of(person(role="senior")), case_id=case.id, reason="A play.", interested=())
     assert strikes.standing(customer.id) == 0
 
 
@@ -239,7 +247,9 @@ def test_a_decision_without_points_says_none(person):
 def test_any_reversal_that_brings_the_points_under_the_limit_ends_their_block(person):
     """The block hangs on the last decision; the wrong one may have been the first."""
     customer, cases = struck(person)
-    reversals.reverse_as_senior(actor=Actor.of(person(role="senior")), case_id=cases[0].id, reason="A play.")
+    reversals.reverse_as_senior(
+        actor=Actor.of(person(role="senior")), case_id=cases[0].id, reason="A play.", interested=()
+    )
     assert strikes.standing(customer.id) == 4
     assert selectors.active_restrictions(subjects=[("person", str(customer.id))]) == []
     assert Restriction.objects.get(clause=strikes.CLAUSE).state == "lifted"
@@ -248,6 +258,8 @@ def test_any_reversal_that_brings_the_points_under_the_limit_ends_their_block(pe
 def test_a_block_that_a_moderator_made_outlasts_the_points(person):
     customer, cases = struck(person, times=1)
     settled(person(role="moderator"), reported(person(), kind="person", ref=customer.id), "restrict", about=customer.id)
-    reversals.reverse_as_senior(actor=Actor.of(person(role="senior")), case_id=cases[0].id, reason="A play.")
+    reversals.reverse_as_senior(
+        actor=Actor.of(person(role="senior")), case_id=cases[0].id, reason="A play.", interested=()
+    )
     (block,) = selectors.active_restrictions(subjects=[("person", str(customer.id))])
     assert block.clause != strikes.CLAUSE

@@ -96,31 +96,35 @@ def test_a_hold_that_is_rolled_back_leaves_neither_case_nor_leaf(person):
 def test_two_moderators_never_hold_one_case(person):
     first, second = person(role="moderator"), person(role="moderator")
     case = hold(person())
-    services.claim_case(actor=Actor.of(first), case_id=case.id)
+    services.claim_case(actor=Actor.of(first), case_id=case.id, interested=())
     with pytest.raises(errors.CaseClaimed):
-        services.claim_case(actor=Actor.of(second), case_id=case.id)
+        services.claim_case(actor=Actor.of(second), case_id=case.id, interested=())
     with pytest.raises(errors.CaseNotClaimed):
-        services.decide_case(actor=Actor.of(second), case_id=case.id, decision="allow", reason="x", clause="y")
+        services.decide_case(
+            actor=Actor.of(second), case_id=case.id, decision="allow", reason="x", clause="y", interested=()
+        )
 
 
 def test_a_lapsed_claim_can_be_taken_over_and_no_longer_decides(person):
     first, second = person(role="moderator"), person(role="moderator")
     case = hold(person())
-    services.claim_case(actor=Actor.of(first), case_id=case.id)
+    services.claim_case(actor=Actor.of(first), case_id=case.id, interested=())
     clock.move_forward(CLAIM_LEASE + timedelta(seconds=1))
     with pytest.raises(errors.CaseNotClaimed):
-        services.decide_case(actor=Actor.of(first), case_id=case.id, decision="allow", reason="x", clause="y")
-    taken = services.claim_case(actor=Actor.of(second), case_id=case.id)
+        services.decide_case(
+            actor=Actor.of(first), case_id=case.id, decision="allow", reason="x", clause="y", interested=()
+        )
+    taken = services.claim_case(actor=Actor.of(second), case_id=case.id, interested=())
     assert taken.claimed_by_id == second.id
     with pytest.raises(errors.CaseClaimed):
-        services.claim_case(actor=Actor.of(first), case_id=case.id)
+        services.claim_case(actor=Actor.of(first), case_id=case.id, interested=())
 
 
 def test_renewing_a_claim_prolongs_it_and_keeps_the_first_moment(person):
     moderator = person(role="moderator")
-    case = services.claim_case(actor=Actor.of(moderator), case_id=hold(person()).id)
+    case = services.claim_case(actor=Actor.of(moderator), case_id=hold(person()).id, interested=())
     clock.move_forward(CLAIM_LEASE / 2)
-    renewed = services.claim_case(actor=Actor.of(moderator), case_id=case.id)
+    renewed = services.claim_case(actor=Actor.of(moderator), case_id=case.id, interested=())
     assert renewed.claimed_until > case.claimed_until
     assert renewed.first_claimed_at == case.first_claimed_at
     assert kinds().count("case.claimed") == 1
@@ -130,9 +134,11 @@ def test_a_case_is_decided_once(person):
     moderator = person(role="moderator")
     case = decide(moderator, hold(person()), "allow")
     with pytest.raises(errors.CaseDecided):
-        services.decide_case(actor=Actor.of(moderator), case_id=case.id, decision="refuse", reason="x", clause="y")
+        services.decide_case(
+            actor=Actor.of(moderator), case_id=case.id, decision="refuse", reason="x", clause="y", interested=()
+        )
     with pytest.raises(errors.CaseDecided):
-        services.claim_case(actor=Actor.of(moderator), case_id=case.id)
+        services.claim_case(actor=Actor.of(moderator), case_id=case.id, interested=())
     with pytest.raises(IntegrityError, match="keeps its decision"), transaction.atomic():
         Case.objects.filter(id=case.id).update(decision="refuse")
 
@@ -141,7 +147,12 @@ def test_an_unclaimed_case_cannot_be_decided(person):
     case = hold(person())
     with pytest.raises(errors.CaseNotClaimed):
         services.decide_case(
-            actor=Actor.of(person(role="moderator")), case_id=case.id, decision="allow", reason="x", clause="y"
+            actor=Actor.of(person(role="moderator")),
+            case_id=case.id,
+            decision="allow",
+            reason="x",
+            clause="y",
+            interested=(),
         )
     assert Case.objects.get().state == "open"
 
@@ -163,7 +174,7 @@ def test_nobody_decides_on_their_own_request(person):
     moderator = person(role="moderator")
     case = hold(moderator)
     with pytest.raises(errors.OwnCase):
-        services.claim_case(actor=Actor.of(moderator), case_id=case.id)
+        services.claim_case(actor=Actor.of(moderator), case_id=case.id, interested=())
     other = person(role="moderator")
     with pytest.raises(errors.OwnCase):
         services.claim_case(actor=Actor.of(other), case_id=case.id, interested={other.id})
@@ -185,12 +196,14 @@ def test_nobody_decides_on_their_own_request(person):
 def test_only_moderators_claim_decide_restrict_and_read(person, role):
     actor, case = Actor.of(person(role=role)), hold(person())
     attempts = [
-        lambda: services.claim_case(actor=actor, case_id=case.id),
-        lambda: services.decide_case(actor=actor, case_id=case.id, decision="allow", reason="x", clause="y"),
+        lambda: services.claim_case(actor=actor, case_id=case.id, interested=()),
+        lambda: services.decide_case(
+            actor=actor, case_id=case.id, decision="allow", reason="x", clause="y", interested=()
+        ),
         lambda: services.restrict(
             actor=actor, subject_kind="voice", subject_ref=VOICE, effect="pause", reason="x", clause="y"
         ),
-        lambda: services.lift(actor=actor, restriction_id=uuid.uuid4(), reason="x"),
+        lambda: services.lift(actor=actor, restriction_id=uuid.uuid4(), reason="x", interested=()),
         lambda: list(selectors.queue(actor=actor)),
         lambda: selectors.case(actor=actor, case_id=case.id),
         lambda: list(selectors.restrictions(actor=actor)),
@@ -205,12 +218,12 @@ def test_only_moderators_claim_decide_restrict_and_read(person, role):
 def test_a_moderators_key_without_the_scope_does_not_moderate(person):
     narrow = Actor.of(person(role="moderator"), frozenset({"report"}))
     with pytest.raises(NotAllowed):
-        services.claim_case(actor=narrow, case_id=hold(person()).id)
+        services.claim_case(actor=narrow, case_id=hold(person()).id, interested=())
 
 
 def test_an_unknown_case_is_not_found(person):
     with pytest.raises(NotFound):
-        services.claim_case(actor=Actor.of(person(role="moderator")), case_id=uuid.uuid4())
+        services.claim_case(actor=Actor.of(person(role="moderator")), case_id=uuid.uuid4(), interested=())
 
 
 def test_the_queue_shows_the_worst_first_and_then_the_oldest(person):
@@ -245,17 +258,17 @@ def test_a_moderator_does_not_judge_a_report_they_made_or_that_is_about_them(per
     )
     for report in (made, about):
         with pytest.raises(errors.OwnCase):
-            services.claim_case(actor=Actor.of(moderator), case_id=report.case_id)
+            services.claim_case(actor=Actor.of(moderator), case_id=report.case_id, interested=())
 
 
 def test_joining_a_case_after_claiming_it_ends_the_right_to_decide_it(person):
     moderator = person(role="moderator")
     report = services.report(actor=Actor.of(person()), subject_kind="voice", subject_ref=VOICE, text="Odd.")
-    services.claim_case(actor=Actor.of(moderator), case_id=report.case_id)
+    services.claim_case(actor=Actor.of(moderator), case_id=report.case_id, interested=())
     services.report(actor=Actor.of(moderator), subject_kind="voice", subject_ref=VOICE, text="Me too.")
     with pytest.raises(errors.OwnCase):
         services.decide_case(
-            actor=Actor.of(moderator), case_id=report.case_id, decision="dismiss", reason="x", clause="y"
+            actor=Actor.of(moderator), case_id=report.case_id, decision="dismiss", reason="x", clause="y", interested=()
         )
 
 

@@ -16,7 +16,7 @@ from foundation.identity.actors import Actor
 from safety import claims, desk, errors, exposure, services
 from safety.models import Case, Exposure
 from safety.service_levels import level
-from tests.safety.desk import VOICE, decide, hold, kinds, reported, rule
+from tests.safety.desk import VOICE, decide, hold, kinds, nobody, reported, rule
 from tests.safety.test_races import together
 
 pytestmark = pytest.mark.django_db
@@ -38,20 +38,20 @@ def test_pull_gives_the_worst_and_then_the_oldest(person, desk_person):
     light = reported(person())
     foreign = hold(person(), text="おはようございます")
     older, newer = hold(person()), hold(person())
-    pulled = [services.pull(actor=actor) for _ in range(4)]
+    pulled = [services.pull(actor=actor, stakes=nobody) for _ in range(4)]
     assert pulled == [older, newer, light, foreign]
     assert all(case.claimed_by_id == actor.person_id for case in pulled)
     with pytest.raises(errors.NothingWaits):
-        services.pull(actor=actor)
+        services.pull(actor=actor, stakes=nobody)
 
 
 def test_pull_keeps_to_its_queue(person, desk_person):
     _, actor = desk_person()
     hold(person())
     light = reported(person())
-    assert services.pull(actor=actor, kind="report") == light
+    assert services.pull(actor=actor, kind="report", stakes=nobody) == light
     with pytest.raises(errors.NothingWaits):
-        services.pull(actor=actor, severity=3)
+        services.pull(actor=actor, severity=3, stakes=nobody)
 
 
 def test_pull_passes_over_what_the_moderator_has_a_stake_in(person, desk_person):
@@ -63,7 +63,7 @@ def test_pull_passes_over_what_the_moderator_has_a_stake_in(person, desk_person)
     with pytest.raises(errors.NothingWaits):
         services.pull(actor=actor, stakes=lambda case: {moderator.id} if case.id == stake.id else ())
     assert not Case.objects.exclude(state="open").exists()
-    assert services.pull(actor=actor) == stake
+    assert services.pull(actor=actor, stakes=nobody) == stake
 
 
 def test_however_many_are_their_own_the_next_one_is_found(person, desk_person):
@@ -79,14 +79,14 @@ def test_a_lapsed_claim_is_pulled_again_and_a_heartbeat_keeps_it(person, desk_pe
     _, first = desk_person()
     _, second = desk_person()
     case = hold(person())
-    services.pull(actor=first)
+    services.pull(actor=first, stakes=nobody)
     clock.move_forward(claims.CLAIM_LEASE - timedelta(seconds=5))
-    services.claim_case(actor=first, case_id=case.id)
+    services.claim_case(actor=first, case_id=case.id, interested=())
     clock.move_forward(timedelta(seconds=10))
     with pytest.raises(errors.NothingWaits):
-        services.pull(actor=second)
+        services.pull(actor=second, stakes=nobody)
     clock.move_forward(claims.CLAIM_LEASE)
-    assert services.pull(actor=second) == case
+    assert services.pull(actor=second, stakes=nobody) == case
 
 
 def test_a_released_case_keeps_its_place_and_its_times(person, desk_person):
@@ -94,7 +94,7 @@ def test_a_released_case_keeps_its_place_and_its_times(person, desk_person):
     _, second = desk_person()
     case = hold(person())
     hold(person())
-    began = services.pull(actor=first).first_claimed_at
+    began = services.pull(actor=first, stakes=nobody).first_claimed_at
     clock.move_forward(timedelta(seconds=40))
     with pytest.raises(errors.CaseNotClaimed):
         services.release_case(actor=second, case_id=case.id)
@@ -102,7 +102,7 @@ def test_a_released_case_keeps_its_place_and_its_times(person, desk_person):
     assert (released.state, released.claimed_by_id, released.handling_seconds) == ("open", None, 40)
     assert services.release_case(actor=first, case_id=case.id).state == "open"
     clock.move_forward(timedelta(seconds=100))
-    taken = services.pull(actor=second)
+    taken = services.pull(actor=second, stakes=nobody)
     assert (taken, taken.first_claimed_at) == (case, began)
     assert taken.last_claimed_at - began >= timedelta(seconds=140)
     assert "case.released" in kinds()
@@ -110,9 +110,9 @@ def test_a_released_case_keeps_its_place_and_its_times(person, desk_person):
 
 def test_handling_time_is_what_was_worked_not_what_was_slept(person, desk_person):
     moderator, actor = desk_person()
-    case = services.claim_case(actor=actor, case_id=hold(person()).id)
+    case = services.claim_case(actor=actor, case_id=hold(person()).id, interested=())
     clock.move_forward(timedelta(seconds=30))
-    services.claim_case(actor=actor, case_id=case.id)
+    services.claim_case(actor=actor, case_id=case.id, interested=())
     clock.move_forward(timedelta(hours=10))
     decided = decide(moderator, case, "allow")
     assert decided.handling_seconds == 30
@@ -122,18 +122,19 @@ def test_what_is_decided_or_waits_for_its_effects_is_neither_claimed_nor_release
     moderator, actor = desk_person()
     case = hold(person())
     rule(moderator, case, "allow")
-    for act in (services.claim_case, services.release_case):
-        with pytest.raises(errors.CaseDecided):
-            act(actor=actor, case_id=case.id)
+    with pytest.raises(errors.CaseDecided):
+        services.claim_case(actor=actor, case_id=case.id, interested=nobody())
+    with pytest.raises(errors.CaseDecided):
+        services.release_case(actor=actor, case_id=case.id)
     with pytest.raises(errors.NothingWaits):
-        services.pull(actor=desk_person()[1])
+        services.pull(actor=desk_person()[1], stakes=nobody)
 
 
 @pytest.mark.parametrize("role", ["member", "auditor", "operator"])
 def test_nobody_else_pulls_or_releases(person, role):
     actor, case = Actor.of(person(role=role)), hold(person())
     for act in (
-        lambda: services.pull(actor=actor),
+        lambda: services.pull(actor=actor, stakes=nobody),
         lambda: services.release_case(actor=actor, case_id=case.id),
         lambda: services.release_all(actor=actor),
         lambda: desk.queues(actor=actor),
@@ -164,10 +165,10 @@ def test_a_spent_budget_leaves_the_lighter_cases(person, desk_person):
     light = reported(person())
     row = exposure.today(moderator.id)
     Exposure.objects.filter(id=row.id).update(severe=exposure.SEVERE_A_DAY)
-    assert services.pull(actor=actor) == light
+    assert services.pull(actor=actor, stakes=nobody) == light
     with pytest.raises(errors.BudgetSpent):
-        services.pull(actor=actor)
-    assert services.pull(actor=desk_person()[1]) == worst
+        services.pull(actor=actor, stakes=nobody)
+    assert services.pull(actor=desk_person()[1], stakes=nobody) == worst
 
 
 def test_listening_counts_against_the_budget_and_is_bounded(desk_person):
@@ -183,15 +184,15 @@ def test_listening_counts_against_the_budget_and_is_bounded(desk_person):
 def test_a_break_frees_what_is_held_and_hands_out_nothing(person, desk_person):
     _, actor = desk_person()
     case = hold(person())
-    services.pull(actor=actor)
+    services.pull(actor=actor, stakes=nobody)
     assert services.release_all(actor=actor) == 1
     exposure.start_break(actor=actor)
     with pytest.raises(errors.OnBreak):
-        services.pull(actor=actor)
+        services.pull(actor=actor, stakes=nobody)
     with pytest.raises(errors.OnBreak):
-        services.claim_case(actor=actor, case_id=case.id)
+        services.claim_case(actor=actor, case_id=case.id, interested=())
     exposure.end_break(actor=actor)
-    assert services.pull(actor=actor) == case
+    assert services.pull(actor=actor, stakes=nobody) == case
 
 
 # -- pages ------------------------------------------------------------------------------------------------------------
@@ -300,7 +301,7 @@ def pull_together(actors, *, each, put_back=0):
     def work(actor):
         for n in range(1, each + 1):
             try:
-                case = services.pull(actor=actor)
+                case = services.pull(actor=actor, stakes=nobody)
             except errors.NothingWaits:
                 break
             since, until, back = clock.now(), case.claimed_until, bool(put_back) and n % put_back == 0

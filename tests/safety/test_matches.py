@@ -84,6 +84,6 @@ def test_nobody_decides_about_their_own_voice_on_either_side(person):
     case = opened(asking, match(kind="enrolled", person=enrolled))
     for moderator in (asking, enrolled):
         with pytest.raises(OwnCase):
-            services.claim_case(actor=Actor.of(moderator), case_id=case.id)
+            services.claim_case(actor=Actor.of(moderator), case_id=case.id, interested=())
     with pytest.raises(WrongDecision):
         desk.decide(person("moderator"), case, "dismiss")

@@ -11,7 +11,7 @@ from foundation.errors import NotAllowed, NotFound
 from foundation.identity.actors import Actor
 from safety import errors, notices, selectors
 from safety.models import Case, Notice, Statement
-from tests.safety.desk import kinds, settled
+from tests.safety.desk import kinds, nobody, settled
 
 pytestmark = pytest.mark.django_db
 OUTPUT = "5b1f6f5e-33f0-4f6c-9a39-3f2b7d8f1c11"
@@ -31,7 +31,7 @@ def taken_down(person):
     """A notice that was followed; (notice, its secret, the person it hit, their statement)."""
     found, token = receive()
     moderator, hit = person(role="moderator"), person()
-    triaged = notices.triage(actor=Actor.of(moderator), notice_id=found.id, follow=True)
+    triaged = notices.triage(actor=Actor.of(moderator), notice_id=found.id, follow=True, stakes=nobody)
     settled(moderator, triaged.case, "restrict", about=hit.id)
     assert notices.follow_case(case_id=triaged.case_id) == 1
     return found, token, hit, Statement.objects.get()
@@ -106,19 +106,21 @@ def test_a_followed_notice_becomes_one_case_and_ends_with_it(person):
 def test_two_notices_about_one_recording_share_a_case(person):
     moderator = Actor.of(person(role="moderator"))
     first, second = receive()[0], receive()[0]
-    one = notices.triage(actor=moderator, notice_id=first.id, follow=True)
-    two = notices.triage(actor=moderator, notice_id=second.id, follow=True)
+    one = notices.triage(actor=moderator, notice_id=first.id, follow=True, stakes=nobody)
+    two = notices.triage(actor=moderator, notice_id=second.id, follow=True, stakes=nobody)
     assert one.case_id == two.case_id
     with pytest.raises(errors.NoticeNotOpen):
-        notices.triage(actor=moderator, notice_id=first.id, follow=True)
+        notices.triage(actor=moderator, notice_id=first.id, follow=True, stakes=nobody)
 
 
 def test_a_notice_is_declined_with_an_answer(person):
     moderator = Actor.of(person(role="moderator"))
     found, _ = receive()
     with pytest.raises(errors.NoReason):
-        notices.triage(actor=moderator, notice_id=found.id, follow=False)
-    declined = notices.triage(actor=moderator, notice_id=found.id, follow=False, answer="It is your own recording.")
+        notices.triage(actor=moderator, notice_id=found.id, follow=False, stakes=nobody)
+    declined = notices.triage(
+        actor=moderator, notice_id=found.id, follow=False, answer="It is your own recording.", stakes=nobody
+    )
     assert (declined.state, Case.objects.count()) == ("declined", 0)
 
 
@@ -129,9 +131,9 @@ def test_nobody_else_reads_or_triages(person, role):
     with pytest.raises(NotAllowed):
         notices.queue(actor=actor)
     with pytest.raises(NotAllowed):
-        notices.triage(actor=actor, notice_id=found.id, follow=True)
+        notices.triage(actor=actor, notice_id=found.id, follow=True, stakes=nobody)
     with pytest.raises(NotFound):
-        notices.triage(actor=Actor.of(person(role="moderator")), notice_id=uuid.uuid4(), follow=True)
+        notices.triage(actor=Actor.of(person(role="moderator")), notice_id=uuid.uuid4(), follow=True, stakes=nobody)
     found.refresh_from_db()
     assert found.state == "received"
 

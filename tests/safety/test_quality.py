@@ -10,7 +10,7 @@ from foundation.errors import NotAllowed, NotFound
 from foundation.identity.actors import Actor
 from safety import errors, metrics, quality
 from safety.models import Case, Check
-from tests.safety.desk import decide, hold, kinds, settled
+from tests.safety.desk import decide, hold, kinds, nobody, settled
 
 pytestmark = pytest.mark.django_db
 
@@ -38,11 +38,11 @@ def test_a_second_review_goes_to_another_and_changes_nothing(person, always):
     case.refresh_from_db()
     made = quality.sample(case)
     assert quality.sample(case) == made
-    assert quality.take(actor=Actor.of(first)) is None
-    taken = quality.take(actor=Actor.of(second))
+    assert quality.take(actor=Actor.of(first), stakes=nobody) is None
+    taken = quality.take(actor=Actor.of(second), stakes=nobody)
     assert (taken, taken.reviewer_id) == (made, second.id)
-    assert quality.take(actor=Actor.of(second)) == taken
-    assert quality.take(actor=Actor.of(person(role="moderator"))) is None
+    assert quality.take(actor=Actor.of(second), stakes=nobody) == taken
+    assert quality.take(actor=Actor.of(person(role="moderator")), stakes=nobody) is None
     quality.decide_check(actor=Actor.of(second), check_id=taken.id, decision="allow", clause="policy.context")
     case.refresh_from_db()
     assert case.decision == "refuse"
@@ -66,12 +66,12 @@ def test_a_golden_case_is_met_once_by_each(person):
     senior, moderator = person(role="senior"), person(role="moderator")
     case = hold(person())
     settled(person(role="moderator"), case, "refuse")
-    quality.make_golden(actor=Actor.of(senior), case_id=case.id, expected="refuse")
-    assert quality.take(actor=Actor.of(senior)) is None
-    taken = quality.take(actor=Actor.of(moderator))
+    quality.make_golden(actor=Actor.of(senior), case_id=case.id, expected="refuse", interested=())
+    assert quality.take(actor=Actor.of(senior), stakes=nobody) is None
+    taken = quality.take(actor=Actor.of(moderator), stakes=nobody)
     assert (taken.kind, taken.case_id) == ("golden", case.id)
     quality.decide_check(actor=Actor.of(moderator), check_id=taken.id, decision="refuse", clause="x")
-    assert quality.take(actor=Actor.of(moderator)) is None
+    assert quality.take(actor=Actor.of(moderator), stakes=nobody) is None
     assert quality.agreement()["golden"]["agreed"] == 1.0
     assert Check.objects.count() == 1
 
@@ -80,18 +80,20 @@ def test_who_may_not_make_golden_cases_or_decide_checks(person, always):
     case = hold(person())
     settled(person(role="moderator"), case, "refuse")
     with pytest.raises(NotAllowed):
-        quality.make_golden(actor=Actor.of(person(role="moderator")), case_id=case.id, expected="refuse")
+        quality.make_golden(actor=Actor.of(person(role="moderator")), case_id=case.id, expected="refuse", interested=())
     with pytest.raises(errors.WrongDecision):
-        quality.make_golden(actor=Actor.of(person(role="senior")), case_id=case.id, expected="dismiss")
+        quality.make_golden(actor=Actor.of(person(role="senior")), case_id=case.id, expected="dismiss", interested=())
     with pytest.raises(errors.NotReversible):
-        quality.make_golden(actor=Actor.of(person(role="senior")), case_id=hold(person()).id, expected="refuse")
+        quality.make_golden(
+            actor=Actor.of(person(role="senior")), case_id=hold(person()).id, expected="refuse", interested=()
+        )
     case.refresh_from_db()
     made = quality.sample(case)
     with pytest.raises(NotFound):
         quality.decide_check(actor=Actor.of(person(role="moderator")), check_id=made.id, decision="allow", clause="x")
     for role in ("member", "auditor", "operator"):
         with pytest.raises(NotAllowed):
-            quality.take(actor=Actor.of(person(role=role)))
+            quality.take(actor=Actor.of(person(role=role)), stakes=nobody)
 
 
 # -- figures ----------------------------------------------------------------------------------------------------------
@@ -103,7 +105,7 @@ def test_the_figures_count_what_happened(person):
     hold(person())
     from safety import reversals
 
-    reversals.reverse_as_senior(actor=Actor.of(senior), case_id=wrong.id, reason="A play.")
+    reversals.reverse_as_senior(actor=Actor.of(senior), case_id=wrong.id, reason="A play.", interested=())
     found = metrics.overview(actor=Actor.of(person(role="auditor")), days=7)
     assert (found["decided"], found["in_time"], found["waiting"]) == (2, 1.0, {"policy_hold": 1})
     assert found["by_decision"] == {"refuse": 2}

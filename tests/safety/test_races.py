@@ -16,7 +16,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_of_many_who_claim_at_once_one_gets_the_case(person):
     case = hold(person())
     actors = [Actor.of(person(role="moderator")) for _ in range(6)]
-    won, lost = together([lambda actor=actor: services.claim_case(actor=actor, case_id=case.id) for actor in actors])
+    won, lost = together(
+        [lambda actor=actor: services.claim_case(actor=actor, case_id=case.id, interested=()) for actor in actors]
+    )
     assert (len(won), len(lost)) == (1, 5)
     assert all(isinstance(error, errors.CaseClaimed) for error in lost)
 

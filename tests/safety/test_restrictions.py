@@ -42,10 +42,10 @@ def test_a_restriction_stands_once_can_be_lifted_once_and_made_again(person):
     made = restrict(moderator)
     with pytest.raises(errors.AlreadyRestricted):
         restrict(moderator)
-    services.lift(actor=Actor.of(moderator), restriction_id=made.id, reason="A mistake.")
+    services.lift(actor=Actor.of(moderator), restriction_id=made.id, reason="A mistake.", interested=())
     assert selectors.active_restrictions(subjects=[("voice", VOICE)]) == []
     with pytest.raises(errors.AlreadyLifted):
-        services.lift(actor=Actor.of(moderator), restriction_id=made.id, reason="A mistake.")
+        services.lift(actor=Actor.of(moderator), restriction_id=made.id, reason="A mistake.", interested=())
     assert restrict(moderator).id != made.id
     assert kinds().count("restriction.made") == 2
     assert kinds().count("restriction.lifted") == 1
@@ -55,7 +55,7 @@ def test_restrictions_are_never_deleted_and_never_revived(person):
     made = restrict(person(role="moderator"))
     with pytest.raises(IntegrityError, match="never deleted"), transaction.atomic():
         Restriction.objects.filter(id=made.id).delete()
-    services.lift(actor=Actor.of(person(role="moderator")), restriction_id=made.id, reason="A mistake.")
+    services.lift(actor=Actor.of(person(role="moderator")), restriction_id=made.id, reason="A mistake.", interested=())
     with pytest.raises(IntegrityError, match="never revived"), transaction.atomic():
         Restriction.objects.filter(id=made.id).update(state="active", lifted_at=None, lift_reason="")
 
@@ -70,7 +70,7 @@ def test_nobody_lifts_what_lies_on_themselves(person):
     moderator, other = person(role="moderator"), person(role="moderator")
     made = restrict(other, "person", str(moderator.id), "block")
     with pytest.raises(errors.OwnCase):
-        services.lift(actor=Actor.of(moderator), restriction_id=made.id, reason="I am fine.")
+        services.lift(actor=Actor.of(moderator), restriction_id=made.id, reason="I am fine.", interested=())
 
 
 def test_deciding_restrict_restricts_the_subject_of_the_case(person):
@@ -99,7 +99,7 @@ def test_an_emergency_stop_stands_at_once_and_another_moderator_decides_about_it
     assert (made.case_id, case.state, case.severity) == (case.id, "open", 3)
     assert case.due_at - case.opened_at <= level(kind="report", severity=3) + timedelta(seconds=5)
     with pytest.raises(errors.OwnCase):
-        services.claim_case(actor=Actor.of(moderator), case_id=case.id)
+        services.claim_case(actor=Actor.of(moderator), case_id=case.id, interested=())
     settled(person(role="moderator"), case, "restrict", about=owner.id)
     assert [one.id for one in selectors.active_restrictions(subjects=[("voice", VOICE)])] == [made.id]
     assert Statement.objects.get().person == owner

@@ -11,7 +11,7 @@ from foundation.errors import NotAllowed, NotFound, Refused
 from foundation.identity.actors import Actor
 from safety import errors, reversals, rulings, selectors, services
 from safety.models import Case, Restriction, Ruling, Statement, Strike
-from tests.safety.desk import DIGEST, VOICE, approved, decide, hold, kinds, reported, rule, settled
+from tests.safety.desk import DIGEST, VOICE, approved, decide, hold, kinds, nobody, reported, rule, settled
 from tests.safety.test_races import together
 
 pytestmark = pytest.mark.django_db
@@ -56,7 +56,12 @@ def test_undone_in_time_nothing_has_happened_and_the_case_is_ones_own_again(pers
     assert not Restriction.objects.exists()
     assert [one for one in kinds() if one.startswith("ruling.")] == ["ruling.made", "ruling.undone"]
     second = services.rule(
-        actor=Actor.of(moderator), case_id=case.id, decision="allow", reason="A play.", clause="policy.context"
+        actor=Actor.of(moderator),
+        case_id=case.id,
+        decision="allow",
+        reason="A play.",
+        clause="policy.context",
+        interested=(),
     )
     assert (second.state, Ruling.objects.count()) == ("waiting", 2)
 
@@ -90,10 +95,10 @@ def test_a_waiting_ruling_is_no_approval_and_no_refusal(person):
 def test_of_two_who_decide_at_once_one_decides(person):
     case = hold(person())
     first, second = person(role="moderator"), person(role="moderator")
-    services.claim_case(actor=Actor.of(first), case_id=case.id)
+    services.claim_case(actor=Actor.of(first), case_id=case.id, interested=())
 
     def ruled(actor, decision):
-        return services.rule(actor=actor, case_id=case.id, decision=decision, reason="x", clause="y")
+        return services.rule(actor=actor, case_id=case.id, decision=decision, reason="x", clause="y", interested=())
 
     calls = [lambda: ruled(Actor.of(first), "allow"), lambda: ruled(Actor.of(first), "refuse")]
     won, lost = together([*calls, lambda: ruled(Actor.of(second), "refuse")])
@@ -110,16 +115,16 @@ def test_bulk_needs_the_right_number_and_is_all_or_nothing(person):
     fields = {"decision": "refuse", "reason": "The same fraud.", "clause": "fraud.family-emergency"}
     for wrong in (2, 4, 0, -1):
         with pytest.raises(errors.CountMismatch):
-            services.rule_many(actor=actor, case_ids=ids, count=wrong, **fields)
-    services.claim_case(actor=Actor.of(person(role="moderator")), case_id=ids[2])
+            services.rule_many(actor=actor, case_ids=ids, count=wrong, **fields, stakes=nobody)
+    services.claim_case(actor=Actor.of(person(role="moderator")), case_id=ids[2], interested=())
     with pytest.raises(errors.CaseClaimed):
-        services.rule_many(actor=actor, case_ids=ids, count=3, **fields)
+        services.rule_many(actor=actor, case_ids=ids, count=3, **fields, stakes=nobody)
     with pytest.raises(NotFound):
-        services.rule_many(actor=actor, case_ids=[*ids[:2], uuid.uuid4()], count=3, **fields)
+        services.rule_many(actor=actor, case_ids=[*ids[:2], uuid.uuid4()], count=3, **fields, stakes=nobody)
     assert not Ruling.objects.exists()
-    assert len(services.rule_many(actor=actor, case_ids=ids[:2], count=2, **fields)) == 2
+    assert len(services.rule_many(actor=actor, case_ids=ids[:2], count=2, **fields, stakes=nobody)) == 2
     with pytest.raises(errors.NeedsSecond):
-        services.rule_many(actor=actor, case_ids=ids[2:], count=1, **{**fields, "decision": "ban"})
+        services.rule_many(actor=actor, case_ids=ids[2:], count=1, **{**fields, "decision": "ban"}, stakes=nobody)
 
 
 # -- the second person ------------------------------------------------------------------------------------------------
@@ -131,8 +136,8 @@ def test_nobody_bans_alone(person):
     clock.move_forward(timedelta(hours=5))
     assert rulings.settle(ruling_id=ruling.id).state == "second"
     with pytest.raises(NotAllowed):
-        services.second(actor=Actor.of(person(role="moderator")), case_id=case.id, agree=True)
-    agreed = services.second(actor=Actor.of(senior), case_id=case.id, agree=True)
+        services.second(actor=Actor.of(person(role="moderator")), case_id=case.id, agree=True, interested=())
+    agreed = services.second(actor=Actor.of(senior), case_id=case.id, agree=True, interested=())
     assert agreed.state == "waiting"
     assert not Restriction.objects.exists()
     clock.move_forward(timedelta(seconds=61))
@@ -140,7 +145,7 @@ def test_nobody_bans_alone(person):
     (ban,) = selectors.active_restrictions(subjects=[("person", str(customer.id))])
     assert ban.effect == "ban"
     with pytest.raises(Refused, match="two people"):
-        services.lift(actor=Actor.of(senior), restriction_id=ban.id, reason="x")
+        services.lift(actor=Actor.of(senior), restriction_id=ban.id, reason="x", interested=())
 
 
 def test_a_senior_is_not_their_own_second_person(person):
@@ -148,7 +153,7 @@ def test_a_senior_is_not_their_own_second_person(person):
     case = reported(person())
     rule(senior, case, "destroy")
     with pytest.raises(errors.NotTheSecond):
-        services.second(actor=Actor.of(senior), case_id=case.id, agree=True)
+        services.second(actor=Actor.of(senior), case_id=case.id, agree=True, interested=())
     with pytest.raises(errors.OwnCase):
         services.second(actor=Actor.of(other := person(role="senior")), case_id=case.id, agree=True,
                         interested={other.id})  # fmt: skip
@@ -161,7 +166,7 @@ def test_a_senior_is_not_their_own_second_person(person):
 def test_declined_by_the_second_person_the_case_is_open_again(person):
     case = reported(person())
     rule(person(role="moderator"), case, "destroy")
-    services.second(actor=Actor.of(person(role="senior")), case_id=case.id, agree=False)
+    services.second(actor=Actor.of(person(role="senior")), case_id=case.id, agree=False, interested=())
     case.refresh_from_db()
     assert (case.state, case.claimed_by_id, Ruling.objects.get().state) == ("open", None, "declined")
     assert not Restriction.objects.exists()
@@ -171,7 +176,7 @@ def test_the_second_person_may_undo_too(person):
     moderator, senior = person(role="moderator"), person(role="senior")
     case = reported(person())
     rule(moderator, case, "destroy")
-    services.second(actor=Actor.of(senior), case_id=case.id, agree=True)
+    services.second(actor=Actor.of(senior), case_id=case.id, agree=True, interested=())
     assert services.undo(actor=Actor.of(senior), case_id=case.id).claimed_by_id == senior.id
 
 
@@ -195,7 +200,9 @@ def test_a_reversal_is_a_new_decision_and_takes_all_of_the_old_one_back(person):
     case = hold(customer)
     settled(person(role="moderator"), case, "restrict")
     assert forbidden()
-    new = reversals.reverse_as_senior(actor=Actor.of(person(role="senior")), case_id=case.id, reason="A school play.")
+    new = reversals.reverse_as_senior(
+        actor=Actor.of(person(role="senior")), case_id=case.id, reason="A school play.", interested=()
+    )
     assert (new.reverses_id, new.decision, new.state) == (case.id, "allow", "decided")
     assert forbidden() == []
     assert approved(customer) == new
@@ -203,7 +210,9 @@ def test_a_reversal_is_a_new_decision_and_takes_all_of_the_old_one_back(person):
     case.refresh_from_db()
     assert case.decision == "restrict"
     with pytest.raises(errors.NotReversible):
-        reversals.reverse_as_senior(actor=Actor.of(person(role="senior")), case_id=case.id, reason="Again.")
+        reversals.reverse_as_senior(
+            actor=Actor.of(person(role="senior")), case_id=case.id, reason="Again.", interested=()
+        )
     assert kinds().count("case.reversed") == 1
 
 
@@ -212,13 +221,15 @@ def test_who_may_not_reverse(person):
     case = hold(person())
     settled(senior, case, "refuse")
     with pytest.raises(errors.OwnCase):
-        reversals.reverse_as_senior(actor=Actor.of(senior), case_id=case.id, reason="x")
+        reversals.reverse_as_senior(actor=Actor.of(senior), case_id=case.id, reason="x", interested=())
     with pytest.raises(NotAllowed):
-        reversals.reverse_as_senior(actor=Actor.of(person(role="moderator")), case_id=case.id, reason="x")
+        reversals.reverse_as_senior(
+            actor=Actor.of(person(role="moderator")), case_id=case.id, reason="x", interested=()
+        )
     allowed = hold(person())
     settled(person(role="moderator"), allowed, "allow")
     with pytest.raises(errors.NotReversible):
-        reversals.reverse_as_senior(actor=Actor.of(senior), case_id=allowed.id, reason="x")
+        reversals.reverse_as_senior(actor=Actor.of(senior), case_id=allowed.id, reason="x", interested=())
     assert Case.objects.filter(reverses__isnull=False).count() == 0
 
 

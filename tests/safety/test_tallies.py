@@ -31,7 +31,7 @@ def some_decisions(person):
     settled(second, late, "refuse")
     rule(first, hold(person()), "refuse")  # still may be undone
     hold(person())
-    reversals.reverse_as_senior(actor=Actor.of(senior), case_id=wrong.id, reason="A play.")
+    reversals.reverse_as_senior(actor=Actor.of(senior), case_id=wrong.id, reason="A play.", interested=())
 
 
 @pytest.mark.django_db

@@ -142,7 +142,7 @@ def test_a_session_that_has_just_stepped_up_need_not_again(person, factor):
     moderator = person(role="moderator")
     code = factor(moderator)
     case = reported(person())
-    services.claim_case(actor=Actor.of(moderator), case_id=case.id)
+    services.claim_case(actor=Actor.of(moderator), case_id=case.id, interested=())
     client = Client()
     client.force_login(moderator)
     body = json.dumps({"decision": "destroy", "reason": "x", "clause": "y"})
@@ -223,8 +223,12 @@ def test_one_pull_in_a_few_is_a_check(person, api, monkeypatch):
 def test_the_export_verifies_offline_and_only_unchanged(person, api, tmp_path, capsys):
     from vouch import cli
 
-    services.claim_case(actor=Actor.of(moderator := person(role="moderator")), case_id=(case := hold(person())).id)
-    services.decide_case(actor=Actor.of(moderator), case_id=case.id, decision="refuse", reason="x", clause="y")
+    services.claim_case(
+        actor=Actor.of(moderator := person(role="moderator")), case_id=(case := hold(person())).id, interested=()
+    )
+    services.decide_case(
+        actor=Actor.of(moderator), case_id=case.id, decision="refuse", reason="x", clause="y", interested=()
+    )
     auditor = api(person(role="auditor"))
     document = auditor.get("desk/export?days=3").json()
     key = keys.public_key("provenance")

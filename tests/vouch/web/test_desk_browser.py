@@ -338,7 +338,7 @@ def test_the_desk_fits_a_small_phone_in_both_languages_and_schemes(
     moderator, customer = person("moderator"), person()
     settled(moderator, hold(customer), "refuse")
     case = hold(customer, text="Grandma, please send the money today, I had an accident. " + "x" * 90)
-    services.claim_case(actor=Actor.of(moderator), case_id=case.id)
+    services.claim_case(actor=Actor.of(moderator), case_id=case.id, interested=())
     page.emulate_media(color_scheme=scheme)
     page.context.add_cookies([{"name": "django_language", "value": language, "url": live_server.url}])
     page.set_viewport_size({"width": 360, "height": 740})

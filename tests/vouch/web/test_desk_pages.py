@@ -11,7 +11,7 @@ from foundation.identity.actors import Actor
 from safety import appeals, notices, services, views_log
 from safety.models import Case, Statement
 from safety.policy import live_pack
-from tests.safety.desk import hold, reported, rule, settled
+from tests.safety.desk import hold, nobody, reported, rule, settled
 from tests.safety.test_notices import FORM
 
 pytestmark = pytest.mark.django_db
@@ -33,15 +33,15 @@ def test_no_text_field_becomes_markup(person, sign_in):
     customer.display_name = XSS[:120]
     customer.save()
     case = hold(customer, text=f"Grandma, I had an accident, please send the money today. {XSS}")
-    views_log.note(actor=Actor.of(moderator), case_id=case.id, text=XSS)
+    views_log.note(actor=Actor.of(moderator), case_id=case.id, text=XSS, interested=())
     settled(moderator, case, "refuse", reason=XSS, clause=XSS[:64])
     made = appeals.appeal(actor=Actor.of(customer), statement_id=Statement.objects.get().id, text=XSS)
-    appeals.say(actor=Actor.of(judge), appeal_id=made.id, text=XSS)
+    appeals.say(actor=Actor.of(judge), appeal_id=made.id, text=XSS, stakes=nobody)
     about = reported(person(), ref=uuid.uuid4(), text=XSS)
     words = dict.fromkeys(("sender_name", "sender_address", "individual", "claim", "signature"), XSS)
     notices.receive(**{**FORM, **words, "sender_phone": XSS[:40]})
     taken, _ = notices.receive(**{**FORM, **words, "subject_ref": str(uuid.uuid4())})
-    noticed = notices.triage(actor=Actor.of(judge), notice_id=taken.id, follow=True).case
+    noticed = notices.triage(actor=Actor.of(judge), notice_id=taken.id, follow=True, stakes=nobody).case
     pages = [
         f"/desk/{case.id}",
         f"/desk/{about.id}",
