@@ -11,9 +11,9 @@ from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
 from foundation.errors import NotAllowed, NotFound, NotSignedIn, Refused, TooLarge, TooMany, Unavailable, VouchError
+from vouch.api.core.negotiation import PROBLEM
 
 logger = logging.getLogger("vouch.api")
-PROBLEM = "application/problem+json"
 
 
 def handler(error: Exception, context: dict[str, Any]) -> Response:

@@ -6,8 +6,8 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 
-from vouch.api.core.errors import PROBLEM
 from vouch.api.core.idempotency import MAX_KEY
+from vouch.api.core.negotiation import PROBLEM
 from vouch.api.core.views import ApiView
 
 ONCE = OpenApiParameter(
