@@ -11,7 +11,7 @@ import soundfile
 from watermark.codec.bench import __main__ as bench
 from watermark.codec.bench import audiowmark, measure, speed
 from watermark.codec.bench.attacks import ATTACKS, Missing, active_level, attacked, mixed, room
-from watermark.codec.bench.quality import quality
+from watermark.codec.bench.quality import LEVEL_HZ, level_alone, quality
 from watermark.codec.embed import marked_once
 
 BY_NAME = {attack.name: attack for attack in ATTACKS}
@@ -73,6 +73,26 @@ def test_louder_mark_has_a_higher_noise_to_mask_ratio(speech, key):
     assert loud.nmr_db - soft.nmr_db == pytest.approx(6.3, abs=0.7)
     assert soft.stoi > loud.stoi > 0.98
     assert quality(plain, plain * 1.0001).nmr_db < -40
+
+
+def test_control_of_pesq_changes_the_level_of_the_voice_band_alone(speech, key):
+    plain = speech[:96_000].astype(np.float64)
+    marked = marked_once(speech[:96_000], 32_000, 5, key, 4.0).astype(np.float64)
+    control = level_alone(plain, marked)
+
+    def levels(sound):
+        power = np.abs(np.fft.rfft(sound)) ** 2
+        hertz = np.fft.rfftfreq(len(sound), 1 / 32_000)
+        middle = (hertz > 1.2 * LEVEL_HZ[0]) & (hertz < LEVEL_HZ[1] / 1.2)
+        outside = (hertz < LEVEL_HZ[0] / 2) | (hertz > LEVEL_HZ[1] * 2)
+        return np.array([10 * np.log10(power[part].sum()) for part in (middle, outside)])
+
+    turned = levels(control) - levels(plain)
+    assert abs(turned[0]) > 0.02  # the codeword of this payload is no exact balance
+    assert turned[0] == pytest.approx((levels(marked) - levels(plain))[0], rel=0.2)  # the filter's edges
+    assert abs(turned[1]) < 0.005
+    spectra = np.fft.rfft(control), np.fft.rfft(plain)
+    assert abs(np.angle(np.vdot(*spectra))) < 1e-4
 
 
 def test_bound_is_brought_to_a_million_ids(speech):

@@ -144,7 +144,7 @@ def _print_rest(clips: list[Clip], outcomes: list[Outcome], plain: list[Unmarked
         if clip.refused:
             _say(f"refused: {clip.name}: {clip.refused}")
     _say(f"\n{len(done)} clips marked; strength {_range([clip.strength for clip in done])} dB")
-    for name in ("nmr_db", "stoi", "snr_db", "pesq"):
+    for name in ("nmr_db", "stoi", "snr_db", "pesq", "pesq_level"):
         values = [clip.quality[name] for clip in done if clip.quality[name] is not None]
         _say(f"{name}: {_range(values) if values else 'not measured: the package is not installed'}")
     found = [outcome for outcome in outcomes if outcome.found]

@@ -7,18 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
+from scipy.signal import butter, resample_poly, sosfiltfilt
 
 from watermark.codec.loudness import bark
 
 RATE = 32_000
 _SIZE, _BANDS = 1_024, 24
+#: P.862 sets the levels of both sounds by this band, in Hz.
+LEVEL_HZ = (325.0, 3_250.0)
 
 
 @dataclass(frozen=True)
 class Quality:
     """NMR in dB (mean over active frames and 24 Bark bands), share of frames with a band over 0 and 6 dB, SNR in dB,
-    STOI, and wide-band PESQ or None where the package ``pesq`` is not installed."""
+    STOI, and wide-band PESQ or None where the package ``pesq`` is not installed. ``pesq_level`` is PESQ of the sound
+    after level_alone(): where that is low, the measure stands at its own threshold and says nothing of the mark.
+    """
 
     nmr_db: float
     frames_over_0: float
@@ -26,6 +30,7 @@ class Quality:
     snr_db: float
     stoi: float
     pesq: float | None
+    pesq_level: float | None
 
 
 def nmr_db(plain: NDArray[np.float64], marked: NDArray[np.float64]) -> float:
@@ -46,7 +51,20 @@ def quality(plain: NDArray[np.float64], marked: NDArray[np.float64]) -> Quality:
         snr_db=float(10 * np.log10(np.sum(plain**2) / np.sum((marked - plain) ** 2))),
         stoi=float(stoi(plain, marked, RATE, extended=False)),
         pesq=_pesq(plain, marked),
+        pesq_level=_pesq(plain, level_alone(plain, marked)),
     )
+
+
+def level_alone(plain: NDArray[np.float64], marked: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``plain`` with its level in LEVEL_HZ, and nothing else, changed as the mark changed it (some tenths of a dB).
+
+    PESQ compares the bands below that one after such a change. Where one of them is loud enough to count in a single
+    frame, 0.3 dB less makes the band silent as a whole, and the score falls from 4.64 to 4.26 with no mark at all.
+    """
+    sections = butter(4, LEVEL_HZ, "bandpass", fs=RATE, output="sos")
+    before, after = (sosfiltfilt(sections, sound) for sound in (plain, marked))
+    change = np.sqrt(np.mean(after**2) / np.mean(before**2))
+    return np.asarray(plain + (change - 1) * before)
 
 
 def _noise_to_mask(plain: NDArray[np.float64], error: NDArray[np.float64]) -> NDArray[np.float64]:
