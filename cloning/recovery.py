@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from cloning import approvals, jobs, revocation, services, trace_rules, tracing
-from cloning.batches import services as batches
+from cloning.batches import advancing as batches
 from cloning.models import Job, JobPoint, SpeechRequest, TextApproval, TraceJob, Voice
 from cloning.states import JOB, ApprovalState, JobState, TraceState, VoiceState, move
 from cloning.worker import LOST_AFTER

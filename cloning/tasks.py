@@ -60,7 +60,7 @@ def speak(job_id: str) -> None:
     """Speaks a text, whole or as a stream."""
     preload.wait()
     from cloning import speaking, streaming
-    from cloning.batches import services as batches
+    from cloning.batches import advancing as batches
 
     _run(UUID(job_id), lambda run, _: streaming.stream(run) if streaming.is_asked(run) else speaking.speak(run))
     batches.went_on(UUID(job_id))

@@ -8,6 +8,6 @@ from celery import shared_task
 @shared_task(name="cloning.advance_batch", acks_late=True)
 def advance(batch_id: str) -> None:
     """Moves a batch on."""
-    from cloning.batches import services
+    from cloning.batches import advancing
 
-    services.advance(UUID(batch_id))
+    advancing.advance(UUID(batch_id))

@@ -14,7 +14,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from cloning import jobs, speaking
-from cloning.batches import narration, services
+from cloning.batches import advancing, narration, services
 from cloning.batches.models import Batch, Line
 from cloning.engine.synthesis import Speech
 from cloning.models import Job, Output, SpeechRequest, Usage, Voice
@@ -49,7 +49,7 @@ def ask(client: Any, voice: Voice, content: str = THREE, /, **more: Any) -> Any:
 
 def moved(batch: Any) -> list[str]:
     """What a worker does when the batch is handed to it; the states of its lines."""
-    services.advance(uuid.UUID(batch["id"]))
+    advancing.advance(uuid.UUID(batch["id"]))
     return list(Line.objects.filter(batch_id=batch["id"]).order_by("number").values_list("state", flat=True))
 
 
@@ -187,7 +187,7 @@ def test_a_voice_withdrawn_in_the_middle_ends_every_line_that_is_left(owner, api
     content = "text\n" + "".join(f"This is line number {n}.\n" for n in range(7))
     client = api(owner)
     batch = ask(client, voice, content).json()
-    assert moved(batch) == ["asked"] * services.WINDOW + ["waiting"] * 3
+    assert moved(batch) == ["asked"] * advancing.WINDOW + ["waiting"] * 3
     done = spoken(requests(batch)[0])
     consents.withdraw(actor=make.Actor.of(owner), consent_id=voice.consent_id)
     assert moved(batch) == ["done", *["cancelled"] * 3, *["refused"] * 3]
@@ -286,5 +286,5 @@ def test_batches_have_a_quota_and_their_states_are_the_databases_too(owner, api,
             Line.objects.update(**wrong)
     with pytest.raises(IntegrityError), transaction.atomic():
         Batch.objects.update(state="done")
-    Batch.objects.update(looked_at=make.now() - 2 * services.LOOK_AGAIN_AFTER)
-    assert (services.look_again(), services.look_again()) == (services.MAX_RUNNING, 0)
+    Batch.objects.update(looked_at=make.now() - 2 * advancing.LOOK_AGAIN_AFTER)
+    assert (advancing.look_again(), advancing.look_again()) == (services.MAX_RUNNING, 0)

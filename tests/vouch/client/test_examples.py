@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from cloning.batches import services as batches
+from cloning.batches import advancing as batches
 from cloning.batches.models import Batch
 from cloning.models import Output, Voice
 from consent.models import Licence

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cloning import jobs
-from cloning.batches import services
+from cloning.batches import advancing
 from cloning.batches.models import Batch, Line
 from cloning.models import SpeechRequest
 from cloning.states import JobState
@@ -51,18 +51,18 @@ def test_many_lines_from_the_table_to_the_archive(page, sign_in, person):
     page.get_by_text("2 of 3 lines can be spoken").wait_for()
     speak.click()
     batch = until(lambda: Batch.objects.first())
-    services.advance(batch.id)
+    advancing.advance(batch.id)
     page.get_by_text("With the workers: 2, Refused: 1").wait_for()
     first, second = SpeechRequest.objects.order_by("batch_lines__number")
     run = claim(first.job_id)
     jobs.end_run(job_id=run.job_id, run=run.token, to=JobState.FAILED, error=VouchError("No sound.", code="silence"))
     finished(second)
-    services.advance(batch.id)
+    advancing.advance(batch.id)
     page.get_by_role("button", name="Try line 1 again").click()
     until(lambda: Line.objects.get(number=1).state == "asked")
     page.reload()  # the address brings back the batch
     finished(first)
-    services.advance(batch.id)
+    advancing.advance(batch.id)
     page.get_by_text("Spoken: 2, Refused: 1").wait_for()
     assert page.get_by_role("button", name="Cancel").is_hidden()
     with page.expect_download() as taken:
