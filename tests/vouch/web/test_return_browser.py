@@ -78,7 +78,7 @@ def test_whoever_comes_back_goes_on_where_they_stopped(page, sign_in, person):
     page.evaluate(UNPLUG)
     page.get_by_role("alert").filter(has_text="microphone_lost").wait_for()
     page.get_by_role("button", name="Send this reading").click()
-    page.locator("#readings li").wait_for()
+    page.get_by_text("Listening …").wait_for()
     recording = Recording.objects.get(state="received")
     page.goto("/consent")
     page.get_by_text("You are back where you stopped.").wait_for()

@@ -29,16 +29,17 @@ export class Unreachable extends Problem {
 }
 
 /**
- * Sends one request. `json` is encoded; `body` (a Blob or buffer) is sent as it is. `key` is an Idempotency-Key.
- * Returns the decoded answer; throws Problem.
+ * Sends one request. `json` is encoded; `body` (a Blob or buffer) is sent as it is. `key` is an Idempotency-Key; after
+ * `ms` without an answer there is none. Returns the decoded answer; throws Problem.
  */
-export async function call(method, path, { json, body, key, signal } = {}) {
-  const headers = { Accept: "application/json, application/problem+json" };
+export async function call(method, path, { json, body, key, signal, ms, headers: more = {} } = {}) {
+  const headers = { Accept: "application/json, application/problem+json", ...more };
   if (method !== "GET") headers["X-CSRFToken"] = token;
   if (key) headers["Idempotency-Key"] = key;
   if (json !== undefined) headers["Content-Type"] = "application/json";
   else if (body !== undefined) headers["Content-Type"] = "application/octet-stream";
   let answer;
+  let text;
   try {
     answer = await fetch(BASE + path, {
       method,
@@ -46,13 +47,13 @@ export async function call(method, path, { json, body, key, signal } = {}) {
       body: json !== undefined ? JSON.stringify(json) : body,
       credentials: "same-origin",
       redirect: "error",
-      signal,
+      signal: ms ? AbortSignal.timeout(ms) : signal,
     });
+    text = await answer.text();
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Unreachable();
   }
-  const text = await answer.text();
   let data = {};
   try {
     data = text ? JSON.parse(text) : {};

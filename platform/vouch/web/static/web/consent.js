@@ -4,6 +4,7 @@ import { ChallengeStep } from "./challenge.js";
 import { Curve } from "./curve.js";
 import { attempt, byId, el, report } from "./dom.js";
 import { gettext, lang } from "./i18n.js";
+import { dropAll } from "./parcels.js";
 import { ReadingStep } from "./reading.js";
 import { follow } from "./training.js";
 
@@ -31,6 +32,9 @@ function kept() {
   }
 }
 
+/** Readings on their way belong to one challenge; a browser that keeps none has none to forget. */
+const forgetReadings = () => dropAll().catch(() => {});
+
 function show(step) {
   report(box, null);
   let past = true;
@@ -50,6 +54,7 @@ function show(step) {
 new ChallengeStep(page, (challenge) => {
   Object.assign(state, { challenge, recordings: [], sent: [], consent: null, voice: null, at: Date.now() });
   keep();
+  if (!renews) forgetReadings();
   if (renews) terms();
   else show("reading");
 });
@@ -60,11 +65,12 @@ const earlier = renews ? null : kept();
 if (earlier) {
   Object.assign(state, earlier);
   byId("resumed").hidden = false;
-  byId("start-over").addEventListener("click", () => {
+  byId("start-over").addEventListener("click", async () => {
     localStorage.removeItem(KEPT);
+    await forgetReadings();
     location.reload();
   });
-}
+} else if (!renews) forgetReadings();
 
 // -- terms ------------------------------------------------------------------------------------------------------------
 
@@ -124,6 +130,7 @@ byId("terms").addEventListener("submit", (event) => {
     if (renews) return location.assign(page.dataset.consentsUrl);
     state.consent = { id: consent.id, language: state.recordings[0].language };
     keep();
+    forgetReadings();
     train();
   });
 });

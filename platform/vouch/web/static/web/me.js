@@ -1,6 +1,7 @@
 // My data: keys of programs, sessions, and the end of the account. What else is on the page is dashboard.js's.
 import { call, newKey } from "./api.js";
 import { attempt, byId } from "./dom.js";
+import { dropAll } from "./parcels.js";
 import { guarded } from "./stepup.js";
 
 const box = byId("problem");
@@ -39,6 +40,7 @@ go.addEventListener("click", () =>
     await call("POST", "me/erase", { json: { confirm: go.dataset.person } });
     localStorage.clear();
     sessionStorage.clear();
+    await dropAll().catch(() => {}); // a browser that keeps nothing
     location.assign("/");
   }),
 );

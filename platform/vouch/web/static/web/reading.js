@@ -1,22 +1,18 @@
 // Training speech: sentences read one after another into one recording, listened to, sent, examined.
 import { call, newKey, poll } from "./api.js";
-import { attempt, byId, el, report } from "./dom.js";
-import { fill, gettext, lang, ngettext, span, word } from "./i18n.js";
+import { attempt, byId, report } from "./dom.js";
+import { fill, gettext, ngettext, span } from "./i18n.js";
+import { drop, keep, waiting } from "./parcels.js";
+import { patiently } from "./patience.js";
 import { Meter, Recorder, lost, wav } from "./recorder.js";
+import { SentRow } from "./sent.js";
+import { upload } from "./upload.js";
 
 const SPEECH_DBFS = -42; // Louder than this counts as speech in the running estimate.
 const LEVEL_SECONDS = 0.1; // What one level report stands for.
 const ENOUGH = 6; // Seconds of speech from which a reading may end: 3 are needed, and an estimate is an estimate.
 const MOST = 14; // Seconds after which a reading ends by itself: the engine learns words from recordings of up to 15.
 const WAV_HEAD = 44;
-
-/** Where in a recording somebody else seems to speak, if that was found. */
-function strangers(found) {
-  const others = found.evidence.flatMap((one) => one.details.others ?? []);
-  if (!others.length) return "";
-  const stretches = others.map(([from, to]) => `${Math.floor(from)}–${Math.ceil(to)} s`).join(", ");
-  return fill(gettext("Another voice: %(stretches)s."), { stretches });
-}
 
 export class ReadingStep {
   /** `onChange()` is called when the list of passed readings changes, `onDone()` when the person goes on. */
@@ -146,52 +142,94 @@ export class ReadingStep {
   }
 
   send() {
-    const { blob, seconds, read } = this;
     const language = this.script.language;
-    return attempt(byId("reading-send"), this.box, async () => {
-      const announced = { challenge: this.state.challenge, language, transcript: read.join(language === "zh" ? "" : " ") };
-      const { id } = await call("POST", "recordings", { json: announced, key: newKey() });
-      const { examination } = await call("PUT", `recordings/${id}/content`, { body: blob });
-      this.reset();
-      this.state.sent.push({ id, language, seconds, examination });
+    const { person, challenge } = this.state;
+    const transcript = this.read.join(language === "zh" ? "" : " ");
+    const { blob, seconds } = this;
+    this.reset();
+    byId("reading-start").focus();
+    this.dispatch({ key: newKey(), person, challenge, at: Date.now(), language, transcript, seconds, blob });
+  }
+
+  /** Sends a parcel, over lost connections and closed tabs, and waits for the verdict; the next can be read meanwhile. */
+  async dispatch(parcel) {
+    const { key, challenge, language, transcript, seconds } = parcel;
+    const row = new SentRow(byId("readings"), parcel);
+    const unwanted = new AbortController();
+    const { signal } = unwanted;
+    const leaving = (event) => event.preventDefault();
+    this.count(1);
+    try {
+      row.sending(() => unwanted.abort());
+      // A browser that keeps nothing asks before the page is closed.
+      const kept = await keep(parcel).then(() => true, () => false);
+      if (!kept) addEventListener("beforeunload", leaving);
+      const onWait = (waiting) => row.waits(waiting, kept);
+      const announced = { challenge, language, transcript };
+      const { id } = await patiently(() => call("POST", "recordings", { json: announced, key }), { onWait, signal });
+      const onProgress = (share) => row.arrived(share);
+      const examination = await upload(id, parcel.blob, { key: `${key}-end`, onProgress, onWait, signal });
+      signal.throwIfAborted();
+      this.state.sent.push({ id, language, seconds, examination, parcel: key });
       this.onChange();
-      this.follow({ id, language, seconds }, examination);
-    });
+      if (kept) await drop(key);
+      await this.judge(row, { id, language, seconds }, examination);
+    } catch (error) {
+      const discard = () => {
+        drop(key).catch(() => {});
+        row.remove();
+      };
+      if (error.name === "AbortError") discard();
+      else {
+        const again = () => {
+          row.remove();
+          this.dispatch(parcel);
+        };
+        row.failed(error, [gettext("Send it again"), again], [gettext("Discard it"), discard]);
+      }
+    } finally {
+      removeEventListener("beforeunload", leaving);
+      this.count(-1);
+    }
   }
 
-  /** Readings that were sent before the page was closed: their verdicts are asked for again. */
-  resume(sent) {
+  /** What was sent before the page was closed: verdicts are asked for again, and what had not arrived goes on. */
+  async resume(sent) {
     Object.assign(this.state, { recordings: [], sent });
-    for (const { examination, ...recording } of sent) this.follow(recording, examination);
+    for (const { examination, parcel, ...recording } of sent) this.follow(recording, examination);
     this.total();
+    // A browser that keeps nothing has nothing to go on with.
+    const parcels = await waiting(this.state.person, this.state.challenge).catch(() => []);
+    const arrived = new Set(sent.map((one) => one.parcel));
+    for (const parcel of parcels) {
+      if (arrived.has(parcel.key)) await drop(parcel.key);
+      else this.dispatch(parcel);
+    }
   }
 
-  /** Waits for the verdict on a sent reading without blocking the next one. */
   async follow(recording, examination) {
-    const chip = el("span", { class: "chip" }, gettext("Listening …"));
-    const advice = el("p", { class: "meta" });
-    const name = fill(gettext("%(language)s, %(time)s"), {
-      language: recording.language === "zh" ? gettext("Chinese") : gettext("English"),
-      time: span(recording.seconds),
-    });
-    byId("readings").append(el("li", {}, el("div", {}, el("p", {}, name), advice), chip));
-    byId("readings").hidden = false;
-    this.open += 1;
-    this.total();
+    this.count(1);
+    await this.judge(new SentRow(byId("readings"), recording), recording, examination);
+    this.count(-1);
+  }
+
+  /** Waits for the verdict on a reading that has arrived. */
+  async judge(row, recording, examination) {
+    row.listening();
     try {
       const found = await poll(`examinations/${examination}`, (one) => ["done", "failed"].includes(one.state));
-      chip.textContent = word(found.verdict);
-      chip.classList.add(found.verdict);
+      row.judged(found);
       if (found.verdict === "pass") {
         this.state.recordings.push(recording);
         this.onChange();
-      } else advice.textContent = [found.advice[lang] ?? found.advice.en ?? found.reason, strangers(found)].join(" ").trim();
+      }
     } catch (error) {
-      chip.textContent = gettext("Failed");
-      chip.classList.add("failed");
-      advice.textContent = `${error.message} ${error.advice ?? ""}`;
+      row.failed(error);
     }
-    this.open -= 1;
+  }
+
+  count(more) {
+    this.open += more;
     this.total();
   }
 

@@ -1,7 +1,8 @@
 // Tracing: a file goes up as it is; the answer comes back in plain words.
-import { Problem, call, poll } from "./api.js";
+import { Problem, call, newKey, poll } from "./api.js";
 import { byId, el, report } from "./dom.js";
 import { fill, gettext, ngettext, word } from "./i18n.js";
+import { patiently } from "./patience.js";
 import { Meter, Recorder, wav } from "./recorder.js";
 
 const LONGEST_S = 60; // Recordings longer than this add time and no certainty.
@@ -67,7 +68,10 @@ async function trace(file) {
       });
     }
     byId("stage").textContent = gettext("Sending …");
-    const { id } = await call("POST", "trace", { body: file });
+    const key = newKey(); // a recording that arrived and whose answer was lost is not traced twice
+    const onWait = (waiting) =>
+      (byId("stage").textContent = waiting ? gettext("It goes on by itself as soon as the connection is back.") : gettext("Sending …"));
+    const { id } = await patiently(() => call("POST", "trace", { body: file, key }), { onWait });
     byId("stage").textContent = gettext("Looking for our mark …");
     const found = await poll(
       `trace/${id}`,
