@@ -2,48 +2,28 @@
 
 import secrets
 import time
-import uuid
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from demo import offline, recordings
-from demo.client import Answer, ApiProblem, Client
-from demo.report import Report
-from vouch.runtime.system import System
+from demo.acts import RATE, SPEAKER, Acts, said
+from demo.client import ApiProblem
 
-SPEAKER, IMPOSTOR = "slt", "rms"
-"""Voices of the synthesiser: the demo's speaker, and the other person whose speech must not get in."""
-TRAINING_SECONDS = 60.0
-SENTENCES_A_RECORDING = 2
-CHUNK_SECONDS = 1.0
-RATE = 16_000
+IMPOSTOR = "rms"
+"""The synthesiser's voice of another person, whose speech must not get in."""
 READINGS = 4
 """The recogniser misses a word in about one reading of twelve; a person then reads new words, and so does ours."""
 MISREAD = ("words_unclear", "wrong_words", "too_little_speech", "late_start", "not_streamed", "expired")
 """Verdicts on the reading itself, or on a machine too busy to read in time. Any other refusal (a splice, a mark) ends
 the story at once."""
-UNHURRIED = 1.15
-"""How much slower than its habit the speaker reads the six words: three seconds of speech are needed."""
 SPOKEN = "The weather is lovely this morning, and the train to the coast leaves at nine."
 LICENSED = "Welcome back. Your order is ready at the counter, and the coffee is still warm."
 FORBIDDEN = "Grandma, I had an accident, please send the money today and do not tell anyone."
-TERMINAL = {"succeeded", "failed", "refused", "cancelled"}
 REST_HOURS = 73
 """One hour more than raw audio may be kept."""
 
 
-class Story:
+class Story(Acts):
     """Plays the steps in order. State that later steps need is kept on the object."""
-
-    def __init__(self, system: System, report: Report, staff: dict[str, str]) -> None:
-        self.system = system
-        self.report = report
-        self.moderator = Client(system.address, staff["moderator"])
-        self.operator = Client(system.address, staff["operator"])
-        self.public = Client(system.address)
-        self.clients = [self.moderator, self.operator, self.public]
-        self.recording_ids: list[str] = []
 
     def play(self) -> None:
         self.arrive()
@@ -57,10 +37,6 @@ class Story:
         self.deadline()
         self.withdraw()
         self.prove_the_log()
-
-    def close(self) -> None:
-        for client in self.clients:
-            client.close()
 
     # -- people and the ceremony ---------------------------------------------------------------------------------------
 
@@ -80,7 +56,7 @@ class Story:
                 self.report.remark(f"reading {reading}: {step.observed}")
         with self.report.step("answer the same challenge again", "409 challenge_already_answered") as step:
             again = self.speaker.send("PUT", f"challenges/{self.challenge}/chunks/0", self.answer_pcm[:32000])
-            step.observed = _said(again)
+            step.observed = said(again)
         with self.report.step("answer a new challenge with the old recording", "refuse wrong_words") as step:
             fresh = str(self.speaker.post("challenges")["id"])
             self._stream(fresh, self.answer_pcm, RATE)
@@ -116,7 +92,7 @@ class Story:
             "biometric_release": True,
         }
         with self.report.step("consent without the biometric release", "422 biometric_release_missing") as step:
-            step.observed = _said(self.speaker.post("consents", {**terms, "biometric_release": False}))
+            step.observed = said(self.speaker.post("consents", {**terms, "biometric_release": False}))
         with self.report.step("give consent", "active, rehearsal, receipt verifies offline") as step:
             given = self.speaker.post("consents", terms)
             self.consent_id = str(given["id"])
@@ -164,7 +140,7 @@ class Story:
 
     def licence(self) -> None:
         with self.report.step("a second customer speaks without a licence", "403 no_licence") as step:
-            step.observed = _said(self.speak(self.customer, LICENSED))
+            step.observed = said(self.speak(self.customer, LICENSED))
         offer: dict[str, Any] = {
             "voice": self.voice,
             "title": "Sam, friendly",
@@ -176,10 +152,10 @@ class Story:
             "preview": self.output,
         }
         with self.report.step("sell a rehearsal voice", "422 rehearsal_not_for_sale") as step:
-            step.observed = _said(self.speaker.post("listings", {**offer, "price_minor": 500}))
+            step.observed = said(self.speaker.post("listings", {**offer, "price_minor": 500}))
         with self.report.step("call it by a name that claims", "422 name_refused") as step:
             claim = {**offer, "price_minor": 0, "title": "The official Sam"}
-            step.observed = _said(self.speaker.post("listings", claim))
+            step.observed = said(self.speaker.post("listings", claim))
         with self.report.step("offer free rehearsal licences", "waiting, not in the shop") as step:
             made = self.speaker.post("listings", {**offer, "price_minor": 0})
             listing = str(made["id"])
@@ -198,7 +174,7 @@ class Story:
             step.observed = self._verify_receipt(receipt, "licence-receipt")
         with self.report.step("speak without saying where it will be heard", "403 licence_scope (channels)") as step:
             refused = self.speak(self.customer, LICENSED)
-            step.observed = f"{_said(refused)} ({refused.body.get('clause')})"
+            step.observed = f"{said(refused)} ({refused.body.get('clause')})"
         with self.report.step("the customer speaks within the licence", "succeeded") as step:
             done = self._spoken(self.customer, self.speak(self.customer, LICENSED, channel="online"))
             self._save(self.customer, str(done["output"]), "spoken-by-customer.wav")
@@ -206,7 +182,7 @@ class Story:
         full = f"cap: {len(LICENSED)} of {len(LICENSED)} characters used"
         with self.report.step("one character more", f"403 licence_cap, {full}") as step:
             refused = self.speak(self.customer, "a", channel="online")
-            step.observed = f"{_said(refused)}, {refused.body.get('detail')}"
+            step.observed = f"{said(refused)}, {refused.body.get('detail')}"
         with self.report.step("audit every output against its licence", "No breach") as step:
             step.observed = self.system.manage("licence_audit").partition(":")[0]
         with self.report.step("the owner's statement counts the use", f"{len(LICENSED)} characters") as step:
@@ -225,7 +201,7 @@ class Story:
             step.observed = "held for a moderator" if asked["state"] == "held" else f"state {asked['state']}"
             case = str(asked["case"])
         with self.report.step("a member decides the case", "403 missing_scope") as step:
-            step.observed = _said(self.speaker.post(f"cases/{case}/claim"))
+            step.observed = said(self.speaker.post(f"cases/{case}/claim"))
         with self.report.step("the moderator refuses it", "decided: refuse, request refused") as step:
             self.moderator.post(f"cases/{case}/claim")["id"]
             decision = {"decision": "refuse", "reason": "A family-emergency fraud.", "clause": "fraud.family"}
@@ -246,7 +222,7 @@ class Story:
             step.observed = str(self.speaker.download(f"{path}/content")[0])
         with self.report.step("read it after its deadline", "410 past_deadline") as step:
             self.operator.post("rehearsal/clock", {"advance_hours": REST_HOURS})["now"]
-            step.observed = _said(self.speaker.get(f"{path}/content"))
+            step.observed = said(self.speaker.get(f"{path}/content"))
         with self.report.step("the sweep destroys it and certifies that", "certificate verifies offline") as step:
             self.speaker.wait(path, lambda item: item["state"] == "destroyed", seconds=60)
             certificate = offline.certificate(self.speaker, path)
@@ -262,9 +238,9 @@ class Story:
             voice = self.speaker.get(f"voices/{self.voice}")["state"]
             step.observed = f"{state}, voice {voice}"
         with self.report.step("the same text after withdrawal", "403 consent_withdrawn") as step:
-            step.observed = _said(self.speak(self.speaker, SPOKEN))
+            step.observed = said(self.speak(self.speaker, SPOKEN))
         with self.report.step("the licence after withdrawal", "403 consent_withdrawn") as step:
-            step.observed = _said(self.speak(self.customer, LICENSED))
+            step.observed = said(self.speak(self.customer, LICENSED))
         with self.report.step("trace the file after withdrawal", "this output, consent withdrawn") as step:
             step.observed = self._traced(self.spoken_file.read_bytes())
 
@@ -276,166 +252,3 @@ class Story:
             step.observed = (
                 "every leaf and checkpoint verifies" if done == 0 else f"vouch verify-log exited with {done}"
             )
-
-    # -- helpers -------------------------------------------------------------------------------------------------------
-
-    def register(self, name: str, shown: str) -> Client:
-        password = secrets.token_urlsafe(12)
-        person = {"email": f"{name}-{uuid.uuid4().hex[:8]}@demo.example", "display_name": shown, "password": password}
-        self.clients.append(Client(self.system.address, self.public.post("people", person)["key"]))
-        return self.clients[-1]
-
-    def _read_challenge(self) -> str:
-        """Opens a challenge and reads its words aloud: the verdict."""
-        opened = self.speaker.post("challenges")
-        self.challenge = str(opened["id"])
-        sound, _ = recordings.say(", ".join(opened["words"]) + ".", voice=SPEAKER, seed=1, stretch=UNHURRIED)
-        self.answer_pcm = recordings.pcm16(sound)
-        self._stream(self.challenge, self.answer_pcm, RATE)
-        return self._examined(self.speaker.post(f"challenges/{self.challenge}/answer")["examination"])
-
-    def _stream(self, challenge: str, pcm: bytes, rate: int) -> None:
-        """Sends the answer as it is spoken: one chunk a second, as a microphone would."""
-        step = int(rate * CHUNK_SECONDS) * 2
-        started = time.monotonic()
-        for number, start in enumerate(range(0, len(pcm), step)):
-            time.sleep(max(0.0, started + (number + 1) * CHUNK_SECONDS - time.monotonic()))
-            sent = self.speaker.send("PUT", f"challenges/{challenge}/chunks/{number}", pcm[start : start + step])
-            if sent.status >= 400:
-                raise ApiProblem(sent)
-
-    def _script(self) -> Iterator[tuple[str, Any, int]]:
-        total = 0.0
-        for number, group in enumerate(batched_sentences(self.speaker.get("scripts/en")["sentences"])):
-            if total >= TRAINING_SECONDS:
-                return
-            text = " ".join(group)
-            sound, rate = recordings.say(text, voice=SPEAKER, seed=100 + number)
-            total += len(sound) / rate
-            yield text, sound, rate
-
-    def _announce(self, text: str) -> str:
-        body = {"challenge": self.challenge, "language": "en", "transcript": text}
-        return str(self.speaker.post("recordings", body)["id"])
-
-    def _upload(self, text: str, sound: Any, rate: int, *, keep: bool = True) -> str:
-        made = self._announce(text)
-        if keep:
-            self.recording_ids.append(made)
-        sent = self.speaker.send("PUT", f"recordings/{made}/content", recordings.wav(sound, rate), "audio/wav")
-        return str(sent["examination"])
-
-    def _examination(self, examination: str) -> dict[str, Any]:
-        path = f"examinations/{examination}"
-        found = self.speaker.wait(path, lambda found: found["state"] in {"done", "failed", "held"}, seconds=180)
-        if found["state"] == "held":
-            self._moderator_allows()
-            found = self.speaker.wait(path, lambda found: found["state"] != "held", seconds=60)
-        return found
-
-    def _moderator_allows(self) -> None:
-        """On a system that has heard this story before, the voice is enrolled already: a moderator looks at that."""
-        decision = {"decision": "allow", "reason": "One synthetic voice plays several people.", "clause": "voice.match"}
-        for case in self.moderator.get("cases?state=open").body:
-            if case["kind"] == "voice_match":
-                self.moderator.post(f"cases/{case['id']}/claim")["id"]
-                self.moderator.post(f"cases/{case['id']}/decide", decision)["state"]
-
-    def _examined(self, examination: str) -> str:
-        """``pass``, or the verdict and its reason."""
-        found = self._examination(examination)
-        return "pass" if found["verdict"] == "pass" else f"{found['verdict'] or found['state']} {found['reason']}"
-
-    def _job(self, who: Client, job: str, *, seconds: float) -> dict[str, Any]:
-        def show(body: dict[str, Any]) -> None:
-            left = f", about {body['seconds_left']:.0f} s left" if body["seconds_left"] else ""
-            self.report.progress(f"{body['stage']} {body['progress']:.0%}{left}")
-
-        return who.wait(f"jobs/{job}", lambda body: body["state"] in TERMINAL, seconds=seconds, show=show)
-
-    def speak(self, who: Client, text: str, **declared: str) -> Answer:
-        return who.post("speech", {"voice": self.voice, "text": text, "language": "en", "seed": 7, **declared})
-
-    def _in_shop(self, listing: str) -> str:
-        shown = [one["id"] for one in self.customer.get("listings?q=friendly").body]
-        return "in the shop" if listing in shown else "not in the shop"
-
-    def _spoken(self, who: Client, asked: Answer) -> dict[str, Any]:
-        job = self._job(who, str(asked["job"]), seconds=300)
-        if job["state"] != "succeeded":
-            raise AssertionError(f"speech {job['state']}: {job['error_code']} {job['error_detail']}")
-        return dict(who.get(f"speech/{asked['id']}").body)
-
-    def _labels_of(self, file: Path) -> str:
-        """India's rules ask for all but a time-stamp. Europe's do, and the demo has no authority for it."""
-        folder = offline.lay_out(self.system, self.speaker, self.output, file)
-        said = [offline.summary(offline.verdict(file, folder, profile)) for profile in ("in", "eu")]
-        if said == ["compliant", "noncompliant c2pa.time_stamp_missing"]:
-            return "all present, all agree; no time-stamp"
-        return "; ".join(said)
-
-    def _traced(self, recording: bytes) -> str:
-        started = self.public.send("POST", "trace", recording)
-        found = self.public.wait(f"trace/{started['id']}", lambda body: body["state"] != "queued", seconds=180)
-        if found["state"] != "done":
-            return f"{found['state']} {found['error_code']}"
-        if not found["hits"]:
-            return "no mark of ours"
-        hit = found["hits"][0]
-        which = "this output" if hit["output"] == self.output else "another output"
-        return f"{which}, consent {hit.get('consent_state')}"
-
-    def _save(self, who: Client, output: str, name: str) -> Path:
-        status, data = who.download(f"outputs/{output}/audio")
-        if status != 200:
-            raise AssertionError(f"download of {output}: {status}")
-        return self._keep(name, data)
-
-    def _keep(self, name: str, data: bytes, *, sound: bool = True) -> Path:
-        path = self.report.path.parent / name
-        path.write_bytes(data)
-        if sound:
-            self.report.recordings.append(path)
-        return path
-
-    def _verify_receipt(self, receipt: dict[str, Any], name: str) -> str:
-        import json
-
-        path = self.system.var / f"{name}.json"
-        path.write_text(json.dumps(receipt))
-        done = self._vouch("verify-receipt", str(path))
-        return "receipt verifies offline" if done == 0 else f"vouch verify-receipt exited with {done}"
-
-    def _statement_verified(self) -> str:
-        """The month's statement as a file: whole it verifies with the log's key alone, without a line it does not."""
-        spoken_at = str(self.speaker.get(f"outputs/{self.output}")["created_at"])
-        made = self.speaker.post("statement-files", {"period": spoken_at[:7]})
-        status, data = self.speaker.download(f"statement-files/{made['id']}")
-        if status != 200:
-            raise AssertionError(f"download of the statement: {status}")
-        whole = self._keep("statement.jsonl", data, sound=False)
-        short = self.system.var / "statement-without-a-use.jsonl"
-        lines = data.splitlines(keepends=True)
-        short.write_bytes(b"".join(lines[:-1]))
-        if (found := self._vouch("verify-statement", str(whole))) != 0:
-            return f"vouch verify-statement exited with {found}"
-        missing = self._vouch("verify-statement", str(short)) == 1
-        return "whole, and a use left out is found" if missing else "a use left out was NOT found"
-
-    def _vouch(self, *arguments: str) -> int:
-        """The offline verifier, in a process that knows no database and no address: only the log's public key."""
-        import subprocess
-        import sys
-
-        key = str(self.public.get("log/public-key")["public_key"])
-        command = [sys.executable, "-m", "vouch.cli", *arguments, "--public-key", key]
-        return subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=False).returncode
-
-
-def batched_sentences(sentences: list[str]) -> Iterator[tuple[str, ...]]:
-    for start in range(0, len(sentences), SENTENCES_A_RECORDING):
-        yield tuple(sentences[start : start + SENTENCES_A_RECORDING])
-
-
-def _said(answer: Answer) -> str:
-    return f"{answer.status} {answer.code}".strip()

@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from demo import recordings
-from demo.story import MISREAD, READINGS, UNHURRIED, batched_sentences
+from demo.acts import UNHURRIED, batched_sentences
+from demo.story import MISREAD, READINGS
 from vouch.client.commands import PIECE, PIECE_SECONDS
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.slow]
