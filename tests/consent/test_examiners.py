@@ -1,5 +1,6 @@
 """The whole examination on real sound: research voices read challenges and training speech; nothing is replaced."""
 
+import secrets
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -15,14 +16,14 @@ from foundation.audit.models import Leaf
 from foundation.clock import move_forward, now
 from foundation.identity.actors import Actor
 from retention import custody
-from safety.models import Case
+from safety.models import Case, Restriction
 from safety.protected import enrol, protect
-from safety.restrictions import restrict
 from tests.consent.readers import RATE, SENTENCES, answer, honest, offer, read_well, said, script, wav
 from tests.safety import desk
 from watermark.codec.embed import embed
-from watermark.codec.fingerprint import fingerprint
-from watermark.services import issue_mark, record_sound
+from watermark.codec.fingerprint import BITS, VERSION, fingerprint
+from watermark.models import PAYLOAD_LIMIT, IssuedMark, MarkRecord
+from watermark.services import issue_mark
 
 pytestmark = pytest.mark.django_db
 SYSTEM = Actor.system("test")
@@ -73,20 +74,32 @@ def test_a_recording_with_our_own_mark_is_refused_also_in_a_rehearsal(person: An
     assert recording.examination.reason == "own_mark"
 
 
-def test_the_sound_of_a_removed_output_is_no_training_speech_even_without_its_mark(
+def remove(prints: list[bytes]) -> None:
+    """Outputs that sounded like this, each held back by a moderator."""
+    marks = IssuedMark.objects.bulk_create(
+        IssuedMark(payload=secrets.randbelow(PAYLOAD_LIMIT - 1) + 1, output_ref=str(uuid.uuid4()), rehearsal=True)
+        for _ in prints
+    )
+    MarkRecord.objects.bulk_create(
+        MarkRecord(mark=mark, fingerprint=one, fingerprint_version=VERSION, strength_db=-30.0, score=9.0,
+                   voice_note_score=9.0)
+        for mark, one in zip(marks, prints, strict=True)
+    )  # fmt: skip
+    fields = {"subject_kind": "output", "effect": "quarantine", "reason": "A fraud.", "reason_salt": "", "clause": "x"}
+    Restriction.objects.bulk_create(Restriction(subject_ref=mark.output_ref, **fields) for mark in marks)
+
+
+def test_the_sound_of_a_removed_output_is_no_training_speech_however_many_were_removed_before_and_after_it(
     person: Any, passed: Challenge
 ) -> None:
-    mark = issue_mark(output_ref=str(uuid.uuid4()), rehearsal=True)
-    record_sound(
-        mark=mark, print_of_sound=fingerprint(script(), RATE), strength_db=-30.0, score=9.0, voice_note_score=9.0
-    )
-    restrict(
-        actor=Actor.of(person("moderator")), subject_kind="output", subject_ref=mark.output_ref, effect="quarantine",
-        reason="A fraud.", clause="fraud.bank",
-    )  # fmt: skip
-    recording = offer(passed, wav(script()))
-    assert (recording.state, recording.examination.reason) == ("refused", "removed_before")
-    assert "en" in recording.examination.advice
+    chance = np.random.default_rng(0)
+    others = [chance.integers(0, 1 << BITS, 100, dtype="<u2").tobytes() for _ in range(420)]
+    remove([*others[:210], fingerprint(script(), RATE), *others[210:]])
+    # Without its mark, and under one of another key, which is not ours to read.
+    for sound in (script(), embed(script(), RATE, 17, b"the key of another deployment...")):
+        recording = offer(passed, wav(sound))
+        assert (recording.state, recording.examination.reason) == ("refused", "removed_before")
+        assert "en" in recording.examination.advice
     other = offer(passed, wav(said("Another text altogether, about gardens and rivers, and a long walk home.")))
     assert other.examination.reason != "removed_before"
 
