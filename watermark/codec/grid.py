@@ -8,6 +8,8 @@ then 16 of 250 Hz.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import soxr
 from numpy.typing import NDArray
@@ -140,15 +142,20 @@ def band_energies(spectrum: NDArray[np.complex64]) -> NDArray[np.float32]:
     return np.asarray(np.add.reduceat(used.real**2 + used.imag**2, EDGES[:-1] - EDGES[0], axis=-1), np.float32)
 
 
-def stretched_energies(spectrum: NDArray[np.complex64], stretch: float) -> NDArray[np.float32]:
-    """Energy (frames, BANDS) of bands whose edges are multiplied by ``stretch``; an edge inside a bin shares it."""
-    power = spectrum.real**2 + spectrum.imag**2
-    total = np.concatenate([np.zeros((len(power), 1), np.float32), np.cumsum(power, axis=1, dtype=np.float64)], axis=1)
+def stretched_energies(power: NDArray[np.float32], stretch: float) -> NDArray[np.float32]:
+    """Energy (frames, BANDS) of bands whose edges are multiplied by ``stretch``, from powers (frames, bins); an edge
+    inside a bin shares it."""
+    shares = _shares(stretch, power.shape[1])
+    return np.asarray(power[:, : len(shares)] @ shares)
+
+
+@functools.lru_cache(maxsize=256)
+def _shares(stretch: float, bins: int) -> NDArray[np.float32]:
+    """The part of each bin that lies in each stretched band, (bins up to the last that counts, BANDS)."""
     # Bin k covers k - 1/2 .. k + 1/2; at stretch 1 the edge before bin k lies at k - 1/2.
-    place = np.clip((EDGES - 0.5) * stretch + 0.5, 0, power.shape[1])
-    low = np.minimum(place.astype(int), power.shape[1] - 1)
-    at = total[:, low] + (place - low) * power[:, low]
-    return np.maximum(np.diff(at, axis=1), 0).astype(np.float32)
+    place = np.clip((EDGES - 0.5) * stretch + 0.5, 0, bins)
+    below = np.clip(place[None, :] - np.arange(int(np.ceil(place[-1])))[:, None], 0, 1)
+    return np.diff(below, axis=1).astype(np.float32)
 
 
 def require_sound(energies: NDArray[np.float32]) -> None:

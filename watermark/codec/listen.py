@@ -96,10 +96,10 @@ class Folded:
 
 @dataclass
 class Heard:
-    """A recording made ready: its spectra, and soft values on each scale asked for. Raises UnmarkableAudio."""
+    """A recording made ready: its power bin by bin, and soft values on each scale asked for. Raises UnmarkableAudio."""
 
     seconds: float
-    _spectra: NDArray[np.complex64]
+    _power: Floats
     _plain: Floats
     _values: dict[tuple[Scale, int], Floats] = field(default_factory=dict)
 
@@ -119,7 +119,7 @@ class Heard:
             # Other scales are looked for in the loudest channel only: they want finer bands than are kept of a sum.
             spectra = spectra[int(np.argmax(np.sum(np.square(sound), axis=1)))]
         grid.require_sound(energies)
-        return cls(sound.shape[-1] / RATE, spectra, soft.decibels(energies))
+        return cls(sound.shape[-1] / RATE, spectra.real**2 + spectra.imag**2, soft.decibels(energies))
 
     @property
     def weightings(self) -> Floats:
@@ -136,7 +136,7 @@ class Heard:
         """Band levels in dB (hops, BANDS)."""
         plain = self._plain
         if scale.pitch != 1.0:
-            plain = soft.decibels(grid.stretched_energies(self._spectra, scale.pitch))
+            plain = soft.decibels(grid.stretched_energies(self._power, scale.pitch))
         if scale.time == 1.0:
             return plain
         place = np.arange(self.hops(scale)) * scale.time

@@ -34,6 +34,8 @@ TURN = BANDS + KERNEL[1] // 2
 FREQUENCIES = TURN // 2 + 1
 
 Floats = NDArray[np.float32]
+#: The last plane at every hop: the band's place.
+PLACE = np.linspace(-1, 1, BANDS, dtype=np.float32)
 
 
 def log_energies(wave: Wave) -> NDArray[np.float32]:
@@ -56,8 +58,7 @@ def planes(levels: NDArray[np.float32]) -> NDArray[np.float32]:
     neighbourhood in time (both in steps that keep values within about 3), and the band's place."""
     level = np.clip((levels - levels.max()) / 15 + 3, -3, 3)
     local = 3 * (level - uniform_filter1d(level, LOCAL_MEAN, axis=0, mode="nearest"))
-    place = np.broadcast_to(np.linspace(-1, 1, BANDS, dtype=np.float32), level.shape)
-    return np.stack([level, local, place]).astype(np.float32)
+    return np.stack([level, local, np.broadcast_to(PLACE, level.shape)]).astype(np.float32)
 
 
 def _waves() -> tuple[Floats, Floats]:
@@ -101,7 +102,7 @@ class Network:
                 out[start::DILATION] = self(seen, first=first + start * step, step=step * DILATION)
             return out
         # What does not change from hop to hop costs no product for every row.
-        steady = int((seen[-1] == seen[-1, :1]).all())
+        steady = int((seen[-1] == PLACE).all())
         kernels, moving = self._kernels[steady], seen[: PLANES - steady]
         reach = (KERNEL[0] - 1) // 2 * DILATION
         turned = np.zeros((FREQUENCIES, hops + 2 * reach, 2 * len(moving)), np.float32)
@@ -114,7 +115,7 @@ class Network:
         size = kernels.shape[2]
         rows = np.lib.stride_tricks.sliding_window_view(taps, size, axis=1)
         rows = rows[:, :: step // DILATION * 2 * len(moving)]
-        still = self._still(seen[-1, 0]) if steady else np.zeros((KERNEL[0] + 1, BANDS, CHANNELS), np.float32)
+        still = self._still if steady else np.zeros((KERNEL[0] + 1, BANDS, CHANNELS), np.float32)
         for start in range(0, len(out), BLOCK):
             part = np.ascontiguousarray(rows[:, start : min(start + BLOCK, len(out))])
             count = part.shape[1]
@@ -144,11 +145,10 @@ class Network:
         full, less = (pairs[:, :, :, :count].reshape(shape).astype(np.float32) for count in (PLANES, PLANES - 1))
         return np.ascontiguousarray(full), np.ascontiguousarray(less)
 
-    def _still(self, plane: Floats) -> Floats:
-        """What the last plane, (BANDS,) at every hop, adds to the first layer up to each tap: (KERNEL[0] + 1, BANDS,
-        CHANNELS), running sums."""
-        side = KERNEL[1] // 2
-        near = np.lib.stride_tricks.sliding_window_view(np.pad(plane, side), KERNEL[1])
+    @functools.cached_property
+    def _still(self) -> Floats:
+        """What PLACE at every hop adds to the first layer up to each tap: (KERNEL[0] + 1, BANDS, CHANNELS), sums."""
+        near = np.lib.stride_tricks.sliding_window_view(np.pad(PLACE, KERNEL[1] // 2), KERNEL[1])
         weights = self.w1.reshape(PLANES, *KERNEL, CHANNELS)[-1].transpose(1, 0, 2).reshape(KERNEL[1], -1)
         sums = np.zeros((KERNEL[0] + 1, BANDS, CHANNELS), np.float32)
         np.cumsum((near @ weights).reshape(BANDS, KERNEL[0], CHANNELS).transpose(1, 0, 2), axis=0, out=sums[1:])

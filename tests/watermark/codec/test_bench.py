@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from watermark.codec.bench import __main__ as bench
-from watermark.codec.bench import audiowmark, measure, speed
+from watermark.codec.bench import audiowmark, measure, report, speed
 from watermark.codec.bench.attacks import ATTACKS, Missing, active_level, attacked, mixed, room
 from watermark.codec.bench.quality import LEVEL_HZ, level_alone, quality
 from watermark.codec.embed import marked_once
@@ -157,7 +157,7 @@ def test_cells_are_compared_one_by_one():
     def outcomes(*found):
         return [measure.Outcome("c", 3, attack, "hard", found=attack in found) for attack in ("a", "b", "c", "d")]
 
-    said = bench.compared(outcomes("a", "b"), outcomes("b", "c"))
+    said = report.compared(outcomes("a", "b"), outcomes("b", "c"))
     assert said == (
         "cells of attack and length: 4; ours finds more in 1, as many in 2 (in 1 of them neither anything), "
         "fewer in 1: c 3 s"
