@@ -164,9 +164,9 @@ class Detector:
         if not len(index):
             return Report([], 0, 0, 0.0, 1.0, False, expected)
         plain = self._plain_classes(heard)
-        first = [] if len(index) <= FEW else [heard.folded(SAME, heard.whole())]
+        first = [] if len(index) <= FEW else [heard.folded(SAME, heard.whole(), ways=heard.between)]
         if first and (windows := heard.windows(SAME, coarse=True)):
-            first.append(heard.folded(SAME, windows, COARSE_OFFSETS))
+            first.append(heard.folded(SAME, windows, COARSE_OFFSETS, heard.between))
         candidates = self.merged([self.candidates(first, shard) for shard in index.shards], listed)
         found, best, least = self._second(heard, plain, candidates, len(index), listed)
         tried = sum(part.alignments for part in plain)

@@ -128,6 +128,11 @@ class Heard:
         narrow = energy[_ABOVE].sum() < 10 ** (-NARROW_DB / 10) * energy[~_ABOVE].sum()
         return np.stack([np.ones(BANDS, np.float32), _BASEBAND][: 1 + int(narrow)])
 
+    @property
+    def between(self) -> Floats:
+        """Weights (1, BANDS) halfway between the ways this sound is read, for a pass that only chooses candidates."""
+        return np.exp(np.log(self.weightings).mean(axis=0, keepdims=True))
+
     def hops(self, scale: Scale) -> int:
         """Number of hops of the recording on ``scale``: a sound made longer is read in longer strides."""
         return int((len(self._plain) - 1) / scale.time) + 1
@@ -170,8 +175,15 @@ class Heard:
         """The one window that is everything."""
         return [(0, self.hops(scale))]
 
-    def folded(self, scale: Scale, windows: list[tuple[int, int]], offsets: tuple[int, ...] = OFFSETS) -> Folded:
-        """The periods of each window and offset added up in each way of reading, every vector brought to unit length.
+    def folded(
+        self,
+        scale: Scale,
+        windows: list[tuple[int, int]],
+        offsets: tuple[int, ...] = OFFSETS,
+        ways: Floats | None = None,
+    ) -> Folded:
+        """The periods of each window and offset added up in each way of reading (``weightings``, or ``ways``), every
+        vector brought to unit length.
 
         A chip is counted at its own place in the sound, not in the window: a rotation tells them apart anyway.
         """
@@ -182,7 +194,7 @@ class Heard:
                 low = max(0, -(-(first - offset) // HOPS_PER_CHIP))
                 high = max(low, -(-(last - offset) // HOPS_PER_CHIP))
                 vectors[row, column] = _period(chips[low:high], low)
-        ways = self.weightings
+        ways = self.weightings if ways is None else ways
         flat = (vectors * ways[:, None, None, None]).reshape(-1, CHIPS, BANDS)
         norms = np.sqrt((flat**2).sum(axis=(1, 2), keepdims=True))
         spans = np.repeat(np.array(windows, np.int64).reshape(-1, 2), len(offsets), axis=0)

@@ -195,6 +195,23 @@ def test_second_way_reads_more_of_a_sound_whose_upper_part_is_made_up(marked, ke
     assert Detector(key).score(folded_up(marked), 8_000, PAYLOAD) == pytest.approx(second, rel=1e-5)
 
 
+def test_candidates_of_a_narrow_sound_are_chosen_halfway_between_its_two_ways(marked, key):
+    """One pass over a long list instead of two: it hears what either way hears, far above what strangers reach."""
+    wide = Heard.of(marked, 32_000)
+    assert (wide.between == 1).all()
+    strangers = [payload for payload in range(1, 2_001) if payload != PAYLOAD]
+    for sound in (resampled(marked, 32_000, 8_000), folded_up(marked)):
+        heard = Heard.of(sound, 8_000)
+        assert heard.between == pytest.approx(np.sqrt(heard.weightings.prod(axis=0, keepdims=True)))
+        ways = heard.folded(SAME, heard.whole())
+        chosen = heard.folded(SAME, heard.whole(), ways=heard.between)
+        assert len(chosen.vectors) * 2 == len(ways.vectors)
+        tau = {name: each(codewords(key, [PAYLOAD])[0], part.vectors)[0].max() for name, part in
+               (("ways", ways), ("chosen", chosen))}  # fmt: skip
+        assert tau["chosen"] > 0.85 * tau["ways"]
+        assert tau["chosen"] > best(packed_codewords(key, strangers), chosen.vectors)[0].max()
+
+
 def test_ways_of_reading_count_on_every_scale(marked, key):
     slow, crowd = sped(marked[:96_000], 0.97), CROWD[450:550]
     wide = Detector(key).examine(slow, 32_000, crowd, scales=True)
