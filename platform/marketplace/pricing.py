@@ -141,8 +141,8 @@ def read_rates(table: Any) -> Rates:
     if not isinstance(rates, dict) or not rates:
         raise PriceProblem("a rate table has at least one rate")
     for currency in (base, *rates):
-        if currency not in EXPONENTS:
-            raise UnknownCurrency(str(currency))
+        if not isinstance(currency, str) or currency not in EXPONENTS:
+            raise UnknownCurrency(str(currency)[:40])
     if base in rates:
         raise PriceProblem("the base has no rate of its own")
     return Rates(date, base, {currency: _rate(text) for currency, text in rates.items()})

@@ -85,3 +85,6 @@ def test_unknown_currencies_and_amounts_are_refused():
             TABLE.convert(minor, "EUR", "USD")
     with pytest.raises(PriceProblem):
         read_rates({"v": 1, "date": "2026-11-27", "base": "EUR", "rates": {"USD": "1.123456789"}})
+    for base in ([], {}, None, 1, "XXX"):
+        with pytest.raises(UnknownCurrency):
+            read_rates({"v": 1, "date": "2026-11-27", "base": base, "rates": {"USD": "1.1"}})
