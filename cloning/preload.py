@@ -1,4 +1,4 @@
-"""What a worker that speaks reads before anybody waits for it: torch, the starter base, reader, mark, judge.
+"""What a worker that speaks reads before anybody waits for it: torch, the starter base, reader, mark, judge, policy.
 
 A worker's first text used to wait some ten seconds for all that. Now its process says a few words to itself when it
 begins: a voice of the base after noise, nobody's, through engine, label and mark, and all of it is thrown away. That
@@ -14,6 +14,8 @@ import secrets
 import threading
 import time
 from typing import TYPE_CHECKING, Final, NoReturn
+
+from django.db import connection
 
 if TYPE_CHECKING:
     from watermark.stream import StreamSeal
@@ -48,6 +50,7 @@ def _run() -> None:
     except Exception:  # whatever it is, the worker works on
         logger.exception("could not be read ahead; the first text will be slow")
     finally:
+        connection.close()  # this thread's own; the one that speaks has another
         _read.set()
 
 
@@ -62,6 +65,7 @@ def load() -> None:
     from cloning.engine.synthesis import SpeechRequest
     from cloning.engine.training.zero_shot import instant_voice
     from consent.biometrics import speaker
+    from safety.policy import decisions
 
     torch.set_num_threads(settings.VOUCH_TRAINING_THREADS)
     noise = np.random.default_rng(0).normal(0.0, 0.1, 3 * _RATE).astype(np.float32)
@@ -71,6 +75,7 @@ def load() -> None:
     for piece in ready.pieces(SpeechRequest(text="One, two, three.", language="en", seed=0)):
         seal.push(piece.pcm)
     speaker.warm()
+    decisions.read_ahead()
 
 
 def _seal(rate: int) -> StreamSeal:

@@ -6,6 +6,7 @@ runs, in the clear. Under WSGI a view reads the socket itself, so an uploaded re
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vouch.settings")
 _django = get_wsgi_application()
 
 from foundation.vault import start  # noqa: E402  (Django has to be ready)
+from safety.policy import decisions  # noqa: E402
+from safety.policy.errors import PackInvalid  # noqa: E402
 from vouch.api.core import patience  # noqa: E402
 from vouch.api.streams.socket import HANDED_OVER  # noqa: E402
 
@@ -41,6 +44,10 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
 
 try:
     start.check()
+    try:
+        decisions.read_ahead()
+    except PackInvalid:  # the pages open all the same, and the first text says what is wrong
+        logging.getLogger("vouch.wsgi").exception("the policy could not be read ahead")
 finally:
     # A server that forks its workers only now must not share these with them.
     connections.close_all()
