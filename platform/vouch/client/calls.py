@@ -1,7 +1,7 @@
 """What an operation asks of the network, and what it is told: no socket is opened here.
 
-An operation is a generator that yields a Call or a Pause and is sent the Answer, so that one description of it serves
-blocking programs and asynchronous ones (`vouch.client.drivers`).
+An operation is a generator that yields a Call or a Pause and is sent the Answer, or has the Problem thrown at it, so
+that one description of it serves blocking programs and asynchronous ones (`vouch.client.drivers`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ PAGE = 200
 
 @dataclass(frozen=True)
 class Call:
-    """One HTTP request below ``/api/v1/``. ``once``: an Idempotency-Key, which makes it safe to send again."""
+    """One HTTP request below ``/api/v1/``. ``once``: an Idempotency-Key, which makes it safe to send again; so does
+    ``offset``, where in an upload its content begins."""
 
     method: str
     path: str
@@ -26,11 +27,12 @@ class Call:
     content: bytes | None = None
     query: Mapping[str, str] = field(default_factory=dict)
     once: str = ""
+    offset: int | None = None
 
     @property
     def repeatable(self) -> bool:
         """Whether sending it twice does no harm."""
-        return self.method in ("GET", "PUT", "DELETE") or bool(self.once)
+        return self.method in ("GET", "PUT", "DELETE") or bool(self.once) or self.offset is not None
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ class _Wire:
     ) -> httpx.Request:
         """``seconds``: how long one read may take, where that is longer than usual."""
         headers = {"Idempotency-Key": call.once} if call.once else {}
+        if call.offset is not None:
+            headers["Upload-Offset"] = str(call.offset)
         return http.build_request(
             call.method, call.path, params=dict(call.query), json=call.json, content=call.content, headers=headers,
             timeout=httpx.USE_CLIENT_DEFAULT if seconds is None else httpx.Timeout(seconds),
@@ -102,16 +104,20 @@ class Vouch:
     def run(self, operation: Operation[T]) -> T:
         """Carries out an operation of `vouch.client.operations`, or one of your own."""
         told: Answer | None = None
+        refused: Problem | None = None
         while True:
             try:
-                step = operation.send(told)
+                step = operation.send(told) if refused is None else operation.throw(refused)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
-            told = None
+            told = refused = None
             if isinstance(step, Pause):
                 time.sleep(step.seconds)
-            else:
+                continue
+            try:
                 told = self._call(step)
+            except Problem as problem:
+                refused = problem
 
     def each(self, path: str, *, limit: int = PAGE, **query: str) -> Iterator[Any]:
         """The rows of a list (``"outputs"``, ``"jobs"`` …), newest first, fetched page by page as they are taken."""
@@ -162,6 +168,7 @@ class Vouch:
     send_piece = _blocking(operations.send_piece)
     finish_challenge = _blocking(operations.finish_challenge)
     upload = _blocking(operations.upload)
+    send_content = _blocking(operations.send_content)
     consent_texts = _blocking(operations.consent_texts)
     consent = _blocking(operations.consent)
     withdraw = _blocking(operations.withdraw)
@@ -193,16 +200,20 @@ class AsyncVouch:
     async def run(self, operation: Operation[T]) -> T:
         """Carries out an operation of `vouch.client.operations`, or one of your own."""
         told: Answer | None = None
+        refused: Problem | None = None
         while True:
             try:
-                step = operation.send(told)
+                step = operation.send(told) if refused is None else operation.throw(refused)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
-            told = None
+            told = refused = None
             if isinstance(step, Pause):
                 await asyncio.sleep(step.seconds)
-            else:
+                continue
+            try:
                 told = await self._call(step)
+            except Problem as problem:
+                refused = problem
 
     async def each(self, path: str, *, limit: int = PAGE, **query: str) -> AsyncIterator[Any]:
         """As ``Vouch.each``, for ``async for``."""
@@ -253,6 +264,7 @@ class AsyncVouch:
     send_piece = _awaited(operations.send_piece)
     finish_challenge = _awaited(operations.finish_challenge)
     upload = _awaited(operations.upload)
+    send_content = _awaited(operations.send_content)
     consent_texts = _awaited(operations.consent_texts)
     consent = _awaited(operations.consent)
     withdraw = _awaited(operations.withdraw)

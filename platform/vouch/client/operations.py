@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +14,8 @@ ENDED = frozenset({"succeeded", "failed", "refused", "cancelled"})
 HELD = ENDED | {"held"}
 #: Most bytes of one piece of a live answer: the server's own bound.
 PIECE = 64 * 1024
+#: Bytes of one piece of an upload; the server takes up to 1 MiB.
+UPLOAD_PIECE = 512 * 1024
 
 
 def whoami() -> Operation[dict[str, Any]]:
@@ -136,12 +139,31 @@ def finish_challenge(challenge: str, *, seconds: float = 120.0) -> Operation[Exa
 def upload(
     challenge: str, transcript: str, data: bytes, *, language: str = "en", seconds: float = 120.0
 ) -> Operation[tuple[str, Examination]]:
-    """A recording of training speech, which must be the challenged person's: its id, and what was found."""
+    """A recording of training speech, which must be the challenged person's: its id, and what was found. It goes up in
+    pieces: a connection that breaks costs one of them."""
     fields = {"challenge": challenge, "language": language, "transcript": transcript}
     made = yield from send("recordings", fields, once=secrets.token_hex(16))
-    answer = yield from ask(Call("PUT", f"recordings/{made['id']}/content", content=data))
-    examination: Examination = yield from examined(answer.body()["examination"], seconds=seconds)
+    examination: Examination = yield from send_content(made["id"], data, seconds=seconds)
     return made["id"], examination
+
+
+def send_content(recording: str, data: bytes, *, seconds: float = 120.0) -> Operation[Examination]:
+    """The content of an announced recording, from where the server stands: after Unreachable, or in another process,
+    called again with the same ``data`` it goes on. Then waits for what was found."""
+    path = f"recordings/{recording}/upload"
+    at: int = (yield from fetch(path))["offset"]
+    while at < len(data):
+        piece = data[at : at + UPLOAD_PIECE]
+        try:
+            answer = yield from ask(Call("PATCH", path, content=piece, offset=at))
+            at = answer.body()["offset"]
+        except Problem as problem:
+            if problem.code != "wrong_offset":
+                raise
+            at = problem.said["offset"]  # a piece whose answer was lost has arrived
+    said = yield from send(path, {"sha256": hashlib.sha256(data).hexdigest()}, once=secrets.token_hex(16))
+    found: Examination = yield from examined(said["examination"], seconds=seconds)
+    return found
 
 
 def examined(examination: str, *, seconds: float = 120.0) -> Operation[Examination]:
