@@ -8,6 +8,7 @@ from cloning.models import Output, SpeechRequest
 from foundation.identity.models import ApiKey
 from tests.cloning import factories as make
 from tests.vouch.web.test_browser import SYSTEM, accessible, finished, own_voice, until
+from tests.vouch.web.test_upload_browser import LOSSY
 from vouch.web import manners
 
 pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.django_db(transaction=True)]
@@ -174,6 +175,43 @@ def test_a_mood_is_heard_before_it_is_chosen_once_made_and_then_found_again(page
     page.reload()
     assert page.get_by_role("button", name="Hear this mood").is_disabled()
     assert page.locator('[name="mood"]:not([data-sample=""])').count() == 0
+
+
+def test_a_lost_answer_speaks_once_and_a_reload_keeps_what_was_set(page, sign_in, person):
+    page.add_init_script(LOSSY)
+    owner = person()
+    sign_in(owner).goto(f"/voices/{own_voice(owner).id}")
+    page.get_by_label("What shall it say?").fill("It goes on.")
+    page.get_by_label("Format").select_option("mp3")
+    page.get_by_label("Seed (optional)").fill("41")
+    page.get_by_text("Lazy", exact=True).click()
+    page.get_by_label("Compare two versions").check()
+    page.get_by_role("button", name="Version B").click()
+    page.get_by_label("Pitch").press("ArrowRight")
+    shown = (
+        "() => ['text', 'container', 'seed', 'speed', 'pitch', 'pause'].map((id) => document.getElementById(id).value)"
+    )
+    b = page.evaluate(shown)
+    page.reload()
+    assert page.evaluate(shown) == b
+    assert page.get_by_role("button", name="Version B").get_attribute("aria-pressed") == "true"
+    page.get_by_role("button", name="Version A").click()
+    a = page.evaluate(shown)
+    assert [one == other for one, other in zip(a, b, strict=True)] == [True, True, True, True, False, True]
+    page.get_by_label("Compare two versions").uncheck()
+    page.get_by_text("Lazy", exact=True).click()
+    page.get_by_label("How much of it").press("End")
+    page.reload()
+    assert page.get_by_label("Lazy").is_checked()
+    assert page.get_by_label("How much of it").input_value() == "100"
+
+    page.get_by_role("button", name="Speak", exact=True).click()
+    page.get_by_role("alert").filter(has_text="It goes on by itself as soon as the connection is back.").wait_for()
+    spoken(1)
+    page.locator("article[data-loaded]").wait_for()
+    assert page.evaluate("lost.has('POST speech')")
+    assert SpeechRequest.objects.count() == 1, "asked for again under one key, it is one recording"
+    assert page.get_by_role("alert").filter(has_text="unreachable").count() == 0
 
 
 def test_a_book_is_cut_with_a_word_and_work_under_way_survives_a_reload(page, sign_in, person):

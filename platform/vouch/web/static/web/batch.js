@@ -1,7 +1,8 @@
 // Many lines: a table looked at, spoken, watched, tried again, taken home. The page may be left: ?batch= comes back.
-import { Problem, call, newKey, sleep } from "./api.js";
+import { Problem, call, sleep } from "./api.js";
 import { attempt, byId, el, report } from "./dom.js";
 import { fill, gettext, word } from "./i18n.js";
+import { surely } from "./patience.js";
 
 const form = byId("table");
 const box = byId("problem");
@@ -65,7 +66,7 @@ form.addEventListener("submit", (event) => {
       pause_ms: Math.round(Number(chosen.pause.value) * 1000),
       ...(chosen.mask?.value ? { mask: chosen.mask.value } : {}),
     };
-    const batch = await call("POST", "batches", { json: asked, key: newKey() });
+    const batch = await surely("batches", asked, box);
     history.replaceState(null, "", `?batch=${batch.id}`);
     await watch(batch.id);
   });

@@ -5,6 +5,7 @@ import { Curve } from "./curve.js";
 import { attempt, byId, el, report } from "./dom.js";
 import { gettext, lang } from "./i18n.js";
 import { dropAll } from "./parcels.js";
+import { surely } from "./patience.js";
 import { ReadingStep } from "./reading.js";
 import { follow } from "./training.js";
 
@@ -153,7 +154,7 @@ byId("train").addEventListener("submit", (event) => {
   attempt(form.querySelector("button"), box, async () => {
     const { name, version } = form.elements;
     const asked = { consent: form.dataset.consent, name: name.value.trim(), language: form.dataset.language, version: version.value };
-    const voice = await call("POST", "voices", { json: asked, key: newKey() });
+    const voice = await surely("voices", asked, box);
     state.voice = { id: voice.id, job: voice.job };
     keep();
     watch(state.voice);
@@ -178,7 +179,7 @@ function watch(voice) {
       byId("training-retry").hidden = job.state !== "failed";
       byId("training-retry").onclick = () =>
         attempt(byId("training-retry"), box, async () => {
-          await call("POST", `jobs/${voice.job}/retry`, { json: {}, key: newKey() });
+          await surely(`jobs/${voice.job}/retry`, {}, box);
           watch(voice);
         });
     }

@@ -112,6 +112,24 @@ export class Panel {
     for (const one of ["a", "b"]) byId(`set-${one}`).setAttribute("aria-pressed", String(one === key));
   }
 
+  /** Everything on the panel, for `restore`. */
+  keep() {
+    const [a, b] = this.both();
+    return { a, b, which: this.which, mood: this.mood()?.value ?? null, strength: byId("strength").value };
+  }
+
+  restore({ a, b, which, mood, strength }) {
+    this.sets = { a, b };
+    this.which = which; // So that turning to it keeps nothing of what the panel shows now.
+    this.set(this.sets[which]);
+    this.turn(which);
+    const felt = this.moods.find((one) => one.value === mood);
+    if (!felt) return;
+    felt.checked = true;
+    byId("strength").value = strength;
+    this.feel();
+  }
+
   /** Both sets, as they are now. */
   both() {
     this.sets[this.which] = this.read();

@@ -1,7 +1,8 @@
 // Masks of the voice on this page: made, followed while they are sought, named, ended.
-import { call, newKey, poll } from "./api.js";
+import { call, poll } from "./api.js";
 import { attempt, byId } from "./dom.js";
 import { word } from "./i18n.js";
+import { surely } from "./patience.js";
 
 const card = byId("masks");
 const box = byId("mask-problem");
@@ -17,7 +18,7 @@ byId("new-mask")?.addEventListener("submit", (event) => {
   event.preventDefault();
   const form = event.target;
   attempt(form.querySelector("button"), box, async () => {
-    const asked = await call("POST", `voices/${card.dataset.voice}/masks`, { json: { name: form.elements.name.value }, key: newKey() });
+    const asked = await surely(`voices/${card.dataset.voice}/masks`, { name: form.elements.name.value }, box);
     byId("mask-work").hidden = false;
     try {
       await follow(asked.id, (one) => {

@@ -1,7 +1,8 @@
 // What a mood means, to be heard: the same two sentences in this voice for every mood. Each is spoken once, as a recording
 // like any other (through the gate, marked, labelled), and found again afterwards.
-import { call, newKey, poll } from "./api.js";
+import { poll } from "./api.js";
 import { attempt, byId } from "./dom.js";
+import { surely } from "./patience.js";
 import { remember } from "./remember.js";
 import { stageOf } from "./training.js";
 
@@ -14,7 +15,7 @@ export function offerSamples(panel, box, { asking, settled, takeOf }) {
 
   async function spoken(mood) {
     const asked = { ...asking(mood.value ? { preset: mood.value } : {}, Number(seed)), text: said, language };
-    const { id } = await call("POST", "speech", { json: asked, key: newKey() });
+    const { id } = await surely("speech", asked, box);
     remember(id, said);
     const stage = byId("hear-stage");
     try {

@@ -15,7 +15,7 @@ export class SentRow {
     this.chip = el("span", { class: "chip" });
     this.said = el("p", { class: "meta", role: "status" });
     this.bar = el("progress", { max: "1", value: "0", "aria-label": gettext("How much has arrived"), hidden: true });
-    this.acts = el("p", { class: "actions" });
+    this.acts = el("p", { class: "actions", hidden: true });
     const name = fill(gettext("%(language)s, %(time)s"), {
       language: language === "zh" ? gettext("Chinese") : gettext("English"),
       time: span(seconds),
@@ -73,6 +73,7 @@ export class SentRow {
   }
 
   offer(...ways) {
+    this.acts.hidden = !ways.length;
     this.acts.replaceChildren(
       ...ways.map(([words, act]) => {
         const button = el("button", { type: "button", class: "quiet small" }, words);

@@ -1,10 +1,11 @@
 // The studio: a text, how it is to sound, one or two versions of it, and what was made before.
-import { call, newKey, poll } from "./api.js";
+import { call, poll } from "./api.js";
 import { Compare } from "./compare.js";
 import { attempt, byId, el, report } from "./dom.js";
 import { fill, gettext, ngettext, word } from "./i18n.js";
 import { Panel } from "./manner.js";
 import { offerSamples } from "./moods.js";
+import { surely } from "./patience.js";
 import { recall, remember } from "./remember.js";
 import { Take } from "./take.js";
 import { stageOf } from "./training.js";
@@ -38,9 +39,11 @@ function count() {
 }
 
 function draft() {
-  const kept = { text: text.value, language: form.elements.language.value, work: waiting };
-  sessionStorage.setItem(DRAFT, JSON.stringify(kept));
+  const { language, container, seed, mask } = form.elements;
+  const settings = { language: language.value, container: container.value, seed: seed.value, mask: mask?.value, panel: panel.keep(), comparing };
+  sessionStorage.setItem(DRAFT, JSON.stringify({ text: text.value, work: waiting, ...settings }));
 }
+addEventListener("pagehide", draft);
 
 text.addEventListener("paste", (event) => {
   const pasted = event.clipboardData?.getData("text") ?? "";
@@ -65,13 +68,18 @@ form.elements.language.addEventListener("change", () => {
 // -- settings ---------------------------------------------------------------------------------------------------------
 
 byId("compare").addEventListener("change", () => {
-  comparing = byId("compare").checked;
-  byId("sets").hidden = !comparing;
+  beside(byId("compare").checked);
   if (comparing) panel.sets.b = panel.read();
   else panel.turn("a");
+});
+
+/** One version, or two beside each other. */
+function beside(two) {
+  byId("compare").checked = comparing = two;
+  byId("sets").hidden = !comparing;
   byId("speak-words").textContent = comparing ? gettext("Speak A and B") : gettext("Speak");
   count();
-});
+}
 
 /** Through a mask, pitch and size are the mask's: their sliders rest. An ended mask is none. */
 function wear(id) {
@@ -143,7 +151,7 @@ offerSamples(panel, box, { asking: (manner, seed) => wanted(manner, seed, ""), s
 /** Asks for one or two recordings and shows them when they are done. */
 async function speak(asked) {
   for (const one of asked) {
-    const request = await call("POST", "speech", { json: one, key: newKey() });
+    const request = await surely("speech", one, box);
     remember(request.id, one.text);
     waiting.push({ id: request.id, text: one.text });
   }
@@ -248,7 +256,10 @@ const again = new URLSearchParams(location.search).get("again"); // From the lis
 const left = kept();
 if (left && !text.value) {
   text.value = left.text ?? "";
-  if (left.language) form.elements.language.value = left.language;
+  for (const name of ["language", "container", "seed"]) form.elements[name].value = left[name] ?? form.elements[name].value;
+  if (left.panel) panel.restore(left.panel);
+  if (left.mask && form.elements.mask) wear(left.mask);
+  beside(left.comparing === true);
 }
 count();
 if (again) {
