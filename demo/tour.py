@@ -1,8 +1,8 @@
 """``python -m demo.tour``: the first visit in a real browser, from signing up to a traced download, in pictures.
 
 Chromium's microphone hears the demo's synthetic speaker. The whole system runs, in rehearsal, with the demo's recipe;
-the time from the first page to the first sentence is printed, and more than ten minutes fail. It needs Chromium and the
-development packages.
+the time from the first page to the first sentence is printed, and more than ten minutes fail (with pictures, which take
+detours, it is only told). It needs Chromium and the development packages.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
+import uuid
 import wave
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -263,7 +264,8 @@ class Visit:
 
     def rest(self) -> None:
         for name, path in (("recordings", "/recordings"), ("my-data", "/me"), ("consents", "/consents"),
-                           ("market", "/market"), ("log", "/log"), ("retention", "/retention")):  # fmt: skip
+                           ("market", "/market"), ("log", "/log"), ("retention", "/retention"),
+                           ("link", f"/api/v1/linked/{uuid.uuid4()}?until=1&signature=half")):  # fmt: skip
             self.page.goto(path)
             if name == "recordings":
                 self.page.get_by_role("button", name="Listen").first.click()
@@ -355,7 +357,9 @@ def main() -> int:
                     visit.compare()
                     visit.mask()
                     visit.rest()
-                return 0 if said.startswith("Yes") and times["first sentence"] <= FIRST_SENTENCE_S else 1
+                # Detours and waiting for pictures are no part of a first visit.
+                in_time = bool(options.pictures) or times["first sentence"] <= FIRST_SENTENCE_S
+                return 0 if said.startswith("Yes") and in_time else 1
         finally:
             system.stop()
 
