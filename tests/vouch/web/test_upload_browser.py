@@ -31,8 +31,9 @@ LOSSY = """
   const lost = new Set();
   globalThis.fetch = async (address, options = {}) => {
     const answer = await real(address, options);
-    const kind = `${options.method} ${new URL(address, location.href).pathname.split("/").at(-1)}`;
-    if (options.method === "GET" || lost.has(kind)) return answer;
+    const { method = "GET" } = options;
+    const kind = `${method} ${new URL(address, location.href).pathname.split("/").at(-1)}`;
+    if (method === "GET" || lost.has(kind)) return answer;
     lost.add(kind);
     throw new TypeError("the answer was lost");
   };

@@ -16,7 +16,7 @@ const KEPT = "vouch-ceremony";
 const FRESH_MS = 24 * 3600 * 1000; // A passed challenge vouches for a day; the server decides.
 
 /** What a reload or a closed tab must not lose: ids only. `consent` and `voice` come with the later steps. */
-const state = { person: page.dataset.person, challenge: null, recordings: [], sent: [], consent: null, voice: null, at: 0 };
+const state = { person: page.dataset.person, challenge: null, recordings: [], sent: [], consent: null, ask: null, voice: null, at: 0 };
 
 function keep() {
   if (!renews) localStorage.setItem(KEPT, JSON.stringify(state));
@@ -53,7 +53,7 @@ function show(step) {
 }
 
 new ChallengeStep(page, (challenge) => {
-  Object.assign(state, { challenge, recordings: [], sent: [], consent: null, voice: null, at: Date.now() });
+  Object.assign(state, { challenge, recordings: [], sent: [], consent: null, ask: null, voice: null, at: Date.now() });
   keep();
   if (!renews) forgetReadings();
   if (renews) terms();
@@ -146,20 +146,32 @@ function train() {
   Object.assign(byId("train").dataset, { consent: id, language });
   show("training");
   if (state.voice) watch(state.voice);
+  else if (state.ask) begin();
 }
 
 byId("train").addEventListener("submit", (event) => {
   event.preventDefault();
-  const form = event.target;
-  attempt(form.querySelector("button"), box, async () => {
-    const { name, version } = form.elements;
-    const asked = { consent: form.dataset.consent, name: name.value.trim(), language: form.dataset.language, version: version.value };
-    const voice = await surely("voices", asked, box);
-    state.voice = { id: voice.id, job: voice.job };
-    keep();
+  const { dataset, elements } = event.target;
+  const asked = { consent: dataset.consent, name: elements.name.value.trim(), language: dataset.language, version: elements.version.value };
+  state.ask = { key: newKey(), asked };
+  begin();
+});
+
+/** Has the server take what was asked for: under the same key after a reload, so that one voice is trained. */
+function begin() {
+  const { key, asked } = state.ask;
+  keep();
+  attempt(byId("train").querySelector("button"), box, async () => {
+    try {
+      const voice = await surely("voices", asked, box, key);
+      state.voice = { id: voice.id, job: voice.job };
+    } finally {
+      state.ask = null;
+      keep();
+    }
     watch(state.voice);
   });
-});
+}
 
 const curve = new Curve(byId("training-curve"));
 

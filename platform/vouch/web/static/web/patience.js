@@ -55,11 +55,10 @@ export async function patiently(work, { onWait = () => {}, signal, passes = pass
 }
 
 /**
- * POSTs `json` so that it is done once, whatever the line does: tried again under one key until there is an answer, and
- * said in `box` meanwhile. Throws Problem.
+ * POSTs `json` so that it is done once, whatever the line does: tried again under one `key` until there is an answer, and
+ * said in `box` meanwhile. Whoever keeps the key can ask again after a reload. Throws Problem.
  */
-export function surely(path, json, box) {
-  const key = newKey();
+export function surely(path, json, box, key = newKey()) {
   const away = new Problem(0, {
     code: "unreachable",
     detail: gettext("The server cannot be reached."),

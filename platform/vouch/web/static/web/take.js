@@ -1,7 +1,7 @@
 // A recording as a card: what it is before it can be heard, then its outline, its sound, and how one knows.
 //
 // `output` is what /api/v1/outputs/ID says; `request` what /api/v1/speech/ID says of settings.
-import { call, poll, Problem } from "./api.js";
+import { call, poll, Problem, Unreachable } from "./api.js";
 import { attempt, byId, el, report } from "./dom.js";
 import { fill, gettext } from "./i18n.js";
 import { describe } from "./manner.js";
@@ -149,7 +149,9 @@ export class Take {
   }
 
   async fetched() {
-    const answer = await fetch(`${this.address}/audio`, { credentials: "same-origin" });
+    const answer = await fetch(`${this.address}/audio`, { credentials: "same-origin" }).catch(() => {
+      throw new Unreachable();
+    });
     if (!answer.ok) throw new Problem(answer.status, await answer.json().catch(() => ({})));
     const bytes = await answer.arrayBuffer();
     this.blob = new Blob([bytes], { type: answer.headers.get("Content-Type") ?? this.output.media_type });

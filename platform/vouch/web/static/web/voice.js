@@ -1,5 +1,5 @@
 // The studio: a text, how it is to sound, one or two versions of it, and what was made before.
-import { call, poll } from "./api.js";
+import { call, newKey, poll } from "./api.js";
 import { Compare } from "./compare.js";
 import { attempt, byId, el, report } from "./dom.js";
 import { fill, gettext, ngettext, word } from "./i18n.js";
@@ -106,7 +106,7 @@ function reuse(request, said) {
 
 // -- speaking ---------------------------------------------------------------------------------------------------------
 
-let waiting = []; // Requests under way: [{id, text}].
+let waiting = []; // Requests under way: [{id, text}]; until the server has answered [{key, asked, text}].
 
 function wanted(manner, seed, mask = form.elements.mask?.value) {
   const asked = {
@@ -150,17 +150,28 @@ offerSamples(panel, box, { asking: (manner, seed) => wanted(manner, seed, ""), s
 
 /** Asks for one or two recordings and shows them when they are done. */
 async function speak(asked) {
-  for (const one of asked) {
-    const request = await surely("speech", one, box);
-    remember(request.id, one.text);
-    waiting.push({ id: request.id, text: one.text });
-  }
-  draft();
+  waiting.push(...asked.map((one) => ({ key: newKey(), asked: one, text: one.text })));
   await hear();
+}
+
+/** Has the server take what it has not answered to yet: under the same key after a reload, so that it is asked once. */
+async function taken() {
+  try {
+    for (const one of waiting.filter(({ id }) => !id)) {
+      draft();
+      const { id } = await surely("speech", one.asked, box, one.key);
+      remember(id, one.text);
+      Object.assign(one, { id, asked: null });
+    }
+  } finally {
+    waiting = waiting.filter(({ id }) => id); // What was refused is not asked for again.
+    draft();
+  }
 }
 
 /** Follows what is under way to its end. */
 async function hear() {
+  await taken();
   const under = waiting;
   const at = new Map();
   byId("work").hidden = false;
