@@ -71,7 +71,11 @@ def secret(name: str) -> str:
 
 
 def postgres(name: str = "DATABASE_URL") -> dict[str, Any]:
-    """``postgresql://user:password@host:port/dbname?host=/socket/folder`` as Django's settings."""
+    """``postgresql://user:password@host:port/dbname?host=/socket/folder`` as Django's settings.
+
+    Compiling a query before it runs is switched off unless the address has ``options`` of its own: the pages' queries
+    take milliseconds, and the planner's guess of a large table cost one of them half a second of compiling each time.
+    """
     url = urlsplit(secret(name))
     if url.scheme not in {"postgres", "postgresql"}:
         raise ImproperlyConfigured(f"{name} must be a postgresql:// URL. Vouch runs on PostgreSQL only.")
@@ -83,7 +87,7 @@ def postgres(name: str = "DATABASE_URL") -> dict[str, Any]:
         "PASSWORD": unquote(url.password or ""),
         "HOST": query.pop("host", None) or url.hostname or "",
         "PORT": str(url.port or query.pop("port", "")),
-        "OPTIONS": query,
+        "OPTIONS": {"options": "-c jit=off", **query},
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
     }

@@ -5,6 +5,9 @@ import subprocess
 import sys
 
 import pytest
+from django.db import connection
+
+from vouch import environment
 
 GOOD = {
     "VOUCH_ENV": "production",
@@ -42,3 +45,17 @@ def test_a_wrong_value_stops_the_start_and_is_named(changes, word):
     done = start(**changes)
     assert done.returncode != 0
     assert word in done.stderr
+
+
+def test_queries_are_not_compiled_unless_the_address_says_so(monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u@h/d?sslmode=require")
+    assert environment.postgres()["OPTIONS"] == {"options": "-c jit=off", "sslmode": "require"}
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u@h/d?options=-c%20jit%3Don")
+    assert environment.postgres()["OPTIONS"] == {"options": "-c jit=on"}
+
+
+@pytest.mark.django_db
+def test_the_server_hears_it():
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW jit")
+        assert cursor.fetchone() == ("off",)

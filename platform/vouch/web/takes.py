@@ -84,9 +84,12 @@ def _settings(manner: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
 
 
 def voices_heard(actor: Actor) -> list[tuple[UUID, str]]:
-    """The voices the actor has recordings of: id and name."""
-    found = Output.objects.filter(requester_id=actor.person_id).order_by("voice__name", "voice_id")
-    return list(found.values_list("voice_id", "voice__name").distinct()[:MOST_VOICES])
+    """The voices the actor has recordings of: id and name.
+
+    Two queries: of one, PostgreSQL made a walk through all voices there are, by name (8 s of 100,000).
+    """
+    heard = Output.objects.filter(requester_id=actor.person_id).order_by().values_list("voice_id", flat=True).distinct()
+    return list(Voice.objects.filter(id__in=set(heard)).order_by("name", "id").values_list("id", "name")[:MOST_VOICES])
 
 
 def count(actor: Actor) -> int:
