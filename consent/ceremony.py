@@ -43,10 +43,10 @@ from retention.purposes import Purpose
 LIFE: Final = timedelta(seconds=120)
 """From the moment the words are shown to the last moment an answer counts, by the server's clock."""
 WORDS: Final = 6
-"""Words a challenge: 55 bits, drawn from 577; 40 are needed."""
+"""Words a challenge: 53 bits, drawn from 453; 40 are needed."""
 FRESH_WORDS: Final = 256
 """Words kept to draw from. A person is never asked a word twice, until only so many new ones are left (48 bits a
-challenge; after some fifty challenges): from then on the words asked longest ago come back."""
+challenge; after some thirty challenges): from then on the words asked longest ago come back."""
 RATE: Final = 16_000
 BYTES_A_SECOND: Final = 2 * RATE
 MAX_CHUNK: Final = 64 * 1024
@@ -242,7 +242,7 @@ def _refuse_unless_live(challenge: Challenge, heard: int, length: int) -> None:
 def _draw(person_id: UUID) -> list[str]:
     from consent.biometrics import words  # plain Python, but its package's neighbours are heavy: load when needed
 
-    most = (len(words.longer()) - FRESH_WORDS) // WORDS
+    most = (len(words.asked()) - FRESH_WORDS) // WORDS
     earlier = Challenge.objects.filter(person_id=person_id).order_by("-opened_at").values_list("words", flat=True)
     asked = [word for row in earlier[:most] for word in row]
     return words.draw(WORDS, exclude=asked, rng=secrets.SystemRandom())

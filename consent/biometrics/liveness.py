@@ -7,13 +7,13 @@ the speaker and spoof steps must do the rest. Pauses between the words do not ma
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
 
-from consent.biometrics import background, denoise, recogniser, speech, splice
+from consent.biometrics import background, denoise, dereverb, recogniser, speech, splice
 from consent.biometrics.advice import advice
 from consent.biometrics.audio import MAX_LIVE_SECONDS, MODEL_RATE, at_model_rate, checked
 from consent.biometrics.evidence import Detail, Evidence, Verdict
@@ -34,6 +34,8 @@ MAX_PACE: Final = 5.0
 MAX_AHEAD_SECONDS: Final = 5.0
 #: Frames (32 ms) kept on both sides of speech for the recogniser.
 PAUSE: Final = 8
+#: How a reading is listened to, in turn while a word is missed: as it is, with less noise, with less of the room.
+WAYS: Final[tuple[Callable[[np.ndarray], np.ndarray], ...]] = (np.asarray, denoise.quieter, dereverb.drier)
 #: Cues listed in the details, of each kind.
 _LISTED: Final = 10
 
@@ -163,20 +165,20 @@ def _heard(sound: np.ndarray, language: str, expected: list[str]) -> tuple[list[
     """The words heard, expected ones missed, extra ones, and whether the expected ones had been favoured.
 
     Listened to again while any is missed; the best counts. Long pauses are shortened first: in them the recogniser
-    loses its measure of the channel. The first two times, with all and with less background, every word is equally
-    likely; then the expected ones are somewhat likelier, if at least half were heard without that, so that noise cannot
-    make a challenge out of nothing. The recogniser stays free to hear any word each time.
+    loses its measure of the channel. At first, in each of WAYS, every word is equally likely; then, in each again, the
+    expected ones are somewhat likelier, if at least half were heard without that, so that noise cannot make a challenge
+    out of nothing. The recogniser stays free to hear any word each time.
     """
     spoken, _, _ = speech.spoken(sound, margin=PAUSE)
-    sounds = [spoken]
+    sounds: list[np.ndarray] = []
     best: tuple[int, int, list[str], bool] = (len(expected) + 1, 0, [], False)
     for favour in (False, True):
         if favour and (best[0] > len(expected) // 2 or language != recogniser.BUILT_IN):
             break
-        for quieter in (0, 1):
-            if quieter == len(sounds):
-                sounds.append(denoise.quieter(spoken))
-            heard = recogniser.recognise(sounds[quieter], language, favoured=expected if favour else ())
+        for number, way in enumerate(WAYS):
+            if number == len(sounds):
+                sounds.append(way(spoken))
+            heard = recogniser.recognise(sounds[number], language, favoured=expected if favour else ())
             best = min(best, (*errors(expected, heard), heard, favour), key=lambda one: one[:2])
             if not best[0]:
                 return best[2], 0, best[1], favour

@@ -3,10 +3,11 @@
 ``vocabulary.txt`` holds common concrete English words of two to four syllables. All stand in the recogniser's own
 dictionary; none is one sound away from another (two for long words) or contained in another; each was
 understood from several synthetic voices in random company, or it was dropped. Challenges are drawn from the words of
-three syllables and more: in noise and rooms a recogniser loses the short ones first. Those, in
-``vocabulary_short.txt``, are only listened for, so that what is said instead of a word has somewhere to go. Another
-language brings its own file with its mounted recogniser (`recogniser.mount`). Drawing is without replacement, so n of V
-words carry log2(V * (V - 1) * ... * (V - n + 1)) bits.
+three syllables and more that were not misheard in noise or a room (``attacks.survey``): there a recogniser loses the
+short ones first. The others, in ``vocabulary_short.txt`` and ``vocabulary_misheard.txt``, are only listened for, so
+that what is said instead of a word has somewhere to go. Another language brings its own file with its mounted
+recogniser (`recogniser.mount`). Drawing is without replacement, so n of V words carry
+log2(V * (V - 1) * ... * (V - n + 1)) bits.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Final, Protocol, TypeVar
 
 T = TypeVar("T")
 
-#: Six of the longer words: more than 55 bits, read in about five seconds of speech.
+#: Six of the words asked: more than 50 bits, read in about five seconds of speech.
 CHALLENGE_WORDS: Final = 6
 #: The least a challenge may carry: a guess or a chance repetition is out of the question.
 MIN_BITS: Final = 40.0
@@ -28,7 +29,8 @@ MIN_BITS: Final = 40.0
 MIN_VOCABULARY: Final = 1_024
 
 _FILE: Final = Path(__file__).with_name("vocabulary.txt")
-_SHORT: Final = Path(__file__).with_name("vocabulary_short.txt")
+#: Words that are listened for and never asked.
+_UNASKED: Final = tuple(Path(__file__).with_name(f"vocabulary_{why}.txt") for why in ("short", "misheard"))
 
 
 class Chooser(Protocol):
@@ -49,10 +51,10 @@ def vocabulary() -> tuple[str, ...]:
 
 
 @functools.cache
-def longer() -> tuple[str, ...]:
+def asked() -> tuple[str, ...]:
     """The words of the vocabulary that challenges are drawn from, sorted."""
-    short = set(_SHORT.read_text(encoding="utf-8").split())
-    return tuple(word for word in vocabulary() if word not in short)
+    unasked = {word for file in _UNASKED for word in file.read_text(encoding="utf-8").split()}
+    return tuple(word for word in vocabulary() if word not in unasked)
 
 
 def entropy_bits(n: int, vocabulary: int | Collection[str]) -> float:
@@ -72,11 +74,11 @@ def draw(
 ) -> list[str]:
     """Draw n different words, none of ``exclude`` (words this speaker read before), from the system's randomness.
 
-    ``population``: `longer` where not given; another language's vocabulary (`recogniser.vocabulary`). Raises
+    ``population``: `asked` where not given; another language's vocabulary (`recogniser.vocabulary`). Raises
     ChallengeError when what is left carries less than MIN_BITS.
     """
     barred = set(exclude)
-    left = [word for word in (longer() if population is None else population) if word not in barred]
+    left = [word for word in (asked() if population is None else population) if word not in barred]
     if entropy_bits(n, len(left)) < MIN_BITS:
         raise ChallengeError(f"{n} of {len(left)} words carry less than {MIN_BITS:.0f} bits")
     return (rng or secrets.SystemRandom()).sample(left, n)

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from consent.biometrics import denoise, liveness, recogniser, speech, words
+from consent.biometrics import liveness, recogniser, speech, words
 from consent.biometrics.attacks.outcomes import upper_bound
 from consent.biometrics.audio import MODEL_RATE
 from consent.biometrics.calibrate.clips import CONDITIONS
@@ -57,7 +57,7 @@ def measure(voices: Mapping[str, Callable[[str], np.ndarray]], condition: str, *
         understood.append([])
         for _ in range(TRIES):
             challenge = words.draw(rng=rng)
-            wave = CONDITIONS[condition](_recorded(speak(", ".join(challenge)), rng), rng.getrandbits(30))
+            wave = CONDITIONS[condition](recorded(speak(", ".join(challenge)), rng), rng.getrandbits(30))
             understood[-1].append(liveness.check(wave, MODEL_RATE, challenge).passed)
             others = words.draw(DECOYS + 1, exclude=challenge, rng=rng)
             changed = list(challenge)
@@ -79,14 +79,13 @@ def measure(voices: Mapping[str, Callable[[str], np.ndarray]], condition: str, *
 
 
 def _mistaken(wave: np.ndarray, decoys: list[str]) -> int:
-    """How many of the favoured words are heard though nobody said them, in either way of listening."""
+    """How many of the favoured words are heard though nobody said them, in any way of listening."""
     spoken, _, _ = speech.spoken(wave, margin=liveness.PAUSE)
-    ways = (spoken, denoise.quieter(spoken))
-    heard = {word for way in ways for word in recogniser.recognise(way, favoured=decoys)}
+    heard = {word for way in liveness.WAYS for word in recogniser.recognise(way(spoken), favoured=decoys)}
     return len(heard & set(decoys))
 
 
-def _recorded(sound: np.ndarray, rng: random.Random) -> np.ndarray:
+def recorded(sound: np.ndarray, rng: random.Random) -> np.ndarray:
     """At the level and in the quiet room that the conditions expect, half a second of it before and after."""
     level = float(np.sqrt(np.mean(sound.astype(np.float64) ** 2)))
     framed = np.pad(sound * (_LEVEL / level), MODEL_RATE // 2)
