@@ -20,6 +20,8 @@ from consent.biometrics.evidence import Detail, Evidence, Verdict
 from consent.biometrics.mounted_recognisers import RecogniserMissing
 from consent.biometrics.words import MIN_BITS, ChallengeError, entropy_bits
 
+#: Rises with every change of how a reading is listened to; the recogniser has a version of its own.
+MODEL: Final = "liveness-2"
 #: Reading must begin within this many seconds of the display: no time to assemble an answer.
 MAX_START_SECONDS: Final = 10.0
 #: No challenge lives longer than this (NIST SP 800-63B-4, out-of-band secrets).
@@ -93,7 +95,7 @@ def check(
     listened = at_model_rate(sound, rate)
     mask = speech.frame_mask(listened)
     stretches = speech.runs(mask)
-    model = f"{recogniser.model(language)}/{len(known)}/{background.detector().version}"
+    model = f"{MODEL}/{recogniser.model(language)}/{len(known)}/{background.detector().version}"
     if not stretches:
         return _evidence(len(expected), Verdict.INCONCLUSIVE, "no_speech", details, model=model)
     begin, end = (frame * speech.FRAME / MODEL_RATE for frame in (stretches[0][0], stretches[-1][1]))
