@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from watermark.codec import fingerprint
 from watermark.codec.bench import __main__ as bench
 from watermark.codec.bench import audiowmark, measure, report, speed
 from watermark.codec.bench.attacks import ATTACKS, Missing, active_level, attacked, mixed, room
@@ -95,10 +96,11 @@ def test_control_of_pesq_changes_the_level_of_the_voice_band_alone(speech, key):
     assert abs(np.angle(np.vdot(*spectra))) < 1e-4
 
 
-def test_bound_is_brought_to_a_million_ids(speech):
+def test_bound_is_brought_to_a_million_ids(speech, other_speech):
     clip, wave = measure.marked("clip", speech[:96_000], 1.5)
     other = np.zeros(1) + 0.1
-    outcome = measure.attack_all(clip, wave, other, [BY_NAME["none"]], bytes(200), scales=False)[0]
+    stranger = fingerprint.fingerprint(other_speech, 32_000)
+    outcome = measure.attack_all(clip, wave, other, [BY_NAME["none"]], stranger, scales=False)[0]
     assert (outcome.found, outcome.wrong, outcome.sound, outcome.stranger) == (True, False, "same", "other")
     assert outcome.bound <= 1e-6
     refused, none = measure.marked("short", speech[:12_000], 1.5)
