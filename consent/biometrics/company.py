@@ -28,7 +28,7 @@ def apart(sound: np.ndarray) -> float | None:
     if len(starts) < 2:
         return None
     chosen = starts[np.unique(np.linspace(0, len(starts) - 1, min(len(starts), MAX_WINDOWS)).astype(int))]
-    return parted(np.stack([encoder.embed_speech(sound[start : start + length]) for start in chosen]))
+    return parted(np.stack(encoder.embed_speeches([sound[start : start + length] for start in chosen])))
 
 
 def measure(wave: np.ndarray, rate: int) -> float | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -112,11 +113,8 @@ def above_floor(mels: torch.Tensor) -> torch.Tensor:
     return (mels - torch.quantile(mels, _FLOOR_QUANTILE, dim=0) * _FLOOR_FACTOR).clamp_min(0.0)
 
 
-def embed_partials(sound: np.ndarray, *, floor: bool = True) -> np.ndarray:
-    """Unit embedding (256,) of levelled 16 kHz speech (samples,): the mean over partial utterances of 1.6 s.
-
-    ``floor`` off: exactly Resemblyzer's numbers.
-    """
+def _partials(sound: np.ndarray, *, floor: bool) -> torch.Tensor:
+    """Mel powers of the partial utterances of levelled 16 kHz speech (samples,): (partials, 160, 40)."""
     frames = -(-(sound.size + 1) // _HOP)
     starts = list(range(0, max(1, frames - _PARTIAL_FRAMES + _PARTIAL_STEP + 1), _PARTIAL_STEP))
     last = (sound.size - starts[-1] * _HOP) / (_PARTIAL_FRAMES * _HOP)
@@ -126,15 +124,33 @@ def embed_partials(sound: np.ndarray, *, floor: bool = True) -> np.ndarray:
     mels = mel_power(np.pad(sound, (0, max(0, missing))))
     if floor:
         mels[:frames] = above_floor(mels[:frames])
-    partials = torch.stack([mels[start : start + _PARTIAL_FRAMES] for start in starts])
+    return torch.stack([mels[start : start + _PARTIAL_FRAMES] for start in starts])
+
+
+def embed_partials(sound: np.ndarray, *, floor: bool = True) -> np.ndarray:
+    """Unit embedding (256,) of levelled 16 kHz speech (samples,): the mean over partial utterances of 1.6 s.
+
+    ``floor`` off: exactly Resemblyzer's numbers.
+    """
+    return _embedded([_partials(sound, floor=floor)])[0]
+
+
+def _embedded(parts: Sequence[torch.Tensor]) -> list[np.ndarray]:
+    """Unit embeddings (256,) of several sounds by their partials (partials, 160, 40); the network hears all at once."""
     with torch.inference_mode():
-        embedded = torch.cat([_encoder()(batch) for batch in torch.split(partials, _BATCH)]).mean(0)
-        return nn.functional.normalize(embedded, dim=0).numpy()
+        heard = torch.cat([_encoder()(batch) for batch in torch.split(torch.cat(list(parts)), _BATCH)])
+        means = [one.mean(0) for one in torch.split(heard, [len(part) for part in parts])]
+        return [nn.functional.normalize(mean, dim=0).numpy() for mean in means]
 
 
 def embed_speech(sound: np.ndarray) -> np.ndarray:
     """Unit embedding float32 (256,) of 16 kHz speech without silences (samples,), at any level."""
     return embed_partials(_levelled(sound))
+
+
+def embed_speeches(sounds: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """`embed_speech` of each, the same to rounding; in a third of the time where there are many."""
+    return _embedded([_partials(_levelled(sound), floor=True) for sound in sounds]) if sounds else []
 
 
 def warm() -> None:

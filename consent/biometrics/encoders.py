@@ -17,7 +17,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -53,6 +53,12 @@ class Encoder:
     digest: str
     embed: Callable[[np.ndarray], np.ndarray]
     calibration: Path | None
+    #: ``embed`` of many at once, where the model has a faster way.
+    batched: Callable[[Sequence[np.ndarray]], list[np.ndarray]] | None = None
+
+    def embed_all(self, sounds: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """``embed`` of each."""
+        return self.batched(sounds) if self.batched else [self.embed(sound) for sound in sounds]
 
 
 @functools.cache
@@ -65,6 +71,7 @@ def builtin() -> Encoder:
         digest=hashlib.sha256(weights).hexdigest(),
         embed=encoder.embed_speech,
         calibration=_BUILTIN,
+        batched=encoder.embed_speeches,
     )
 
 

@@ -216,13 +216,10 @@ def _windows(heard: _Heard, encoder: Encoder, seconds: float) -> list[tuple[floa
     if heard.sound.size < length:
         return []
     starts = sorted({*range(0, heard.sound.size - length + 1, step), heard.sound.size - length})
+    embedded = encoder.embed_all([heard.sound[start : start + length] for start in starts])
     return [
-        (
-            heard.index[start] / MODEL_RATE,
-            heard.index[start + length - 1] / MODEL_RATE,
-            encoder.embed(heard.sound[start : start + length]),
-        )
-        for start in starts
+        (heard.index[start] / MODEL_RATE, heard.index[start + length - 1] / MODEL_RATE, embedding)
+        for start, embedding in zip(starts, embedded, strict=True)
     ]
 
 

@@ -129,3 +129,11 @@ def test_a_file_that_is_no_model_is_refused(tmp_path, kind: str) -> None:
     (tmp_path / "model").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
     with pytest.raises(EncoderError, match="not"):
         encoders.mount(describe(tmp_path, "model", kind=kind, input="wave"))
+
+
+def test_many_sounds_at_once_have_the_embeddings_they_have_alone(say, sentences) -> None:
+    sounds = [say(sentences[0])[: 3 * 16_000], say(sentences[1], voice="rms")[: 5 * 16_000], say("No.")]
+    chosen = encoders.builtin()
+    for together, alone in zip(chosen.embed_all(sounds), map(chosen.embed, sounds), strict=True):
+        assert together == pytest.approx(alone, abs=1e-5)
+    assert chosen.embed_all([]) == []
