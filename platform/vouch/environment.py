@@ -74,7 +74,7 @@ def postgres(name: str = "DATABASE_URL") -> dict[str, Any]:
     """``postgresql://user:password@host:port/dbname?host=/socket/folder`` as Django's settings.
 
     Compiling a query before it runs is switched off unless the address has ``options`` of its own: the pages' queries
-    take milliseconds, and the planner's guess of a large table cost one of them half a second of compiling each time.
+    take milliseconds, and a guess of a large table had one of them compiled, each time, for longer than it ran.
     """
     url = urlsplit(secret(name))
     if url.scheme not in {"postgres", "postgresql"}:

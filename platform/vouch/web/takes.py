@@ -86,7 +86,7 @@ def _settings(manner: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
 def voices_heard(actor: Actor) -> list[tuple[UUID, str]]:
     """The voices the actor has recordings of: id and name.
 
-    Two queries: of one, PostgreSQL made a walk through all voices there are, by name (8 s of 100,000).
+    Two queries: of one, PostgreSQL made a walk through all voices there are, by name (2.3 s of 100,000).
     """
     heard = Output.objects.filter(requester_id=actor.person_id).order_by().values_list("voice_id", flat=True).distinct()
     return list(Voice.objects.filter(id__in=set(heard)).order_by("name", "id").values_list("id", "name")[:MOST_VOICES])
