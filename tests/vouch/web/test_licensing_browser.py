@@ -80,7 +80,8 @@ def test_an_owner_approves_a_text_and_stops_a_licence(page, sign_in, person):
     request = cloning.request_speech(actor=Actor.of(customer), voice_id=voice.id, text=LINE, language="en")
     sign_in(owner).goto("/market/offers")
     page.get_by_text(LINE).wait_for()
-    page.get_by_role("button", name="Approve exactly this text").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Approve exactly this text").click()
     until(lambda: SpeechRequest.objects.get(id=request.id).job.state == "queued")
     page.goto(f"/licences/{licence.id}")
     page.get_by_role("button", name="Give notice").click()

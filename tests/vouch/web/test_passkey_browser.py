@@ -64,7 +64,8 @@ def test_from_sign_up_with_a_passkey_to_a_step_up_at_the_desk(page, authenticato
     page.get_by_text("Laptop").first.wait_for()
 
     # Out, and in again: by password the passkey is the second step, by passkey nothing else is asked.
-    page.get_by_role("button", name="Sign out").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Sign out").click()
     page.goto("/sign-in?next=/second-factor")
     page.get_by_label("E-mail address").fill("ada@example.org")
     page.get_by_label("Password").fill(PASSWORD)
@@ -73,7 +74,8 @@ def test_from_sign_up_with_a_passkey_to_a_step_up_at_the_desk(page, authenticato
     accessible(page, "second step")
     page.get_by_role("button", name="Use a passkey").click()
     page.get_by_text("Laptop").first.wait_for()
-    page.get_by_role("button", name="Sign out").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Sign out").click()
     page.goto("/sign-in?next=/second-factor")
     accessible(page, "sign in")
     authenticator(False)
@@ -116,7 +118,8 @@ def test_from_sign_up_with_a_passkey_to_a_step_up_at_the_desk(page, authenticato
     page.get_by_text("Laptop").wait_for(state="detached")
     page.get_by_role("link", name="Add a passkey").wait_for()
     assert not Authenticator.objects.exists()
-    page.get_by_role("button", name="Sign out").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Sign out").click()
     page.goto("/sign-in")
     page.get_by_role("button", name="Sign in with a passkey").click()
     page.get_by_text("This passkey opens nothing here.").wait_for()
