@@ -12,6 +12,7 @@ from allauth.mfa.webauthn.views import LoginWebAuthnView
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -87,7 +88,12 @@ class SignUpView(Throttled, SignupView):  # type: ignore[misc]
 
 
 class SignOutView(LogoutView):  # type: ignore[misc]
+    """The page after it clears what the browser alone kept (``static/web/left.js``)."""
+
     http_method_names = ["post", "options"]
+
+    def get_redirect_url(self) -> str:
+        return f"{reverse('web:home')}?left=1"
 
 
 class PasskeySignInView(Throttled, LoginWebAuthnView):  # type: ignore[misc]

@@ -2,7 +2,7 @@
 
 import os
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,15 @@ from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 
+from consent.models import Challenge
+from tests.consent.factories import passed_challenge
+
 CHROMIUM = Path(os.environ.get("VOUCH_CHROMIUM", "/usr/bin/chromium"))
 HUM_HZ = 440
 WAIT_MS = 30_000
 """How long the browser waits for anything: generous, for machines that are busy with something else."""
+RESUMED = """([person, challenge]) => localStorage.setItem("vouch-ceremony", JSON.stringify(
+  { person, challenge, recordings: [], sent: [], consent: null, voice: null, at: Date.now() }))"""
 
 
 @pytest.fixture(scope="session")
@@ -91,5 +96,20 @@ def sign_in(page: Any, live_server: Any) -> Any:
         cookie = {"name": settings.SESSION_COOKIE_NAME, "value": session.session_key, "url": live_server.url}
         page.context.add_cookies([cookie])
         return page
+
+    return make
+
+
+@pytest.fixture
+def at_the_reading(page: Any, sign_in: Any) -> Callable[[Any], Challenge]:
+    """Somebody who has passed the challenge, at the step after it."""
+
+    def make(speaker: Any) -> Challenge:
+        challenge: Challenge = passed_challenge(speaker)
+        sign_in(speaker).goto("/log")
+        page.evaluate(RESUMED, [str(speaker.pk), str(challenge.id)])
+        page.goto("/consent")
+        page.get_by_role("button", name="Start reading").wait_for()
+        return challenge
 
     return make

@@ -8,7 +8,7 @@ from cloning.models import Output, SpeechRequest
 from foundation.identity.models import ApiKey
 from tests.cloning import factories as make
 from tests.vouch.web.test_browser import SYSTEM, accessible, finished, own_voice, until
-from tests.vouch.web.test_upload_browser import LOSSY
+from tests.vouch.web.test_upload_browser import KEPT, LOSSY
 from vouch.web import manners
 
 pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.django_db(transaction=True)]
@@ -27,6 +27,15 @@ def spoken(n: int) -> list[Output]:
     )
     return [finished(one) for one in waiting]
 
+
+KEEP = """(person) => new Promise((done) => {
+  indexedDB.open("vouch", 1).onsuccess = ({ target: { result } }) => {
+    const all = result.transaction("parcels", "readwrite").objectStore("parcels");
+    all.put({ key: "one", person, challenge: "", at: Date.now(), until: Date.now() + 3.6e6, blob: new Blob(["a"]) });
+    all.transaction.oncomplete = () => { result.close(); done(); };
+  };
+})"""
+"""A reading of that person stays behind in the browser."""
 
 LEFT_AND_BACK = """async () => {
   const { Wave } = await import("/static/web/wave.js");
@@ -257,6 +266,8 @@ def test_a_book_is_cut_with_a_word_and_work_under_way_survives_a_reload(page, si
     page.get_by_role("button", name="Revoke the key “my program”").click()
     until(lambda: ApiKey.objects.get(name="my program").revoked_at)
     page.get_by_text("None: no program acts for you.").wait_for()
+    assert page.evaluate(KEPT) == 0  # and there is a place for readings now
+    page.evaluate(KEEP, str(owner.pk))
     page.get_by_role("button", name="Close my account").click()
     go = page.get_by_role("button", name="Close it for good")
     assert go.is_disabled()
@@ -265,4 +276,4 @@ def test_a_book_is_cut_with_a_word_and_work_under_way_survives_a_reload(page, si
     page.get_by_role("link", name="Create an account").wait_for()
     owner.refresh_from_db()
     assert owner.email.endswith("erased.invalid")
-    assert page.evaluate("localStorage.length + sessionStorage.length") == 0
+    assert page.evaluate("localStorage.length + sessionStorage.length") == page.evaluate(KEPT) == 0

@@ -9,14 +9,12 @@ import pytest
 from consent.models import Challenge, Examination, Recording
 from retention import custody
 from retention.models import CustodyItem
-from tests.consent.factories import decide, passed_challenge
+from tests.consent.factories import decide
 from tests.vouch.web.test_browser import SYSTEM, accessible, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.django_db(transaction=True)]
 PIECE = 2**18
 """Bytes the studio sends first."""
-RESUMED = """([person, challenge]) => localStorage.setItem("vouch-ceremony", JSON.stringify(
-  { person, challenge, recordings: [], sent: [], consent: null, voice: null, at: Date.now() }))"""
 KEPT = """() => new Promise((resolve, reject) => {
   const asked = indexedDB.open("vouch", 1);
   asked.onupgradeneeded = () => asked.result.createObjectStore("parcels", { keyPath: "key" });
@@ -39,21 +37,6 @@ LOSSY = """
   };
   globalThis.lost = lost;
 """
-
-
-@pytest.fixture
-def at_the_reading(page: Any, sign_in: Any) -> Callable[[Any], Challenge]:
-    """Somebody who has passed the challenge, at the step after it."""
-
-    def make(speaker: Any) -> Challenge:
-        challenge: Challenge = passed_challenge(speaker)
-        sign_in(speaker).goto("/log")
-        page.evaluate(RESUMED, [str(speaker.pk), str(challenge.id)])
-        page.goto("/consent")
-        page.get_by_role("button", name="Start reading").wait_for()
-        return challenge
-
-    return make
 
 
 def read_and_send(page: Any) -> None:

@@ -4,7 +4,7 @@ import { ChallengeStep } from "./challenge.js";
 import { Curve } from "./curve.js";
 import { attempt, byId, el, report } from "./dom.js";
 import { gettext, lang } from "./i18n.js";
-import { dropAll } from "./parcels.js";
+import { LIFE_MS, dropAll } from "./parcels.js";
 import { surely } from "./patience.js";
 import { ReadingStep } from "./reading.js";
 import { follow } from "./training.js";
@@ -13,10 +13,12 @@ const page = byId("ceremony");
 const renews = page.dataset.renew; // The consent that is renewed; empty for a new one, which needs readings too.
 const box = byId("problem");
 const KEPT = "vouch-ceremony";
-const FRESH_MS = 24 * 3600 * 1000; // A passed challenge vouches for a day; the server decides.
 
-/** What a reload or a closed tab must not lose: ids only. `consent` and `voice` come with the later steps. */
-const state = { person: page.dataset.person, challenge: null, recordings: [], sent: [], consent: null, ask: null, voice: null, at: 0 };
+/**
+ * What a reload or a closed tab must not lose: ids only. `next` is the script's next sentence, by language; `consent`
+ * and `voice` come with the later steps.
+ */
+const state = { person: page.dataset.person, challenge: null, recordings: [], sent: [], next: {}, consent: null, ask: null, voice: null, at: 0 };
 
 function keep() {
   if (!renews) localStorage.setItem(KEPT, JSON.stringify(state));
@@ -25,7 +27,7 @@ function keep() {
 function kept() {
   try {
     const found = JSON.parse(localStorage.getItem(KEPT) ?? "null");
-    const fresh = found?.consent || Date.now() - found?.at < FRESH_MS;
+    const fresh = found?.consent || Date.now() - found?.at < LIFE_MS; // the server decides
     const usable = found?.person === state.person && found.challenge && fresh;
     return usable ? found : null;
   } catch {
@@ -53,7 +55,7 @@ function show(step) {
 }
 
 new ChallengeStep(page, (challenge) => {
-  Object.assign(state, { challenge, recordings: [], sent: [], consent: null, ask: null, voice: null, at: Date.now() });
+  Object.assign(state, { challenge, recordings: [], sent: [], next: {}, consent: null, ask: null, voice: null, at: Date.now() });
   keep();
   if (!renews) forgetReadings();
   if (renews) terms();

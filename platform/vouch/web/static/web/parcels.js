@@ -1,8 +1,11 @@
-// Readings that were sent off and have not arrived: kept in this browser until they have, so that a closed tab loses
-// nothing. They are sound of a person: another person's and those of yesterday are thrown away unread.
+// Readings that have not arrived: sent off, or recorded and not sent yet. Kept in this browser, in the clear, until they
+// have, so that a closed tab loses nothing. They are sound of a person: another person's, and those that nobody would
+// accept any more, are thrown away unread (docs/custody.md).
 const NAME = "vouch";
 const STORE = "parcels";
-const LIFE_MS = 24 * 3600 * 1000; // As long as a passed challenge vouches for them.
+
+/** How long a passed challenge vouches for readings: none is kept longer. */
+export const LIFE_MS = 24 * 3600 * 1000;
 
 function opened() {
   return new Promise((resolve, reject) => {
@@ -27,17 +30,17 @@ async function store(mode, act) {
   }
 }
 
-/** Keeps `{key, person, challenge, at, blob, …}`; a later one with the same `key` takes its place. */
+/** Keeps `{key, person, challenge, at, until, blob, …}` (times in ms); a later one with the same `key` takes its place. */
 export const keep = (parcel) => store("readwrite", (all) => all.put(parcel));
 
 export const drop = (key) => store("readwrite", (all) => all.delete(key));
 
 export const dropAll = () => store("readwrite", (all) => all.clear());
 
-/** Those of `person` under `challenge`, oldest first. All others are dropped. */
-export async function waiting(person, challenge) {
+/** Those of `person`, under `challenge` if one is given, whose time is not over, oldest first. All others are dropped. */
+export async function waiting(person, challenge = null) {
   const found = await store("readonly", (all) => all.getAll());
-  const fits = (one) => one.person === person && one.challenge === challenge && Date.now() - one.at < LIFE_MS;
+  const fits = (one) => one.person === person && [null, one.challenge].includes(challenge) && Date.now() < one.until;
   for (const one of found) if (!fits(one)) await drop(one.key);
   return found.filter(fits).sort((a, b) => a.at - b.at);
 }

@@ -2,7 +2,7 @@
 import { call, newKey, poll } from "./api.js";
 import { attempt, byId, report } from "./dom.js";
 import { fill, gettext, ngettext, span } from "./i18n.js";
-import { drop, keep, waiting } from "./parcels.js";
+import { LIFE_MS, drop, keep, waiting } from "./parcels.js";
 import { patiently } from "./patience.js";
 import { Meter, Recorder, lost, wav } from "./recorder.js";
 import { SentRow } from "./sent.js";
@@ -20,6 +20,9 @@ export class ReadingStep {
     Object.assign(this, { state, onChange, worklet: page.dataset.worklet, box: byId("problem"), open: 0 });
     this.limit = Number(page.dataset.maxBytes);
     this.at = 0;
+    this.parcel = null; // What is recorded and not sent.
+    this.drafts = []; // Such from before the page was closed, to be offered after it.
+    this.leaving = (event) => event.preventDefault();
     const on = (id, work) => byId(id).addEventListener("click", work);
     on("reading-start", () => this.start());
     on("reading-step", () => this.step());
@@ -48,7 +51,7 @@ export class ReadingStep {
       const language = byId("reading-language").value;
       if (this.script?.language !== language) {
         this.script = await call("GET", `scripts/${language}`);
-        this.at = 0;
+        this.at = this.state.next?.[language] ?? 0;
       }
       // The device's own rate: the voice should know all of the speaker, not only what a telephone keeps.
       const recorder = await Recorder.open({ worklet: this.worklet });
@@ -108,12 +111,40 @@ export class ReadingStep {
     this.meter.off();
     this.read.push(this.shown);
     this.shown = undefined;
-    this.blob = wav(this.chunks, recorder.rate);
-    this.seconds = (this.bytes - WAV_HEAD) / 2 / recorder.rate;
-    this.address = URL.createObjectURL(this.blob);
-    byId("reading-audio").src = this.address;
-    this.buttons("check");
+    const { language } = this.script;
+    const { person, challenge, at } = this.state;
+    this.state.next = { ...this.state.next, [language]: this.at };
+    this.onChange();
+    const transcript = this.read.join(language === "zh" ? "" : " ");
+    const seconds = (this.bytes - WAV_HEAD) / 2 / recorder.rate;
+    const blob = wav(this.chunks, recorder.rate);
+    const until = at + LIFE_MS;
+    const offered = this.offer({ key: newKey(), person, challenge, at: Date.now(), until, draft: true, language, transcript, seconds, blob });
     byId("reading-send").focus();
+    await offered;
+  }
+
+  /** A reading to be listened to, then sent or thrown away: just recorded, or before the page was closed. */
+  async offer(parcel, back = "") {
+    this.parcel = parcel;
+    addEventListener("beforeunload", this.leaving); // until it is known to be kept
+    this.address = URL.createObjectURL(parcel.blob);
+    byId("reading-audio").src = this.address;
+    byId("reading-language").value = parcel.language;
+    byId("reading-language").disabled = true;
+    byId("sentence").lang = parcel.language;
+    byId("sentence").textContent = parcel.transcript;
+    byId("sentence-next").textContent = "";
+    this.buttons("check");
+    this.keeping = keep(parcel).then(() => true, () => false);
+    const kept = await this.keeping;
+    if (this.parcel !== parcel) return;
+    if (kept) removeEventListener("beforeunload", this.leaving);
+    const at = new Date(parcel.until).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+    const where = kept
+      ? fill(gettext("Until then it is kept in this browser alone, at most until %(at)s: you may close this page and come back."), { at })
+      : gettext("This browser keeps nothing: send it before you close this page.");
+    byId("reading-kept").textContent = `${back} ${where}`.trim();
   }
 
   async discard() {
@@ -124,31 +155,42 @@ export class ReadingStep {
       recorder.close();
       this.meter.off();
     }
+    const { parcel } = this;
     this.reset();
+    if (!parcel) return;
+    await this.keeping;
+    await drop(parcel.key).catch(() => {}); // A browser that keeps nothing has nothing to drop.
   }
 
+  /** Ready for the next reading, or for one that was left behind. */
   reset() {
     this.shown = undefined;
-    this.blob = null;
+    this.parcel = null;
     this.chunks = [];
+    removeEventListener("beforeunload", this.leaving);
     byId("reading-audio").removeAttribute("src");
     if (this.address) URL.revokeObjectURL(this.address);
     this.address = null;
     byId("reading-language").disabled = false;
     byId("reading-hint").textContent = "";
     byId("sentence-next").textContent = "";
+    byId("sentence").lang = "";
     byId("sentence").textContent = gettext("Press “Start reading” for the next sentences.");
+    byId("reading-kept").textContent = "";
     this.buttons("start");
+    if (this.drafts.length) this.goBack();
+    byId(this.parcel ? "reading-send" : "reading-start").focus();
+  }
+
+  /** Offers the oldest reading that was left behind. */
+  goBack() {
+    this.offer(this.drafts.shift(), gettext("You recorded this before you left this page, and have not sent it."));
   }
 
   send() {
-    const language = this.script.language;
-    const { person, challenge } = this.state;
-    const transcript = this.read.join(language === "zh" ? "" : " ");
-    const { blob, seconds } = this;
+    const parcel = { ...this.parcel, draft: false };
     this.reset();
-    byId("reading-start").focus();
-    this.dispatch({ key: newKey(), person, challenge, at: Date.now(), language, transcript, seconds, blob });
+    this.dispatch(parcel);
   }
 
   /** Sends a parcel, over lost connections and closed tabs, and waits for the verdict; the next can be read meanwhile. */
@@ -193,7 +235,10 @@ export class ReadingStep {
     }
   }
 
-  /** What was sent before the page was closed: verdicts are asked for again, and what had not arrived goes on. */
+  /**
+   * What was there before the page was closed: verdicts are asked for again, what had not arrived goes on, and what was
+   * not sent is offered again.
+   */
   async resume(sent) {
     Object.assign(this.state, { recordings: [], sent });
     for (const { examination, parcel, ...recording } of sent) this.follow(recording, examination);
@@ -203,8 +248,10 @@ export class ReadingStep {
     const arrived = new Set(sent.map((one) => one.parcel));
     for (const parcel of parcels) {
       if (arrived.has(parcel.key)) await drop(parcel.key);
+      else if (parcel.draft) this.drafts.push(parcel);
       else this.dispatch(parcel);
     }
+    if (this.drafts.length && !this.recorder && !this.parcel) this.goBack();
   }
 
   async follow(recording, examination) {
