@@ -12,7 +12,7 @@ from cloning.masks import making
 from cloning.masks import services as masks
 from cloning.masks.disturbance import Disturbance
 from cloning.masks.models import VoiceMask
-from cloning.models import Voice
+from cloning.models import SpeechRequest, Voice
 from cloning.worker import claim
 from consent import licences
 from consent.models import Challenge, Consent, Licence, Recording
@@ -24,6 +24,7 @@ from foundation.vault import services as vault
 from retention import custody
 from retention.models import CustodyItem
 from retention.purposes import Purpose
+from safety.services import claim_case, decide_case
 from tests.foundation.audit.factories import example
 
 SYSTEM = Actor.system("test")
@@ -129,3 +130,12 @@ def mask(voice: Voice, *, name: str = "Stage", style: Any = None) -> VoiceMask:
     making._publish(run, made, making.Found(Disturbance(3.0, -2.0, 1.6), moves, 0.61234, 0.55))
     made.refresh_from_db()
     return made
+
+
+def decided(request: SpeechRequest, *, by: Person, decision: str = "allow") -> None:
+    """The moderator ``by`` takes the case that holds the request's text and decides it; nothing resumes it yet."""
+    actor = Actor.of(by)
+    claim_case(actor=actor, case_id=request.case_ref, interested=())
+    decide_case(
+        actor=actor, case_id=request.case_ref, decision=decision, reason="seen", clause="policy.context", interested=()
+    )

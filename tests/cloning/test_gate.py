@@ -153,23 +153,12 @@ def test_a_consent_past_its_date_is_over_even_before_anybody_marks_it(owner) -> 
 
 
 def test_policy_refuses_holds_and_a_moderators_yes_lets_one_text_through(person, owner, voice) -> None:
-    from safety.services import claim_case, decide_case
-
     request = ask(owner, voice, make.HELD_TEXT)
     assert request.job.state == "held"
     assert request.case_ref is not None
     with pytest.raises(errors.HeldForModerator):
         clear(request)
-    moderator = Actor.of(person(role="moderator"))
-    claim_case(actor=moderator, case_id=request.case_ref, interested=())
-    decide_case(
-        actor=moderator,
-        case_id=request.case_ref,
-        decision="allow",
-        reason="a play",
-        clause="policy.context",
-        interested=(),
-    )
+    make.decided(request, by=person(role="moderator"))
     assert clear(request)
     assert ask(owner, voice, make.HELD_TEXT).job.state == "queued"
     # The yes is for this text only.

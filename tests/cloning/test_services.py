@@ -16,7 +16,6 @@ from foundation.errors import NotFound, Refused, VouchError
 from foundation.identity.actors import Actor
 from foundation.vault import services as vault
 from foundation.vault.errors import KeyDestroyed
-from safety.services import claim_case, decide_case
 from tests.cloning import factories as make
 
 pytestmark = pytest.mark.django_db
@@ -48,12 +47,8 @@ def ask(requester, voice: Voice, text: str = make.TEXT) -> SpeechRequest:
 
 
 def decide(moderator, request: SpeechRequest, decision: str) -> None:
-    actor = Actor.of(moderator)
-    claim_case(actor=actor, case_id=request.case_ref, interested=())
-    decide_case(
-        actor=actor, case_id=request.case_ref, decision=decision, reason="seen", clause="policy.context", interested=()
-    )
-    services.resume_held(actor=actor, case_id=request.case_ref)
+    make.decided(request, by=moderator, decision=decision)
+    services.resume_held(actor=Actor.of(moderator), case_id=request.case_ref)
 
 
 def fail(job: Job) -> None:

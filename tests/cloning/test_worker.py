@@ -114,22 +114,11 @@ def test_a_message_that_was_lost_is_sent_again(person, django_capture_on_commit_
 
 @pytest.mark.django_db
 def test_a_decision_whose_requests_were_not_resumed_is_caught_up(person) -> None:
-    from safety.services import claim_case, decide_case
-
     owner = person()
     voice = make.voice(owner, make.consent(owner))
     request = services.request_speech(actor=Actor.of(owner), voice_id=voice.id, text=make.HELD_TEXT, language="en")
     assert recovery.recover() == 0
-    moderator = Actor.of(person(role="moderator"))
-    claim_case(actor=moderator, case_id=request.case_ref, interested=())
-    decide_case(
-        actor=moderator,
-        case_id=request.case_ref,
-        decision="allow",
-        reason="a play",
-        clause="policy.context",
-        interested=(),
-    )
+    make.decided(request, by=person(role="moderator"))
     assert recovery.recover() == 1
     assert Job.objects.get(id=request.job_id).state == "queued"
 
