@@ -1,10 +1,12 @@
 """Words for what the database keeps as codes. A code without a word is shown as it is: better odd than wrong."""
 
-from typing import Final
+from typing import Any, Final
 
 from django import template
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
+
+from vouch.web.told import told as told_of
 
 register = template.Library()
 
@@ -176,6 +178,12 @@ def duration(seconds: int) -> str:
     if seconds < 120:
         return f"{seconds} s"
     return f"{round(seconds / 60)} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+@register.filter
+def told(job: Any) -> str:
+    """What a job that ended badly says, in the page's language."""
+    return told_of(job.error_code, job.error_detail)
 
 
 @register.filter

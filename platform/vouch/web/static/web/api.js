@@ -4,6 +4,12 @@ import { gettext } from "./i18n.js";
 const BASE = "/api/v1/";
 const token = document.querySelector('meta[name="csrf"]')?.content ?? "";
 
+/** What a code says on this page, as `[said, advice]`: null where the server's own words are in the page's language. */
+const words = (code) => globalThis.vouchProblems?.[code] ?? null;
+
+/** What a job that ended badly says. */
+export const told = (code, detail) => words(code)?.join(" ") ?? detail;
+
 /** An answer that is an error: `code` is stable, `detail` and `advice` are sentences for people. */
 export class Problem extends Error {
   constructor(status, body) {
@@ -14,6 +20,15 @@ export class Problem extends Error {
     this.advice = body.advice ?? "";
     this.body = body;
     this.fields = body.fields ?? null;
+  }
+
+  /** A problem as the server tells it, in the page's language. */
+  static of(status, body) {
+    const known = words(body.code);
+    if (!known) return new Problem(status, body);
+    // What is more particular than what the code says, as a number or a name, is kept beside it as it came.
+    const particular = body.detail && body.title && body.detail !== body.title ? `（${body.detail}）` : "";
+    return new Problem(status, { ...body, detail: known[0] + particular, advice: known[1] ?? body.advice });
   }
 }
 
@@ -60,7 +75,7 @@ export async function call(method, path, { json, body, key, signal, ms, headers:
   } catch {
     data = {};
   }
-  if (!answer.ok) throw new Problem(answer.status, data);
+  if (!answer.ok) throw Problem.of(answer.status, data);
   return data;
 }
 

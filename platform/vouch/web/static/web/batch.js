@@ -1,5 +1,5 @@
 // Many lines: a table looked at, spoken, watched, tried again, taken home. The page may be left: ?batch= comes back.
-import { Problem, call, sleep } from "./api.js";
+import { Problem, call, sleep, told } from "./api.js";
 import { attempt, byId, el, report } from "./dom.js";
 import { fill, gettext, word } from "./i18n.js";
 import { surely } from "./patience.js";
@@ -94,7 +94,7 @@ async function lines(id) {
   for (let cursor = ""; ; ) {
     const answer = await fetch(`/api/v1/batches/${id}/lines?limit=200${cursor && `&cursor=${encodeURIComponent(cursor)}`}`, { credentials: "same-origin" });
     const data = await answer.json();
-    if (!answer.ok) throw new Problem(answer.status, data);
+    if (!answer.ok) throw Problem.of(answer.status, data);
     found.push(...data);
     cursor = answer.headers.get("Next-Cursor");
     if (!cursor) return found;
@@ -115,7 +115,7 @@ function show(batch, found) {
 
 function lineOf(batch, line) {
   const parts = [];
-  if (line.error_code) parts.push(el("code", {}, line.error_code), ` ${line.error_detail} `);
+  if (line.error_code) parts.push(el("code", {}, line.error_code), ` ${told(line.error_code, line.error_detail)} `);
   if (line.late_ms) parts.push(fill(gettext("%(seconds)s s later than its subtitle"), { seconds: (line.late_ms / 1000).toFixed(1) }), " ");
   if (line.output) parts.push(el("a", { href: `/api/v1/outputs/${line.output}/audio`, download: `vouch-${line.output}.${batch.container}` }, gettext("Download")));
   if (line.state === "failed" && batch.state !== "cancelled") {

@@ -1,5 +1,5 @@
 // The ceremony, step by step: challenge, reading, terms, training.
-import { call, newKey } from "./api.js";
+import { call, newKey, told } from "./api.js";
 import { ChallengeStep } from "./challenge.js";
 import { Curve } from "./curve.js";
 import { attempt, byId, el, report } from "./dom.js";
@@ -189,7 +189,7 @@ function watch(voice) {
       byId("training-voice").hidden = false;
       byId("training-voice").focus();
     } else {
-      byId("training-stage").textContent = `${job.error_code}: ${job.error_detail}`;
+      byId("training-stage").textContent = `${job.error_code}: ${told(job.error_code, job.error_detail)}`;
       byId("training-retry").hidden = job.state !== "failed";
       byId("training-retry").onclick = () =>
         attempt(byId("training-retry"), box, async () => {

@@ -1,5 +1,5 @@
 // A voice at once, while its training waits: made, followed, and then the page can speak.
-import { poll } from "./api.js";
+import { poll, told } from "./api.js";
 import { attempt, byId } from "./dom.js";
 import { word } from "./i18n.js";
 import { surely } from "./patience.js";
@@ -12,6 +12,6 @@ button.addEventListener("click", () =>
     const job = await surely(`voices/${byId("instant").dataset.voice}/instant`, {}, byId("problem"));
     const done = await poll(`jobs/${job.id}`, (one) => OVER.includes(one.state), (one) => (byId("instant-stage").textContent = word(one.stage)));
     if (done.state === "succeeded") location.reload();
-    else byId("instant-stage").textContent = done.error_detail || word(done.state);
+    else byId("instant-stage").textContent = told(done.error_code, done.error_detail) || word(done.state);
   }),
 );

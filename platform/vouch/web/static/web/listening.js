@@ -108,7 +108,7 @@ async function open(card) {
   report(byId("problem"), null);
   try {
     const answer = await fetch(card.dataset.src, { credentials: "same-origin" });
-    if (!answer.ok) throw new Problem(answer.status, await answer.json().catch(() => ({})));
+    if (!answer.ok) throw Problem.of(answer.status, await answer.json().catch(() => ({})));
     const bytes = await answer.arrayBuffer();
     const buffer = await new OfflineAudioContext(1, 1, 48_000).decodeAudioData(bytes);
     const samples = buffer.getChannelData(0);

@@ -1,5 +1,5 @@
 // The market: search by sound, order characters, ask for other terms, report and review offers.
-import { call, newKey, poll } from "./api.js";
+import { call, newKey, poll, told } from "./api.js";
 import { attempt, byId, el } from "./dom.js";
 import { fill, gettext } from "./i18n.js";
 
@@ -80,7 +80,7 @@ byId("by-sound").addEventListener("submit", (event) => {
     const lines = found.found.map((one) =>
       el("li", {}, el("a", { href: `#offer-${one.listing.id}` }, one.listing.title), ` · ${GRADES[one.grade] ?? one.grade}`),
     );
-    if (found.state === "failed") lines.push(el("li", {}, found.error_detail, " ", el("code", {}, found.error_code)));
+    if (found.state === "failed") lines.push(el("li", {}, told(found.error_code, found.error_detail), " ", el("code", {}, found.error_code)));
     else if (!lines.length) lines.push(el("li", {}, gettext("No voice on offer sounds like it.")));
     list.replaceChildren(...lines);
     list.hidden = false;

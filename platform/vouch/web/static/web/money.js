@@ -12,7 +12,7 @@ async function waited(job) {
   const words = gettext("Computing the statement: %(done)s of %(uses)s uses.");
   const say = (one) => (bar.textContent = fill(words, { done: one.done, uses: one.uses }));
   const ended = await poll(`statement-jobs/${job.id}`, (one) => one.state === "done" || one.state === "failed", say);
-  if (ended.state === "failed") throw new Problem(500, { code: ended.error });
+  if (ended.state === "failed") throw Problem.of(500, { code: ended.error });
 }
 
 function sends(id, method, path, names) {

@@ -129,7 +129,7 @@ export class Take {
       await this.load();
       const { id } = await call("POST", "trace", { body: this.blob });
       const answer = await poll(`trace/${id}`, (one) => one.state !== "queued" && one.state !== "waiting");
-      if (answer.state === "failed") throw new Problem(422, { code: answer.error_code, detail: answer.error_detail });
+      if (answer.state === "failed") throw Problem.of(422, { code: answer.error_code, detail: answer.error_detail });
       line.textContent = answer.hits.some((hit) => hit.output === this.output.id)
         ? gettext("Found: the mark in this file leads to this very recording.")
         : gettext("The mark was not found in this file.");
@@ -152,7 +152,7 @@ export class Take {
     const answer = await fetch(`${this.address}/audio`, { credentials: "same-origin" }).catch(() => {
       throw new Unreachable();
     });
-    if (!answer.ok) throw new Problem(answer.status, await answer.json().catch(() => ({})));
+    if (!answer.ok) throw Problem.of(answer.status, await answer.json().catch(() => ({})));
     const bytes = await answer.arrayBuffer();
     this.blob = new Blob([bytes], { type: answer.headers.get("Content-Type") ?? this.output.media_type });
     this.sound.src = URL.createObjectURL(this.blob);

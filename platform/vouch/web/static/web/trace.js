@@ -85,7 +85,7 @@ async function trace(file) {
       },
     );
     if (found.state === "failed") {
-      throw new Problem(422, { code: found.error_code, detail: found.error_detail });
+      throw Problem.of(422, { code: found.error_code, detail: found.error_detail });
     }
     show(found);
   } catch (error) {

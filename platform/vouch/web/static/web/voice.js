@@ -1,5 +1,5 @@
 // The studio: a text, how it is to sound, one or two versions of it, and what was made before.
-import { call, newKey, poll } from "./api.js";
+import { call, newKey, poll, told } from "./api.js";
 import { Compare } from "./compare.js";
 import { attempt, byId, el, report } from "./dom.js";
 import { fill, gettext, ngettext, word } from "./i18n.js";
@@ -208,7 +208,7 @@ async function settled(request, said) {
     note("note", gettext("The owner of the voice reads it first"), gettext("It is spoken only if the owner approves exactly this text; you need not stay here."), "held_for_owner");
   } else if (request.state === "held") {
     note("note", gettext("A moderator decides"), gettext("The policy holds this text. It is spoken only if a moderator allows exactly this text; you need not stay here."), "held_for_moderator");
-  } else note("note bad", word(request.state), request.error_detail, request.error_code);
+  } else note("note bad", word(request.state), told(request.error_code, request.error_detail), request.error_code);
   return null;
 }
 
