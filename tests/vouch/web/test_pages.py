@@ -3,11 +3,13 @@
 import hashlib
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
+import vouch.web
 from foundation.clock import move_forward, now
 from foundation.identity.actors import Actor
 from retention import custody, holds
@@ -312,3 +314,12 @@ def test_an_operator_has_the_buttons_of_a_hold_and_an_auditor_has_none(person, s
     holds.end_hold(actor=Actor.of(one), hold_id=hold.id)
     assert (acts(one), acts(other)) == ([], ["end"])
     assert acts(person("auditor")) == []
+
+
+def test_a_form_that_only_a_script_can_send_waits_for_its_script() -> None:
+    """Sent by the browser itself it would put what was typed into the address, and that into the servers' logs."""
+    folder = Path(vouch.web.__file__).parent / "templates"
+    forms = [form for page in folder.rglob("*.html") for form in re.findall(r"<form\b[^>]*>", page.read_text())]
+    scripted = [form for form in forms if "method=" not in form]
+    assert len(scripted) > 20
+    assert [form for form in scripted if not form.startswith("<form inert ")] == []

@@ -6,7 +6,7 @@ from cloning.models import Voice
 from cloning.worker import Reporter, claim
 from consent.models import Challenge, Consent, Examination, Recording
 from tests.consent.factories import decide
-from tests.vouch.web.test_browser import QUALITY, accessible, answer_challenge, until
+from tests.vouch.web.test_browser import QUALITY, accessible, answer_challenge, own_voice, until
 from tests.vouch.web.test_studio_browser import DRAWN
 
 pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.django_db(transaction=True)]
@@ -123,3 +123,29 @@ def test_whoever_comes_back_goes_on_where_they_stopped(page, sign_in, person):
     accessible(page, "training")
     page.get_by_role("button", name="Start over").click()
     page.get_by_role("button", name="show the words").wait_for()
+
+
+def test_a_click_that_comes_before_the_script_is_not_lost_and_sends_nothing(page, sign_in, person):
+    page.add_init_script(MICROPHONE)
+    owner = person()
+    late = []
+    page.route("**/web/challenge*.js", lambda route: late.append(route))
+    page.route("**/web/manner*.js", lambda route: late.append(route))
+    sign_in(owner).goto(f"/voices/{own_voice(owner).id}", wait_until="commit")
+    page.locator("#go").wait_for()
+    until(lambda: page.wait_for_timeout(50) or late)  # routes are told of while the page is waited for
+    assert page.locator("#speak").evaluate("one => one.inert")
+    page.locator("#text").evaluate("one => { one.value = 'Not for the address.'; }")
+    box = page.locator("#go").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert "?" not in page.url
+    late.pop().continue_()
+    page.locator("#speak:not([inert])").wait_for()
+
+    page.goto("/consent", wait_until="commit")
+    page.get_by_role("button", name="show the words", include_hidden=True).wait_for()
+    until(lambda: page.wait_for_timeout(50) or late)
+    assert not Challenge.objects.filter(state="open").exists()
+    late.pop().continue_()
+    page.get_by_role("button", name="show the words").click()
+    page.locator("#words").wait_for()

@@ -4,6 +4,16 @@ import { gettext } from "./i18n.js";
 
 export const byId = (id) => document.getElementById(id);
 
+/**
+ * What only scripts can do is `inert` in the page until they are here: a click that comes earlier would be lost, and a
+ * form that is sent earlier would put what was typed into the address.
+ */
+function wake() {
+  for (const one of document.querySelectorAll("main [inert]")) one.inert = false;
+}
+if (document.readyState === "complete") wake();
+else document.addEventListener("DOMContentLoaded", wake); // after every module of the page
+
 /** Makes an element: `el("p", {class: "meta"}, "text", child)`. Strings become text. */
 export function el(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
