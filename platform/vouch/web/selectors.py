@@ -9,7 +9,8 @@ from django.db.models import Q
 from django.http import HttpRequest
 
 from cloning import selectors as cloning
-from cloning.models import Job, JobKind, Voice
+from cloning.models import LANGUAGES, Job, JobKind, Voice
+from consent import licences, scopes
 from consent import selectors as consents
 from consent.compact import SELF
 from consent.consequences import ENDS, Consequence
@@ -187,6 +188,26 @@ def licensed_characters(actor: Actor, voice: Voice) -> int:
     """Characters left for this voice under the fullest of the actor's licences in force; 0 without one."""
     found = consents.licences_of(actor=actor).filter(consent_id=voice.consent_id, state="active", valid_until__gt=now())
     return max((one.characters_cap - one.characters_used - one.characters_reserved for one in found), default=0)
+
+
+def languages_for(actor: Actor, voice: Voice) -> list[str]:
+    """Languages that the voice may speak for the actor: those of its consent, and with a licence of that one, too.
+
+    A language other than the voice's own is a use that a licence must name. The gate decides every time; this is what
+    a page offers.
+    """
+    ground = licences.ground_of(voice.consent)
+    if voice.owner_id == actor.person_id:
+        return [one for one in LANGUAGES if one in ground.languages]
+    held = consents.licences_of(actor=actor).filter(consent_id=voice.consent_id, state="active", valid_until__gt=now())
+    granted = [scopes.parse(one.scope) for one in held]
+    return [one for one in LANGUAGES if any(_covers(scope, ground, voice, one) for scope in granted)]
+
+
+def _covers(scope: scopes.Scope, ground: scopes.Ground, voice: Voice, language: str) -> bool:
+    across = frozenset({"cross_lingual"}) if language != voice.language else frozenset()
+    denied = scopes.denials(scope, ground, scopes.Use(language, uses=across))
+    return not any(one.clause in ("languages", "uses") for one in denied)
 
 
 def held(actor: Actor) -> list[CustodyRow]:

@@ -168,7 +168,8 @@ def review(request: HttpRequest, review_id: UUID) -> HttpResponse:
 def voice(request: HttpRequest, voice_id: UUID) -> HttpResponse:
     actor = actor_of(request)
     found = selectors.speakable_voice(actor, voice_id)
-    limits = {"max_text": MAX_TEXT, "max_seed": MAX_SEED, "containers": CONTAINERS, "languages": LANGUAGES}
+    limits = {"max_text": MAX_TEXT, "max_seed": MAX_SEED, "containers": CONTAINERS}
+    limits |= {"languages": selectors.languages_for(actor, found), "all_languages": len(LANGUAGES)}
     limits |= {"channels": CHANNELS, "uses": sorted(SPECIAL_USES - {"cross_lingual"})}
     own = found.owner_id == actor.person_id
     return render(

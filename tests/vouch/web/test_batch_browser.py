@@ -17,6 +17,11 @@ from tests.cloning import factories as make
 from tests.vouch.web.test_browser import accessible, finished, own_voice, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.django_db(transaction=True)]
+PASTED = """one => {
+  const data = new DataTransfer();
+  data.setData("text", "Good morning. ".repeat(3_600_000));
+  one.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, cancelable: true }));
+}"""
 SRT = "1\n00:00:01,000 --> 00:00:02,000\nGood morning.\n\n2\n00:00:05,000 --> 00:00:03,000\nBackwards.\n"
 
 
@@ -42,6 +47,26 @@ def test_many_lines_from_the_table_to_the_archive(page, sign_in, person):
     page.get_by_text("1 of 2 lines can be spoken, 13 characters.").wait_for()
     assert "time_backwards" in page.locator("#rows").inner_text()
     page.get_by_label("Take it from a file").set_input_files([])
+
+    # Fifty megabytes are not even pasted, and what is a little too large is not sent.
+    sent: list[str] = []
+    page.on("request", lambda one: sent.append(one.url) if one.url.endswith("preview") else None)
+    page.locator("#content").evaluate(PASTED)
+    too_large = page.get_by_role("alert").filter(has_text="table_too_large")
+    too_large.wait_for()
+    assert page.locator("#content").input_value() == ""
+    page.reload()
+    page.locator("#content").evaluate("one => { one.value = 'a'.repeat(Number(one.form.dataset.max) + 1); }")
+    page.get_by_role("button", name="Look at the table").click()
+    too_large.wait_for()
+    assert sent == []
+    # Right to left and with emoji, a line is a line.
+    page.get_by_label("Or paste it here").fill("שלום לכולם\nGood morning 👋🏽 to you.\n")
+    page.get_by_label("What is it?").select_option("text")
+    page.get_by_role("button", name="Look at the table").click()
+    page.locator("#rows td[dir=auto]").nth(1).wait_for()
+    assert page.locator("#rows td[dir=auto]").first.evaluate("one => getComputedStyle(one).direction") == "rtl"
+    assert page.locator("#rows td[dir=auto]").nth(1).inner_text() == "Good morning 👋🏽 to you."
 
     page.get_by_label("What is it?").select_option("csv")
     page.get_by_label("Or paste it here").fill("text,file\nGood morning to you.,one\n???,two\nGood night.,three\n")

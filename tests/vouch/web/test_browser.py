@@ -294,7 +294,7 @@ def test_every_page_fits_a_small_phone_and_reads_in_both_schemes(page, live_serv
     page.emulate_media(color_scheme=scheme)
     page.context.add_cookies([{"name": "django_language", "value": language, "url": live_server.url}])
     page.set_viewport_size({"width": 360, "height": 740})
-    for path in ["/trace", "/log", "/sign-up", "/nothing-here", "/"]:
+    for path in ["/trace", "/log", "/sign-up", "/sign-in", "/retention", "/notice", "/nothing-here", "/"]:
         page.goto(path)
         assert page.locator("html").get_attribute("lang") == language
         fits_and_reads(page, path)
@@ -308,8 +308,17 @@ def test_every_page_fits_a_small_phone_and_reads_in_both_schemes(page, live_serv
         "/consents",
         "/reviews",
         f"/voices/{voice.id}",
+        f"/voices/{voice.id}/batch",
         "/recordings",
         "/market",
+        "/market/offers",
+        "/orders",
+        "/earnings",
+        "/membership",
+        "/protect",
+        "/second-factor",
+        "/report",
+        "/reasons",
         "/log",
     ]:
         page.goto(path)

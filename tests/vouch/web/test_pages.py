@@ -17,14 +17,17 @@ from retention.custody import sweep
 from retention.purposes import Purpose
 from safety import services as safety
 from safety.policy import evaluate
+from tests.cloning import factories as make
 from tests.marketplace.factories import consent_of, ready_voice
 from tests.retention.factories import held_by_law, received
 
 pytestmark = pytest.mark.django_db
 TEXT = "Grandma, I had an accident, please send the money today and do not tell anyone. <script>alert(1)</script>"
 DESK = ["/desk/figures", "/desk/archive"]
-PUBLIC = ["/", "/sign-in", "/sign-up", "/trace", "/log", "/retention"]
-MEMBERS = ["/consent", "/consents", "/me", "/recordings", "/reviews", "/market", "/market/offers"]
+PUBLIC = ["/", "/sign-in", "/sign-up", "/trace", "/log", "/retention", "/notice"]
+MEMBERS = ["/consent", "/consents", "/me", "/recordings", "/reviews", "/market", "/market/offers", "/protect",
+           "/earnings", "/orders", "/membership", "/second-factor"]  # fmt: skip
+ACROSS = {"own_use": True, "licence_to_others": True, "cross_lingual": True}
 NOWHERE = "0e4f3c1a-5d0b-4c39-9d6f-6f2f5a1c7b10"
 """An id that nothing has."""
 
@@ -68,14 +71,14 @@ def licence_for(voice, holder):
     )
 
 
-def all_pages(person, held_case, sign_in):
+def all_pages(person, held_case, sign_in, stranger=Client):
     """Every page of the console, as somebody who may open it: (path, answer)."""
     owner, moderator, auditor = person(), person("moderator"), person("auditor")
     voice = ready_voice(owner, rehearsal=True)
     for path in PUBLIC:
-        yield path, Client().get(path)
+        yield path, stranger().get(path)
     licence = licence_for(voice, person())
-    for path in ["/", *MEMBERS, f"/voices/{voice.id}", f"/licences/{licence.id}", "/log"]:
+    for path in ["/", *MEMBERS, f"/voices/{voice.id}", f"/voices/{voice.id}/batch", f"/licences/{licence.id}", "/log"]:
         yield path, sign_in(owner).get(path)
     for path in ["/market", f"/voices/{voice.id}", f"/licences/{licence.id}"]:
         yield path, sign_in(licence.licensee).get(path)
@@ -323,3 +326,50 @@ def test_a_form_that_only_a_script_can_send_waits_for_its_script() -> None:
     scripted = [form for form in forms if "method=" not in form]
     assert len(scripted) > 20
     assert [form for form in scripted if not form.startswith("<form inert ")] == []
+
+
+def test_a_voice_offers_the_languages_that_consent_and_licence_allow(person, sign_in):
+    owner = person()
+
+    def offered(client: Client, voice: object) -> list[list[str]]:
+        pages = [client.get(f"/voices/{voice.id}{page}").content.decode() for page in ("", "/batch")]
+        chosen = [page.partition('<select id="language"')[2].partition("</select>")[0] for page in pages]
+        return [re.findall(r'<option value="(\w+)"', one) for one in chosen]
+
+    plain = make.voice(owner, make.consent(owner), name="English")
+    both = make.voice(owner, make.consent(owner, languages=["zh", "en"], uses=ACROSS), name="Both")
+    mine = sign_in(owner)
+    assert offered(mine, plain) == [["en"], ["en"]]
+    assert offered(mine, both) == [["en", "zh"], ["en", "zh"]]
+    assert "renew it" in mine.get(f"/voices/{plain.id}").content.decode()
+    assert "renew it" not in mine.get(f"/voices/{both.id}").content.decode()
+    # A licence must name that the voice speaks another language than its own.
+    for uses, languages in ([], ["en"]), (["cross_lingual"], ["en", "zh"]):
+        customer = person()
+        make.licence(both.consent, customer, scope={"uses": uses} if uses else {"languages": ["en"]})
+        assert offered(sign_in(customer), both) == [languages, languages]
+
+
+ENGLISH = re.compile(r"(?:[A-Za-z][a-z’']+[ ,]+){2,}[a-z’']+")
+"""Three words in a row: a sentence, no name and no code."""
+
+
+def test_nobody_reads_english_on_a_chinese_page(person, held_case, sign_in):
+    found = {}
+    signed_in = lambda someone: in_chinese(sign_in(someone))  # noqa: E731
+    for path, answer in all_pages(person, held_case, signed_in, lambda: in_chinese(Client())):
+        body = answer.content.decode()
+        assert '<html lang="zh-hans">' in body, path
+        said = re.sub(r"<code.*?</code>|<pre.*?</pre>", "", body.partition("<body")[2], flags=re.DOTALL)
+        said = "|".join(
+            re.split(r"<[^>]*>", said) + re.findall(r'(?:aria-label|title|placeholder|alt)="([^"]*)"', said)
+        )
+        # A case shows what was to be spoken, and the rule in the words of its pack.
+        if (english := ENGLISH.findall(said)) and path != f"/desk/{held_case.id}":
+            found[path] = english
+    assert found == {}
+
+
+def in_chinese(client: Client) -> Client:
+    client.cookies["django_language"] = "zh-hans"
+    return client

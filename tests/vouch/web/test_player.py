@@ -42,11 +42,13 @@ def test_label_stands_before_the_sound_and_a_revoked_one_is_not_played(page, per
     described = page.locator(f"[id='{sound.get_attribute('aria-describedby')}']")
     assert described.inner_text() == said
     order = page.evaluate("[...document.querySelector('vouch-player').children].map((one) => one.tagName)")
-    assert order == ["P", "P", "AUDIO"]
+    assert order == ["P", "P", "AUDIO", "P"]
+    assert page.get_by_role("link", name="How do I know?").get_attribute("href").endswith("/trace")
 
     services.destroy_voices_for_consent(consent_id=voice.consent_id, actor=SYSTEM)
     page.evaluate(EMBED, [f"{address}?since", index, "zh"])
     page.get_by_text("此录音已被撤回").wait_for()
+    page.get_by_role("link", name="如何核实").wait_for()
     assert page.locator("vouch-player audio").count() == 0
 
     for unknown in ("/api/v1/status/99", "/api/v1/log/checkpoint"):

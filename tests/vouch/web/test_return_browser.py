@@ -86,6 +86,8 @@ def test_whoever_comes_back_goes_on_where_they_stopped(page, sign_in, person):
     assert page.get_by_role("button", name="Go on to the consent").is_disabled()
     decide(Examination.objects.get(recording=recording), seconds=60.0)
     page.get_by_text("1 reading passed").wait_for()
+    read = page.get_by_label("How much is read").evaluate("one => [one.value, one.max]")
+    assert 0 < read[0] < read[1] == 60
     page.goto("/consent")
     page.get_by_text("1 reading passed").wait_for()
     accessible(page, "reading")

@@ -15,6 +15,7 @@ WORDS: Final[dict[str, str]] = {
     "training": _("Training"),
     "ready": _("Ready"),
     "starter": _("Starter"),
+    "one core of an AMD EPYC with AVX-512 and bfloat16": _("one core of an AMD EPYC with AVX-512 and bfloat16"),
     "failed": _("Failed"),
     "destroyed": _("Destroyed"),
     # consents and licences

@@ -17,12 +17,28 @@ byId("file").addEventListener("change", () => {
 });
 for (const kind of ["input", "change"]) form.addEventListener(kind, () => (byId("speak").disabled = true));
 
+const most = Number(form.dataset.max);
+const tooLarge = () =>
+  new Problem(0, {
+    code: "table_too_large",
+    detail: fill(gettext("This is larger than the %(n)s KiB that are read at once."), { n: Math.floor(most / 1024) }),
+    advice: gettext("Split it and send the parts one after another."),
+  });
+
+byId("content").addEventListener("paste", (event) => {
+  const pasted = event.clipboardData?.getData("text") ?? "";
+  if (pasted.length <= most) return;
+  event.preventDefault(); // Tens of megabytes in a field stop the browser.
+  report(box, tooLarge());
+});
+
 /** The bytes of a file as they are: whether they are UTF-8 is for the server to say. */
 async function table() {
   const asked = { format: form.elements.format.value };
   const file = byId("file").files[0];
-  if (!file) return { ...asked, content: form.elements.content.value };
-  if (file.size > Number(form.dataset.max)) throw new Problem(0, { detail: gettext("This file is too large."), code: "table_too_large" });
+  const { value } = form.elements.content;
+  if ((file ?? new Blob([value])).size > most) throw tooLarge();
+  if (!file) return { ...asked, content: value };
   const bytes = new Uint8Array(await file.arrayBuffer());
   let text = "";
   for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192));

@@ -16,6 +16,7 @@ const WORDS = {
     voice: (name) => ` in the voice “${name}”`,
     label: (seconds) => `. It begins with an audible label of ${seconds} s.`,
     sound: "Recording made by artificial intelligence",
+    how: "How do I know?",
     waiting: "Asking whether it still stands …",
     revoked: "This recording has been withdrawn and is not played.",
     unknown: "Whether this recording still stands cannot be told, so it is not played.",
@@ -25,6 +26,7 @@ const WORDS = {
     voice: (name) => `,声音:“${name}”`,
     label: (seconds) => `。开头有 ${seconds} 秒的语音标识。`,
     sound: "由人工智能合成的录音",
+    how: "如何核实?",
     waiting: "正在查询其是否仍然有效……",
     revoked: "此录音已被撤回,不再播放。",
     unknown: "无法确认此录音是否仍然有效,因此不予播放。",
@@ -98,6 +100,18 @@ class VouchPlayer extends HTMLElement {
       });
       this.append(sound);
     }
+    // Whoever has the sound can have it traced where it was made: there stand its consent, its licence, its receipt.
+    const how = document.createElement("a");
+    how.href = new URL("/trace", this.listAddress()).href;
+    how.textContent = words.how;
+    const way = document.createElement("p");
+    way.append(how);
+    this.append(way);
+  }
+
+  /** Where the list is, as an address of its own: the platform that made the recording. */
+  listAddress() {
+    return new URL(this.getAttribute("list") ?? "", document.baseURI);
   }
 
   async stands(state, words) {

@@ -81,6 +81,12 @@ function beside(two) {
   count();
 }
 
+/** In `language`, if the voice may (still) speak it. */
+function speakIn(language) {
+  const { options } = form.elements.language;
+  if ([...options].some((one) => one.value === language)) form.elements.language.value = language;
+}
+
 /** Through a mask, pitch and size are the mask's: their sliders rest. An ended mask is none. */
 function wear(id) {
   form.elements.mask.value = id;
@@ -95,7 +101,7 @@ byId("new-seed").addEventListener("click", () => (form.elements.seed.value = Str
 function reuse(request, said) {
   panel.set(request.manner);
   form.elements.seed.value = String(request.seed);
-  form.elements.language.value = request.language;
+  speakIn(request.language);
   if (form.elements.container) form.elements.container.value = request.container;
   if (form.elements.mask) wear(request.mask ?? "");
   if (said) text.value = said;
@@ -267,7 +273,8 @@ const again = new URLSearchParams(location.search).get("again"); // From the lis
 const left = kept();
 if (left && !text.value) {
   text.value = left.text ?? "";
-  for (const name of ["language", "container", "seed"]) form.elements[name].value = left[name] ?? form.elements[name].value;
+  for (const name of ["container", "seed"]) form.elements[name].value = left[name] ?? form.elements[name].value;
+  speakIn(left.language);
   if (left.panel) panel.restore(left.panel);
   if (left.mask && form.elements.mask) wear(left.mask);
   beside(left.comparing === true);
