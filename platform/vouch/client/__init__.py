@@ -5,15 +5,16 @@
 ...     recording = vouch.speak("Sam", "Good morning.")
 ...     recording.save("morning.mp3")
 
-It needs httpx and no settings. What goes wrong is a ``Problem`` with the API's stable ``code`` and its advice.
+It needs httpx and no settings. What goes wrong is a ``Problem`` with the API's stable ``code`` and its advice. Calls of
+a webhook are checked with `vouch.client.webhooks.event`.
 """
 
 from vouch.client.calls import Problem, TookTooLong, Unreachable
 from vouch.client.drivers import AsyncVouch, Vouch
 from vouch.client.streams import AsyncSpeechStream, SpeechStream
-from vouch.client.things import Challenge, Examination, Hit, Recording, Trace, Voice
+from vouch.client.things import Challenge, Examination, Hit, Link, Mask, Recording, Trace, Voice, Webhook
 
 __all__ = [
-    "AsyncSpeechStream", "AsyncVouch", "Challenge", "Examination", "Hit", "Problem", "Recording", "SpeechStream",
-    "TookTooLong", "Trace", "Unreachable", "Voice", "Vouch",
+    "AsyncSpeechStream", "AsyncVouch", "Challenge", "Examination", "Hit", "Link", "Mask", "Problem", "Recording",
+    "SpeechStream", "TookTooLong", "Trace", "Unreachable", "Voice", "Vouch", "Webhook",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vouch.client.calls import Call, Operation, Problem, ask, every, fetch, send, until_done
-from vouch.client.things import Challenge, Examination, Hit, Recording, Trace, Voice
+from vouch.client.things import Challenge, Examination, Hit, Link, Mask, Recording, Trace, Voice, Webhook
 
 ENDED = frozenset({"succeeded", "failed", "refused", "cancelled"})
 HELD = ENDED | {"held"}
@@ -102,6 +102,56 @@ def download(output: str) -> Operation[Recording]:
     return Recording(
         about["id"], sound.content, about["media_type"], about["seconds"], about["label_seconds"], about["sha256"]
     )
+
+
+def link(output: str, *, seconds: int = 3600) -> Operation[Link]:
+    """An address of a recording that works without a key for ``seconds`` (a minute to a week): for a page or a CDN.
+    Raises Problem ``output_revoked``."""
+    said = yield from fetch(f"outputs/{output}/link", seconds=str(seconds))
+    return Link(said["url"], said["until"])
+
+
+def proof(output: str) -> Operation[dict[str, Any]]:
+    """The signed statement about a recording, and the log's receipt: what ``vouch verify`` checks offline."""
+    said: dict[str, Any] = yield from fetch(f"outputs/{output}/proof")
+    return said
+
+
+def batch(
+    voice: str, table: str, *, kind: str = "files", written: str = "csv", seconds: float = 3600.0, **more: Any
+) -> Operation[bytes]:
+    """A table of lines in the voice of that id or name: the ZIP of its recordings, their receipts and a manifest.
+
+    ``written``: as csv, text or srt; ``kind``: files, or narration for one recording. ``more``: further fields of
+    ``POST /api/v1/batches``. Lines that failed are missing and named in the manifest. Raises Problem, TookTooLong.
+    """
+    language = more.pop("language", "")
+    if not language or not _is_id(voice):
+        found = yield from voice_named(voice)
+        voice, language = found.id, language or found.language
+    fields = {"voice": voice, "content": table, "kind": kind, "format": written, "language": language, **more}
+    made = yield from send("batches", fields, once=secrets.token_hex(16))
+    yield from until_done(f"batches/{made['id']}", frozenset({"done", "cancelled"}), seconds=seconds, every=2.0)
+    answer = yield from ask(Call("GET", f"batches/{made['id']}/zip"))
+    return answer.content
+
+
+def mask(voice: str, name: str, *, seconds: float = 600.0, **more: Any) -> Operation[Mask]:
+    """A mask of one's own voice, when it was found and measured. Raises Problem with the job's own code."""
+    if not _is_id(voice):
+        voice = (yield from voice_named(voice)).id
+    made = yield from send(f"voices/{voice}/masks", {"name": name, **more}, once=secrets.token_hex(16))
+    ended = frozenset({"ready", "failed", "ended"})
+    found = yield from until_done(f"masks/{made['id']}", ended, seconds=seconds, every=2.0)
+    if found["state"] != "ready":
+        raise Problem(0, {"code": found["error_code"] or found["state"], "detail": found["error_detail"]})
+    return Mask.of(found)
+
+
+def add_webhook(url: str, kinds: Sequence[str]) -> Operation[Webhook]:
+    """Has ``url`` told of events of these kinds. Keep the secret: it is shown this once."""
+    said = yield from send("webhooks", {"url": url, "kinds": list(kinds)}, once=secrets.token_hex(16))
+    return Webhook(said["id"], said["url"], tuple(said["kinds"]), said["secret"])
 
 
 def trace(data: bytes, *, seconds: float = 300.0) -> Operation[Trace]:

@@ -42,6 +42,40 @@ class Recording:
 
 
 @dataclass(frozen=True)
+class Link:
+    """An address of a recording that works without a key until then. Whoever has it may listen."""
+
+    url: str
+    until: str
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A mask of one's own voice. ``likeness``: cosine with the voice it covers; ``limit``: from where they count as
+    one."""
+
+    id: str
+    name: str
+    state: str
+    likeness: float | None
+    limit: float | None
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> Mask:
+        return cls(said["id"], said["name"], said["state"], said["likeness"], said["limit"])
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """``secret`` signs what is sent there; it is shown this once."""
+
+    id: str
+    url: str
+    kinds: tuple[str, ...]
+    secret: str
+
+
+@dataclass(frozen=True)
 class Hit:
     """A recording of ours that was found in another one. ``output`` is empty for a mark of no delivered recording."""
 

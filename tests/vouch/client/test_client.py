@@ -3,6 +3,7 @@
 import asyncio
 import io
 import re
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import pytest
 import soundfile
 from django.core.handlers.wsgi import WSGIHandler
 
+import vouch
+from cloning.masks.models import VoiceMask
 from cloning.models import Output, SpeechRequest, Voice
 from tests.cloning import factories as make
 from tests.cloning.streamed import Script
-from vouch.client import AsyncVouch, Problem, TookTooLong, Unreachable, Vouch, operations
+from vouch.client import AsyncVouch, Mask, Problem, TookTooLong, Unreachable, Vouch, operations
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HERE = "http://testserver"
@@ -118,6 +121,29 @@ def test_a_stream_is_heard_as_it_is_made_by_both_drivers(key: str, voice: Voice,
     output, sound = asyncio.run(again())
     assert sound[:4] == b"RIFF"
     assert Output.objects.filter(id=output).exists()
+
+
+def test_a_link_a_proof_and_a_mask(person: Any, api: Any, worker: None) -> None:
+    owner = person()
+    voice = make.voice(owner, make.consent(owner, uses={"own_use": True, "voice_mask": True}))
+    key = api(owner).headers["Authorization"].removeprefix("Bearer ")
+    with client(key) as vouch:
+        made = vouch.speak(voice.name, make.TEXT, container="wav")
+        link = vouch.link(made.id, seconds=60)
+        answer = httpx.Client(transport=httpx.WSGITransport(WSGIHandler())).get(link.url)
+        assert (answer.content, answer.headers["X-Vouch-AI-Generated"]) == (made.data, "true")
+        assert vouch.proof(made.id)["provenance"]["statement"]["sha256"] == made.sha256
+        with pytest.raises(TookTooLong):
+            vouch.mask(voice.name, "Stage", seconds=0)
+        assert VoiceMask.objects.get().name == "Stage"
+        shown = Mask.of(vouch.run(operations.every(f"voices/{voice.id}/masks"))[0])
+        assert (shown.name, shown.state, shown.likeness) == ("Stage", "making", None)
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (Path(vouch.__file__).parent / "py.typed").is_file()
+    hints = typing.get_type_hints(operations.link)
+    assert "Link" in str(hints["return"])
 
 
 def test_both_drivers_have_every_operation() -> None:

@@ -1,7 +1,9 @@
 """The examples of docs/examples.md, run in their order, as they stand."""
 
+import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,12 @@ from cloning.batches.models import Batch
 from cloning.models import Output, Voice
 from consent.models import Licence
 from foundation.identity.actors import Actor
+from marketplace.payments import signing
 from marketplace.services import create_listing
 from tests.cloning import factories as make
 from tests.marketplace.factories import published, ready_voice
 from tests.vouch.client.test_client import client
+from vouch.client.webhooks import BadSignature
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PAGE = Path("docs/examples.md")
@@ -67,6 +71,11 @@ def test_each_main_job_has_an_example_that_runs(
     finally:
         if "vouch" in seen:
             seen["vouch"].close()
+    told = json.dumps({"kind": "speech.done", "at": "now", "data": {"output": "one"}}).encode()
+    signed = {"Vouch-Signature": signing.sign(told, seen["hook"].secret, int(time.time()))}
+    assert seen["received"](told, signed) == "one"
+    with pytest.raises(BadSignature):
+        seen["received"](told + b" ", signed)
     assert {file.name for file in tmp_path.iterdir()} >= {"morning.wav", "evening.mp3", "statement.jsonl"}
     assert Output.objects.filter(requester=owner).count() == 4
     assert Licence.objects.filter(licensee=owner).count() == 1
