@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from cloning.errors import VoiceAmbiguous, VoiceUnknown
 from cloning.models import Voice
@@ -15,11 +15,8 @@ def chosen(*, actor: Actor, wanted: str) -> Voice:
     """The voice with that id or, in any case of letters, the ready one of that name, among those the actor owns or has
     a licence for. The gate still decides whether it may speak, and says why not. Raises VoiceUnknown, VoiceAmbiguous.
     """
-    if actor.person_id is None:
-        raise VoiceUnknown
-    mine = Q(owner_id=actor.person_id) | Q(consent_id__in=usable_consents(person_id=actor.person_id))
     named = Q(id=UUID(wanted)) if _is_id(wanted) else Q(name__iexact=wanted, state=VoiceState.READY.value)
-    found = list(Voice.objects.filter(mine, named)[:2])
+    found = list(_mine(actor).filter(named)[:2])
     if not found:
         raise VoiceUnknown(
             "No ready voice of yours, and none that you have a licence for, has that id or name.",
@@ -28,6 +25,18 @@ def chosen(*, actor: Actor, wanted: str) -> Voice:
     if len(found) > 1:
         raise VoiceAmbiguous
     return found[0]
+
+
+def choosable(*, actor: Actor) -> QuerySet[Voice]:
+    """The ready voices that `chosen` knows for this actor, newest first."""
+    return _mine(actor).filter(state=VoiceState.READY.value).order_by("-created_at", "-id")
+
+
+def _mine(actor: Actor) -> QuerySet[Voice]:
+    if actor.person_id is None:
+        return Voice.objects.none()
+    consents = usable_consents(person_id=actor.person_id)
+    return Voice.objects.filter(Q(owner_id=actor.person_id) | Q(consent_id__in=consents))
 
 
 def _is_id(wanted: str) -> bool:

@@ -8,11 +8,15 @@ from typing import Any
 
 
 class VouchError(Exception):
-    """A refusal or failure with a stable code. ``extra`` holds JSON-safe values shown to the client."""
+    """A refusal or failure with a stable code. ``extra`` holds JSON-safe values shown to the client.
+
+    ``retry_after``: seconds after which to ask again; one in ``extra`` counts before the class's.
+    """
 
     code = "error"
     status = 400
     advice = ""
+    retry_after: int | None = None
 
     def __init__(self, detail: str = "", *, code: str | None = None, advice: str = "", **extra: Any) -> None:
         super().__init__(detail or self.__class__.__doc__ or self.code)
@@ -75,9 +79,11 @@ class TooMany(VouchError):
     """Too many requests; try again later."""
 
     code, status = "too_many", 429
+    retry_after = 3600  # a bound of number, which time alone hardly changes; rates name their own time
 
 
 class Unavailable(VouchError):
     """A part of the system is not available now; try again soon."""
 
     code, status = "unavailable", 503
+    retry_after = 5

@@ -34,13 +34,13 @@ def catalogue() -> list[Known]:
     """All codes, in order."""
     found: dict[str, tuple[set[int], str]] = {}
     modules = list(_modules())
-    for kind in _kinds(VouchError):
+    for kind in kinds(VouchError):
         # Another test or command may have imported a pure module.
         if kind.__module__.partition(".")[0] in ROOMS and not kind.__module__.startswith(PURE):
             _add(found, kind.code, kind.status, (kind.__doc__ or "").strip().splitlines()[0])
     for path in modules:
         for code, name, says in _said_inline(path):
-            raised = next((one for one in _kinds(VouchError) if one.__name__ == name), None)
+            raised = next((one for one in kinds(VouchError) if one.__name__ == name), None)
             if raised is not None:
                 _add(found, code, raised.status, says or (raised.__doc__ or "").strip().splitlines()[0])
     return sorted(Known(code, tuple(sorted(statuses)), says) for code, (statuses, says) in found.items())
@@ -65,10 +65,11 @@ def _add(found: dict[str, tuple[set[int], str]], code: str, status: int, says: s
     found.setdefault(code, (set(), says))[0].add(status)
 
 
-def _kinds(kind: type[VouchError]) -> Iterator[type[VouchError]]:
+def kinds(kind: type[VouchError]) -> Iterator[type[VouchError]]:
+    """A class of refusals and all below it that were imported."""
     yield kind
     for further in sorted(kind.__subclasses__(), key=lambda one: (one.__module__, one.__name__)):
-        yield from _kinds(further)
+        yield from kinds(further)
 
 
 def _modules() -> Iterator[Path]:

@@ -200,6 +200,15 @@ SPECTACULAR_SETTINGS = {
         "NoticeSubjectEnum": (("output", "output"), ("voice", "voice")),
     },
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "APPEND_COMPONENTS": {
+        "headers": {
+            "RetryAfter": {
+                "required": True,
+                "schema": {"type": "integer", "minimum": 1},
+                "description": "Seconds after which it is worth asking again.",
+            }
+        }
+    },
     "GET_LIB_DOC_EXCLUDES": "vouch.api.core.described.not_described",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

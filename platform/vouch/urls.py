@@ -2,12 +2,14 @@
 
 from django.urls import include, path
 
-from vouch.api.compat import gptsovits, openai
+from vouch.api.compat import gptsovits, gptsovits_control, openai, openai_lists
 
 urlpatterns = [
     path("api/v1/", include("vouch.api.urls")),
     *openai.urlpatterns,
+    *openai_lists.urlpatterns,  # ends with whatever else begins like OpenAI's addresses
     *gptsovits.urlpatterns,
+    *gptsovits_control.urlpatterns,
     path("", include("vouch.web.urls")),
     path("", include("vouch.web.allauth_urls")),
 ]

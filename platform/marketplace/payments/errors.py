@@ -8,6 +8,7 @@ class PaymentsOff(Unavailable):
 
     code = "payments_off"
     advice = "Set VOUCH_PAYMENTS."
+    retry_after = 3600
 
 
 class NothingDue(Conflict):

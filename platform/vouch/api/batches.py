@@ -8,7 +8,7 @@ from uuid import UUID
 from django.http import HttpResponseBase, StreamingHttpResponse
 from django.urls import path
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -23,6 +23,7 @@ from foundation.errors import Refused
 from vouch.api.cloning import AskedManner, HowSpoken
 from vouch.api.core import ApiView, checked
 from vouch.api.core.paging import listed, paged
+from vouch.api.core.schema import refusals
 
 PER_MINUTE = 20
 """Tables looked at or sent by one person."""
@@ -158,6 +159,7 @@ def parsed(fields: dict[str, Any]) -> tables.Table:
 
 
 class BatchPreview(ApiView):
+    idempotent: ClassVar[bool] = False  # makes nothing
     scopes: ClassVar[dict[str, str]] = {"POST": "speak"}
     per_minute: ClassVar[int | None] = PER_MINUTE
 
@@ -179,7 +181,6 @@ def tables_of(table: tables.Table) -> dict[str, Any]:
 
 class SpeechBatches(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "speak", "POST": "speak"}
-    idempotent: ClassVar[bool] = True
     per_minute: ClassVar[int | None] = PER_MINUTE
 
     @listed(SpeechBatchView, summary="My batches, newest first")
@@ -218,7 +219,6 @@ class BatchLines(ApiView):
 
 class BatchRetry(ApiView):
     scopes: ClassVar[dict[str, str]] = {"POST": "speak"}
-    idempotent: ClassVar[bool] = True
 
     @extend_schema(request=None, responses={202: SpeechBatchView}, summary="Try every failed line of a batch again")
     def post(self, request: Request, batch_id: UUID) -> Response:
@@ -227,7 +227,6 @@ class BatchRetry(ApiView):
 
 class LineRetry(ApiView):
     scopes: ClassVar[dict[str, str]] = {"POST": "speak"}
-    idempotent: ClassVar[bool] = True
 
     @extend_schema(request=None, responses={202: SpeechBatchView}, summary="Try a failed line again; a narration whole")
     def post(self, request: Request, batch_id: UUID, number: int) -> Response:
@@ -249,7 +248,7 @@ class BatchArchive(ApiView):
     @extend_schema(
         responses={
             (200, "application/zip"): OpenApiTypes.BINARY,
-            409: OpenApiResponse(description="there is no recording yet"),
+            **refusals(409),
         },
         summary="A batch's recordings with their receipts and a manifest (JSON, CSV), as a ZIP",
     )

@@ -93,7 +93,6 @@ class RecordingView(serializers.Serializer[Any]):
 
 
 class Challenges(ApiView):
-    idempotent: ClassVar[bool] = True
     scopes: ClassVar = {"POST": "consent:write"}
     per_minute = CHALLENGES_A_MINUTE
 
@@ -123,7 +122,6 @@ class Chunks(ApiView):
 
 
 class Answer(ApiView):
-    idempotent: ClassVar[bool] = True
     scopes: ClassVar = {"POST": "consent:write"}
 
     @extend_schema(summary="Finish the answer; it is examined next", request=None, responses={202: QueuedExamination})
@@ -153,7 +151,6 @@ class Scripts(ApiView):
 
 class Recordings(ApiView):
     scopes: ClassVar = {"POST": "consent:write"}
-    idempotent = True
 
     @extend_schema(summary="Announce a training recording", request=NewRecording, responses={201: RecordingView})
     def post(self, request: Request) -> Response:
@@ -195,7 +192,6 @@ class RecordingUpload(ApiView):
 
     scopes: ClassVar = {"GET": "consent:write", "PATCH": "consent:write", "POST": "consent:write"}
     per_minute = CHUNKS_A_MINUTE
-    idempotent = True
 
     @extend_schema(summary="Where an upload in pieces stands", responses={200: Offset, **refusals(409)})
     def get(self, request: Request, recording_id: UUID) -> Response:

@@ -213,7 +213,6 @@ class OutputView(serializers.Serializer[Any]):
 
 class Voices(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "voice:read", "POST": "voice:write"}
-    idempotent: ClassVar[bool] = True
 
     @listed(VoiceView, summary="My voices, newest first")
     def get(self, request: Request) -> Response:
@@ -244,7 +243,6 @@ class VoiceItem(ApiView):
 
 class VoiceInstant(ApiView):
     scopes: ClassVar[dict[str, str]] = {"POST": "voice:write"}
-    idempotent: ClassVar[bool] = True
     per_minute: ClassVar[int | None] = INSTANT_PER_MINUTE
 
     @extend_schema(request=None, responses={202: JobView}, summary="Have my voice speak at once, before it is trained")
@@ -254,7 +252,6 @@ class VoiceInstant(ApiView):
 
 class Speech(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "speak", "POST": "speak"}
-    idempotent: ClassVar[bool] = True
     per_minute: ClassVar[int | None] = SPEECH_PER_MINUTE
 
     @listed(SpeechView, summary="What I asked to be spoken, newest first")

@@ -118,7 +118,6 @@ class ConsentTexts(ApiView):
 
 class Consents(ApiView):
     scopes: ClassVar = {"GET": "consent:read", "POST": "consent:write"}
-    idempotent = True
 
     @listed(ConsentView, summary="My consents")
     def get(self, request: Request) -> Response:
@@ -222,7 +221,6 @@ class ConsentWithdraw(ApiView):
 
 class ConsentRenew(ApiView):
     scopes: ClassVar = {"POST": "consent:write"}
-    idempotent = True
 
     @extend_schema(
         summary="Renew: a new record after a new challenge in the same voice; voices and covered licences go on",

@@ -168,7 +168,6 @@ class CustodySubject(ApiView):
 
 
 class Holds(ApiView):
-    idempotent: ClassVar[bool] = True
     scopes: ClassVar = {"POST": "operate"}
 
     @extend_schema(summary="Ask for a legal hold; another operator must approve", request=HoldRequest,

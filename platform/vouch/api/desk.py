@@ -157,7 +157,6 @@ class SecondWord(ApiView):
 
 
 class Notes(ApiView):
-    idempotent: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "moderate"}
 
     @extend_schema(request=NewNote, responses={201: NoteView}, summary="Leave an internal note on a case")
@@ -169,7 +168,6 @@ class Notes(ApiView):
 
 
 class Reverse(ApiView):
-    idempotent: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "desk:quality"}
 
     @extend_schema(request=NewReversal, responses={201: CaseView}, summary="Reverse a decision in force (seniors)")

@@ -78,7 +78,6 @@ class ClockView(serializers.Serializer[Any]):
 
 
 class People(ApiView):
-    idempotent: ClassVar[bool] = True
     shown_once: ClassVar[tuple[str, ...]] = ("key",)
     public: ClassVar[bool] = True
     per_minute: ClassVar[int | None] = 30
@@ -127,6 +126,7 @@ class MyExport(ApiView):
 
 
 class MyErasure(ApiView):
+    idempotent: ClassVar[bool] = False  # nobody is left to keep an answer for
     scopes: ClassVar[dict[str, str]] = {"POST": "consent:write"}
 
     @extend_schema(request=Erasure, responses=ErasedView, summary="Erase me: ends everything of mine, for good")
@@ -137,7 +137,6 @@ class MyErasure(ApiView):
 
 
 class Keys(ApiView):
-    idempotent: ClassVar[bool] = True
     shown_once: ClassVar[tuple[str, ...]] = ("key",)
 
     @listed(KeyRow, summary="My API keys, newest first")

@@ -106,8 +106,6 @@ class JobEvents(ApiView):
 
 
 class JobRetry(ApiView):
-    idempotent: ClassVar[bool] = True
-
     @extend_schema(request=None, responses={202: JobView}, summary="Try a failed job of mine again")
     def post(self, request: Request, job_id: UUID) -> Response:
         job: Job = selectors.job(actor=self.actor, job_id=job_id)

@@ -91,7 +91,6 @@ class CloseDispute(ApiView):
 
 
 class Payouts(ApiView):
-    idempotent: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "operate"}
 
     @extend_schema(

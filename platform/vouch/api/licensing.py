@@ -178,7 +178,6 @@ class LicenceStop(ApiView):
 
 
 class Seats(ApiView):
-    idempotent: ClassVar[bool] = True
     shown_once: ClassVar[tuple[str, ...]] = ("code",)
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
 
@@ -212,7 +211,6 @@ class SeatReturn(ApiView):
 
 class Offers(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
-    idempotent: ClassVar[bool] = True
 
     @listed(OfferView, summary="Offers I made or received")
     def get(self, request: Request) -> Response:
@@ -236,7 +234,6 @@ class Offers(ApiView):
 
 
 class OfferCounter(ApiView):
-    idempotent: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "market:write"}
 
     @extend_schema(summary="Answer an offer with other terms", request=NewTerms, responses={201: OfferView})

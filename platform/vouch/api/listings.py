@@ -87,7 +87,6 @@ class ShopQuery(serializers.Serializer[Any]):
 
 class Listings(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
-    idempotent: ClassVar[bool] = True
 
     @listed(
         ListingView,

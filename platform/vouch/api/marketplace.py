@@ -106,7 +106,6 @@ class StatementView(serializers.Serializer[Any]):
 
 class Orders(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
-    idempotent: ClassVar[bool] = True
 
     @listed(OrderView, summary="Orders I placed, newest first")
     def get(self, request: Request) -> Response:

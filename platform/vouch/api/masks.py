@@ -54,7 +54,6 @@ class MaskView(serializers.Serializer[Any]):
 
 class VoiceMasks(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "speak", "POST": "voice:write"}
-    idempotent: ClassVar[bool] = True
     per_minute: ClassVar[int | None] = PER_MINUTE
 
     @listed(MaskView, summary="Masks of a voice, newest first; under a licence those that can be used")

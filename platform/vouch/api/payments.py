@@ -58,6 +58,7 @@ class TestCard(ApiView):
 
 
 class ProviderEvents(ApiView):
+    idempotent: ClassVar[bool] = False  # an event has its own id
     public: ClassVar[bool] = True
 
     @extend_schema(

@@ -68,7 +68,6 @@ class MyPayouts(ApiView):
 
 
 class Batches(ApiView):
-    idempotent: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"GET": "operate", "POST": "operate"}
 
     @listed(BatchView, summary="Operators: payout files, newest first")
@@ -94,7 +93,6 @@ class ExchangeView(serializers.Serializer[Any]):
 
 
 class Exchanges(ApiView):
-    idempotent: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "operate"}
 
     @extend_schema(request=Exchange, responses={201: ExchangeView}, summary="Operators: the bank changed our money")

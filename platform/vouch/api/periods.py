@@ -86,7 +86,6 @@ class SetRenewal(ApiView):
 
 class OrderRevenue(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
-    idempotent: ClassVar[bool] = True
 
     @extend_schema(responses=RevenueView, summary="The months of an order by a share, declared or to declare")
     def get(self, request: Request, order_id: UUID) -> Response:
@@ -104,7 +103,6 @@ class OrderRevenue(ApiView):
 
 class MyMembership(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
-    idempotent: ClassVar[bool] = True
 
     @extend_schema(responses=AccountView, summary="My tier, what is left of my free quota, and what can be had")
     def get(self, request: Request) -> Response:
@@ -118,7 +116,6 @@ class MyMembership(ApiView):
 
 class Trial(ApiView):
     scopes: ClassVar[dict[str, str]] = {"POST": "market:write"}
-    idempotent: ClassVar[bool] = True
 
     @extend_schema(request=None, responses={201: AccountView}, summary="Begin my free trial of membership, once")
     def post(self, request: Request) -> Response:

@@ -35,7 +35,6 @@ class ProtectionView(serializers.Serializer[Any]):
 
 class Protections(ApiView):
     scopes: ClassVar = {"GET": "consent:read", "POST": "consent:write"}
-    idempotent = True
 
     @listed(ProtectionView, summary="The voices I put under protection")
     def get(self, request: Request) -> Response:
@@ -61,7 +60,6 @@ class ProtectionOne(ApiView):
 
 class RepresentedRecordings(ApiView):
     scopes: ClassVar = {"POST": "consent:write"}
-    idempotent = True
 
     @extend_schema(
         summary="Announce a recording of the speaker I represent, under an approved review",
@@ -76,7 +74,6 @@ class RepresentedRecordings(ApiView):
 
 class RepresentedProtection(ApiView):
     scopes: ClassVar = {"POST": "consent:write"}
-    idempotent = True
 
     @extend_schema(
         summary="Forbid the cloning of the voice I represent; a worker listens to the recording",

@@ -149,7 +149,6 @@ class StatementItem(ApiView):
 
 
 class AppealStatement(ApiView):
-    idempotent: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "report"}
     per_minute: ClassVar[int | None] = 10
 
@@ -160,7 +159,6 @@ class AppealStatement(ApiView):
 
 
 class CounterNotice(ApiView):
-    idempotent: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "report"}
     per_minute: ClassVar[int | None] = 10
 
@@ -196,7 +194,6 @@ class AppealItem(ApiView):
 
 
 class AppealMessages(ApiView):
-    idempotent: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "report"}
     per_minute: ClassVar[int | None] = 20
 
@@ -220,7 +217,6 @@ class DecideAppeal(ApiView):
 class Notices(ApiView):
     """Anybody may send a notice; the desk reads those nobody has read yet."""
 
-    idempotent: ClassVar[bool] = True
     shown_once: ClassVar[tuple[str, ...]] = ("token",)
     public: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"GET": "moderate"}

@@ -73,7 +73,6 @@ class NewReviewRecording(serializers.Serializer[Any]):
 
 class Reviews(ApiView):
     scopes: ClassVar = {"GET": "consent:read", "POST": "consent:write"}
-    idempotent = True
 
     @listed(ReviewView, summary="My reviews")
     def get(self, request: Request) -> Response:
@@ -113,7 +112,6 @@ class ReviewDocuments(ApiView):
 
 class ReviewRecordings(ApiView):
     scopes: ClassVar = {"POST": "consent:write"}
-    idempotent = True
 
     @extend_schema(
         summary="Announce a recording under an approved review without biometrics",

@@ -145,7 +145,6 @@ class RestrictionFilter(serializers.Serializer[Any]):
 
 class Reports(ApiView):
     scopes: ClassVar[dict[str, str]] = {"POST": "report"}
-    idempotent: ClassVar[bool] = True
     per_minute: ClassVar[int | None] = 30
 
     @extend_schema(request=NewReport, responses={201: ReportView}, summary="Report a person, voice, output or text")
@@ -226,7 +225,6 @@ class DecideCase(ApiView):
 
 class Restrictions(ApiView):
     scopes: ClassVar[dict[str, str]] = {"GET": "moderate", "POST": "moderate"}
-    idempotent: ClassVar[bool] = True
 
     @listed(
         RestrictionView,

@@ -129,7 +129,6 @@ class ProtectedNames(ApiView):
 
 
 class ReportListing(ApiView):
-    idempotent: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "report"}
 
     @extend_schema(
@@ -148,7 +147,6 @@ class ReportListing(ApiView):
 
 
 class SoundSearches(ApiView):
-    idempotent: ClassVar[bool] = True
     streamed: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "market:read"}
     per_minute: ClassVar[int | None] = SEARCHES_PER_MINUTE

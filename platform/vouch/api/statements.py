@@ -65,7 +65,6 @@ class StatementJobView(serializers.Serializer[Any]):
 
 
 class StatementFiles(ApiView):
-    idempotent: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
 
     @listed(MadeStatementView, summary="My statements, newest first")

@@ -40,7 +40,6 @@ class Passkey(serializers.Serializer[Any]):
 
 
 class Factor(ApiView):
-    idempotent: ClassVar[bool] = True
     shown_once: ClassVar[tuple[str, ...]] = ("secret", "address")
     per_minute: ClassVar[int | None] = 10
 
@@ -58,6 +57,7 @@ class Factor(ApiView):
 
 
 class ConfirmFactor(ApiView):
+    idempotent: ClassVar[bool] = False  # it marks a session, and what was sent is a secret
     per_minute: ClassVar[int | None] = 10
 
     @extend_schema(request=Code, responses={204: None}, summary="Confirm the second factor with its first code")
@@ -69,6 +69,7 @@ class ConfirmFactor(ApiView):
 class StepUp(ApiView):
     """Marks this session for five minutes; a program sends the header `X-Step-Up` with the act instead."""
 
+    idempotent: ClassVar[bool] = False  # it marks a session, and what was sent is a secret
     per_minute: ClassVar[int | None] = 10
 
     @extend_schema(request=Code, responses={204: None}, summary="Show the second factor")
@@ -80,6 +81,7 @@ class StepUp(ApiView):
 class PasskeyChallenge(ApiView):
     """For a page of this site, in a session: a passkey answers to no other."""
 
+    idempotent: ClassVar[bool] = False  # it marks a session, and what was sent is a secret
     per_minute: ClassVar[int | None] = 10
 
     @extend_schema(request=None, responses=Challenge, summary="A challenge for a passkey as the second factor")
@@ -88,6 +90,7 @@ class PasskeyChallenge(ApiView):
 
 
 class PasskeyStepUp(ApiView):
+    idempotent: ClassVar[bool] = False  # it marks a session, and what was sent is a secret
     per_minute: ClassVar[int | None] = 10
 
     @extend_schema(request=Passkey, responses={204: None}, summary="Show a passkey as the second factor")

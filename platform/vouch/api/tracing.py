@@ -65,7 +65,6 @@ class TraceView(TraceStarted):
 
 
 class Traces(ApiView):
-    idempotent: ClassVar[bool] = True
     streamed: ClassVar[bool] = True
     public: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "trace"}

@@ -47,7 +47,6 @@ class DeliveryView(serializers.Serializer[Any]):
 
 
 class Webhooks(ApiView):
-    idempotent: ClassVar[bool] = True
     shown_once: ClassVar[tuple[str, ...]] = ("secret",)
     scopes: ClassVar[dict[str, str]] = {"GET": "market:read", "POST": "market:write"}
 
@@ -73,7 +72,6 @@ class EndWebhook(ApiView):
 
 
 class WebhookSecret(ApiView):
-    idempotent: ClassVar[bool] = True
     shown_once: ClassVar[tuple[str, ...]] = ("secret",)
     scopes: ClassVar[dict[str, str]] = {"POST": "market:write"}
 

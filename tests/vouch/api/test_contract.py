@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.core.failures import Failure, FailureGroup
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
+    response_headers_conformance,
     response_schema_conformance,
     status_code_conformance,
 )
@@ -38,7 +39,10 @@ def nothing_breaks(ctx: Any, response: Any, case: Any) -> None:
         assert (response.status_code, code in SAID) == (503, True), f"{case.method} {case.path}: {said}"
 
 
-CHECKS = [nothing_breaks, status_code_conformance, content_type_conformance, response_schema_conformance]
+CHECKS = [
+    nothing_breaks, status_code_conformance, content_type_conformance, response_schema_conformance,
+    response_headers_conformance,
+]  # fmt: skip
 SAID = ("payments_off", "still_speaking")
 """503 with one of these is no breakage: the tests' deployment takes no payments, and nobody speaks in it."""
 QUIET = list(HealthCheck)

@@ -4,7 +4,8 @@ Source: the parameter list of RVC-Boss/GPT-SoVITS, api_v2.py. Its clients know n
 address: ``https://KEY@host/tts`` (HTTP Basic, RFC 7617, the key as the user). ``ref_audio_path`` is the id or the name
 of a voice: a recording from elsewhere would be somebody's voice without consent, and is refused. What the platform
 decides by itself (reference text, batching) is accepted and has no effect; what would change the sound and is not done
-is named in ``X-Vouch-Ignored``.
+is named in ``X-Vouch-Ignored``. Upstream refuses everything with 400; here a refusal has its own status, and upstream's
+``message`` with our ``code`` and ``advice`` beside it. Its other addresses: `vouch.api.compat.gptsovits_control`.
 """
 
 import base64
@@ -27,22 +28,30 @@ from foundation.errors import Refused
 from foundation.identity.actors import Actor
 from foundation.identity.models import Person
 from vouch.api.compat import waiting
-from vouch.api.compat.openai import FormatWithoutLabel
-from vouch.api.core import ApiView, checked
+from vouch.api.compat.openai import REFUSALS, FormatWithoutLabel
+from vouch.api.compat.shapes import sentence
+from vouch.api.core import ApiView, checked, idempotency
 from vouch.api.core.authentication import KeyAuthentication, counted_by_key
 from vouch.api.core.errors import handler
+from vouch.api.core.schema import SAYS
 from vouch.api.streams import begun
 
 PER_MINUTE = 60
 CONTAINERS: Final = {"wav": "wav", "ogg": "opus", "aac": "m4a"}
 MODES: Final = {"en": "en", "zh": "zh", "all_zh": "zh"}
-"""Upstream's language modes that the platform speaks; ``auto`` is the voice's own language."""
+"""Upstream's language modes that the platform speaks. The others (``ja``, ``ko``, ``yue``, ``all_ja``, ``all_ko``,
+``all_yue``, ``auto_yue``) are refused as ``unsupported_language``."""
+OWN: Final = ("auto",)
+"""Means the voice's own language."""
 WHOLE: Final = ("false", "False", "0")
 IN_PARTS: Final = ("true", "True", "1", "2", "3")
 """Upstream's streaming_mode: a truth value or a number, in JSON or in an address. However it is named, sound comes as
 it is made here; ``aac`` cannot (an MP4 has its table of contents at its end) and is refused by name."""
 SOUNDS: Final = (".wav", ".mp3", ".flac", ".ogg", ".m4a")
-DEFAULTS: Final[dict[str, Any]] = {"sample_steps": 32, "super_sampling": False, "text_split_method": "cut5"}
+DEFAULTS: Final[dict[str, Any]] = {
+    "sample_steps": 32, "super_sampling": False, "text_split_method": "cut5", "overlap_length": 2,
+    "min_chunk_length": 16,
+}  # fmt: skip
 """What would change the sound and is not done here, with upstream's default: only another value is named."""
 
 
@@ -103,6 +112,8 @@ class Tts(serializers.Serializer[Any]):
     parallel_infer = serializers.BooleanField(required=False)
     sample_steps = serializers.IntegerField(required=False)
     super_sampling = serializers.BooleanField(required=False)
+    overlap_length = serializers.IntegerField(required=False)
+    min_chunk_length = serializers.IntegerField(required=False)
 
 
 class TtsProblem(serializers.Serializer[Any]):
@@ -113,26 +124,43 @@ class TtsProblem(serializers.Serializer[Any]):
 
 _ANSWERS: Final[dict[Any, Any]] = {
     (200, "audio/*"): OpenApiTypes.BINARY,
-    **{status: OpenApiResponse(TtsProblem) for status in (400, 401, 403, 404, 409, 410, 413, 415, 422, 429, 503)},
+    **{status: OpenApiResponse(TtsProblem, SAYS[status]) for status in REFUSALS},
 }
 
 
-class TtsView(ApiView):
-    # A key only: a GET that spends somebody's session would be every other site's to send.
+class UpstreamView(ApiView):
+    """A key only: a GET that spends somebody's session would be every other site's to send. Refusals have upstream's
+    shape."""
+
     authentication_classes = [KeyInAddress]
+    problems: ClassVar[bool] = False
+    http_method_names = ["get", "post", "options"]  # HEAD would be a GET that speaks and is not heard
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """The same refusals with upstream's key ``message``."""
+        response = handler(exc, {"view": self})
+        said = response.data
+        response.data = {"message": sentence({**said, "advice": ""}), "code": said["code"], "advice": said["advice"]}
+        response.content_type = "application/json"
+        response.exception = True
+        return response
+
+
+class TtsView(UpstreamView):
+    sound: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"GET": "speak", "POST": "speak"}
     per_minute: ClassVar[int | None] = PER_MINUTE
-    problems: ClassVar[bool] = False  # refusals have upstream's shape
 
     @extend_schema(parameters=[Tts], responses=_ANSWERS, summary="GPT-SoVITS's address for speech, by query")
     def get(self, request: Request) -> HttpResponseBase:
-        return self._say(request.query_params)
+        return self._say(request.query_params, b"")
 
     @extend_schema(request=Tts, responses=_ANSWERS, summary="GPT-SoVITS's address for speech: the recording itself")
     def post(self, request: Request) -> HttpResponseBase:
-        return self._say(request.data)
+        body = request._request.body
+        return self._say(request.data, body)
 
-    def _say(self, data: Any) -> HttpResponseBase:
+    def _say(self, data: Any, body: bytes) -> HttpResponseBase:
         fields = checked(Tts, data)
         if fields["media_type"] == "raw":
             raise FormatWithoutLabel
@@ -145,26 +173,19 @@ class TtsView(ApiView):
             "actor": self.actor,
             "voice_id": voice.id,
             "text": fields["text"],
-            "language": voice.language if mode == "auto" else MODES.get(mode, mode),
+            "language": voice.language if mode in OWN else MODES.get(mode, mode),
             "container": CONTAINERS[fields["media_type"]],
             "seed": None if fields["seed"] < 0 else fields["seed"],
             "manner": _manner(fields),
         }
         ignored = [name for name, plain in DEFAULTS.items() if fields.get(name, plain) != plain]
-        if fields["streaming_mode"] not in IN_PARTS:
-            return waiting.answer(actor=self.actor, output=waiting.spoken(**asked), ignored=ignored)
-        stream, person = begun.begin_answer(self.request, **asked)
+        claim = idempotency.claim(self.request, self.person, body)
+        if claim.again or fields["streaming_mode"] not in IN_PARTS:
+            output = waiting.spoken(claim, **asked)
+            return waiting.answer(actor=self.actor, output=output, ignored=ignored, again=claim.again)
+        stream, person = begun.begin_answer(self.request, claim=claim, **asked)
         answer = begun.answer(stream, person, begun.sound(stream.frames), stream.facts["media_type"])
         return waiting.told(answer, ignored)
-
-    def handle_exception(self, exc: Exception) -> Response:
-        """The same refusals with upstream's key ``message``."""
-        response = handler(exc, {"view": self})
-        said = response.data
-        response.data = {"message": said["detail"], "code": said["code"], "advice": said["advice"]}
-        response.content_type = "application/json"
-        response.exception = True
-        return response
 
 
 def _manner(fields: dict[str, Any]) -> Manner:

@@ -23,6 +23,8 @@ def handler(error: Exception, context: dict[str, Any]) -> Response:
         logger.error("request.broke id=%s", getattr(view, "request_id", ""), exc_info=error)
         known = InternalError()
     headers = known.extra.pop("headers", {})
+    if known.retry_after is not None:
+        known.extra.setdefault("retry_after", known.retry_after)
     response = Response(
         body(known, getattr(view, "request_id", "")), status=known.status, content_type=PROBLEM, headers=headers
     )

@@ -5,12 +5,12 @@ answers below 500 are kept: a crash leaves a row without a status, which a later
 ``STALE_AFTER``.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
+from django.utils.crypto import salted_hmac
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
@@ -23,6 +23,8 @@ from vouch.api.models import IdempotentAnswer
 STALE_AFTER = timedelta(minutes=1)
 KEPT = timedelta(hours=24)
 MAX_KEY = 120
+MADE = "made"
+REPLAYED = {"Idempotency-Replayed": "true"}
 
 
 class KeyReused(Refused):
@@ -56,17 +58,13 @@ def once(
     Fields named in ``secrets`` are shown once and never kept: a repeated answer lacks them. Without ``with_body`` only
     the length of the body is compared: sound is streamed into encryption and not read twice.
     """
-    key = request.headers.get("Idempotency-Key")
+    key = _key(request)
     if key is None:
         return run()
-    if not 1 <= len(key) <= MAX_KEY:
-        raise BadKey
     body = request._request.body if with_body else str(request.META.get("CONTENT_LENGTH", "")).encode()
-    words = [(request.method or "").encode(), request.get_full_path().encode(), body]
-    fingerprint = hashlib.sha256(b"\0".join(words)).hexdigest()
-    row, fresh = _claim(person, key, fingerprint)
+    row, fresh = _claim(person, key, _fingerprint(request, body))
     if not fresh:
-        return Response(row.body, status=row.status, headers={"Idempotency-Replayed": "true"})
+        return Response(row.body, status=row.status, headers=REPLAYED)
     try:
         response = run()
     except BaseException:
@@ -78,6 +76,53 @@ def once(
     row.status, row.body = response.status_code, _plain(response.data, secrets)
     row.save(update_fields=["status", "body"])
     return response
+
+
+class Claim:
+    """The place of a key whose answer is sound: instead of the answer, what was ``made`` under it stands there.
+
+    ``what`` stands there, or nothing; ``again``: an earlier request put it there. Without a key nothing is kept.
+    """
+
+    def __init__(self, row: IdempotentAnswer | None, what: str = "") -> None:
+        self._row, self.what, self.again = row, what, bool(what)
+
+    def made(self, what: str) -> None:
+        self.what = what
+        if self._row is not None:
+            self._row.status, self._row.body = 200, {MADE: what}
+            self._row.save(update_fields=["status", "body"])
+
+    def free(self) -> None:
+        """Nothing came of it: the key may be used again."""
+        if self._row is not None:
+            self._row.delete()
+            self._row = None
+
+
+def claim(request: Request, person: Person, body: bytes) -> Claim:
+    """The place of the request's key. ``made`` or ``free`` must follow where nothing stands there.
+
+    Raises BadKey, KeyReused, StillRunning.
+    """
+    key = _key(request)
+    if key is None:
+        return Claim(None)
+    row, fresh = _claim(person, key, _fingerprint(request, body))
+    return Claim(row, "" if fresh else str((row.body or {}).get(MADE, "")))
+
+
+def _key(request: Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not 1 <= len(key) <= MAX_KEY:
+        raise BadKey
+    return key
+
+
+def _fingerprint(request: Request, body: bytes) -> str:
+    """Keyed by our secret: a body may hold a password, or a text that can be guessed."""
+    words = [(request.method or "").encode(), request.get_full_path().encode(), body]
+    return salted_hmac("vouch.idempotency", b"\0".join(words), algorithm="sha256").hexdigest()
 
 
 def _claim(person: Person, key: str, fingerprint: str) -> tuple[IdempotentAnswer, bool]:

@@ -1,9 +1,9 @@
 """What the schema says of every operation without its being said at each: refusals, and keys that make an act once."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import OpenApiParameter
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
 from vouch.api.core.idempotency import MAX_KEY
@@ -14,6 +14,27 @@ ONCE = OpenApiParameter(
     "Idempotency-Key", {"type": "string", "minLength": 1, "maxLength": MAX_KEY}, OpenApiParameter.HEADER,
     description="The same key and body get the same answer for a day, and nothing is done twice.",
 )  # fmt: skip
+
+SAYS: Final = {
+    400: "The body is not what it says it is.",
+    401: "No key, or one that is unknown, revoked or expired.",
+    403: "Not allowed: a scope is missing, or the gate refused.",
+    404: "There is no such thing here, or it is not yours.",
+    409: "It does not fit the present state.",
+    410: "It was here and is no more.",
+    411: "The body's length is not said ahead.",
+    413: "More than is accepted.",
+    415: "Not that content type.",
+    416: "There is no such part.",
+    422: "Understood and refused: `fields` names what is wrong, or `code` why.",
+    426: "The address speaks another protocol.",
+    429: "Too often, or too many.",
+    503: "Not now.",
+}
+"""What refusals say, whatever the operation."""
+LATER: Final = ("429", "503")
+AGAIN: Final = "RetryAfter"
+"""The header of every such answer, as `settings` describes it."""
 
 
 class ProblemDetails(serializers.Serializer[Any]):
@@ -30,7 +51,7 @@ class ProblemDetails(serializers.Serializer[Any]):
 
 def refusals(*statuses: int) -> dict[Any, Any]:
     """Responses of ``extend_schema`` for what an operation refuses besides the common."""
-    return {(status, PROBLEM): ProblemDetails for status in statuses}
+    return {(status, PROBLEM): OpenApiResponse(ProblemDetails, SAYS[status]) for status in statuses}
 
 
 class ApiSchema(AutoSchema):
@@ -45,8 +66,15 @@ class ApiSchema(AutoSchema):
         found = super()._get_response_bodies(direction)
         if isinstance(self.view, ApiView) and self.view.problems:
             for status in sorted(self._refusals() - {int(status) for status in found}):
-                found[str(status)] = self._get_response_for_code(ProblemDetails, str(status), media_types=[PROBLEM])
+                refused = OpenApiResponse(ProblemDetails, SAYS[status])
+                found[str(status)] = self._get_response_for_code(refused, str(status), media_types=[PROBLEM])
         return dict(sorted(found.items()))
+
+    def _get_response_headers_for_code(
+        self, status_code: str, direction: Literal["request", "response"] = "response"
+    ) -> dict[str, Any]:
+        found: dict[str, Any] = super()._get_response_headers_for_code(status_code, direction)
+        return {**found, **({"Retry-After": {"$ref": f"#/components/headers/{AGAIN}"}} if status_code in LATER else {})}
 
     def _refusals(self) -> set[int]:
         """Statuses of what `ApiView` and what is below it may refuse here."""

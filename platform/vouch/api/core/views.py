@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -21,19 +22,22 @@ ANONYMOUS = Actor(None, "anonymous", frozenset(), "anonymous")
 class ApiView(APIView):
     """Sets ``self.actor`` and checks the scope before a handler runs.
 
-    ``scopes`` maps a method to the scope it needs; a method without an entry needs only a signed-in caller.
-    ``public`` lets anonymous callers in (``self.actor`` is then ``ANONYMOUS``). ``idempotent`` makes POST honour
-    ``Idempotency-Key``; its answers are kept without ``shown_once``, and a body that is sound (``streamed``) is not
-    read to compare it. ``problems``: refusals have the common shape. ``per_minute`` sets a rate of this endpoint's own
-    beside the common ones.
+    ``scopes`` maps a method to the scope it needs (HEAD needs GET's); a method without an entry needs only a signed-in
+    caller.
+    ``public`` lets anonymous callers in (``self.actor`` is then ``ANONYMOUS``). POST honours ``Idempotency-Key`` unless
+    ``idempotent`` is off; its answers are kept without ``shown_once``, and a body that is sound (``streamed``) is not
+    read to compare it. ``sound``: POST answers with sound, and its handler sees to the key (`idempotency.claim`).
+    ``problems``: refusals have the common shape. ``per_minute`` sets a rate of this endpoint's own beside the common
+    ones.
     """
 
     authentication_classes = [KeyAuthentication, SessionAuthentication]
     scopes: ClassVar[dict[str, str]] = {}
     public: ClassVar[bool] = False
-    idempotent: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = True
     shown_once: ClassVar[tuple[str, ...]] = ()
     streamed: ClassVar[bool] = False
+    sound: ClassVar[bool] = False
     problems: ClassVar[bool] = True
     per_minute: ClassVar[int | None] = None
     actor: Actor
@@ -60,7 +64,8 @@ class ApiView(APIView):
         if self.per_minute is not None:
             quotas.append(throttling.door(request, type(self).__name__, self.per_minute))
         self.quota_headers = throttling.count(quotas)
-        scope = self.scopes.get(request.method or "")
+        # Django answers HEAD with the handler of GET, so it needs what GET needs.
+        scope = self.scopes.get("GET" if request.method == "HEAD" else request.method or "")
         if scope is not None and not (self.public and self.actor is ANONYMOUS):
             self.actor.require_scope(scope)
 
@@ -75,11 +80,13 @@ class ApiView(APIView):
         for name, value in self.quota_headers.items():
             response.headers.setdefault(name, value)
         response.headers.setdefault("Cache-Control", "no-store")
+        if request.method == "HEAD" and isinstance(response, StreamingHttpResponse):
+            response.streaming_content = ()  # nothing is decrypted, and no event waited for, that is not sent
         return response
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.idempotent and "post" in cls.__dict__:
+        if cls.idempotent and not cls.sound and "post" in cls.__dict__:
             handler = cls.__dict__["post"]
 
             def post(self: "ApiView", request: Request, *args: Any, **kw: Any) -> Response:

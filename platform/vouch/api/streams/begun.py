@@ -20,6 +20,7 @@ from cloning.relay import LABEL, SOUND, Frame
 from cloning.states import JobState
 from foundation.errors import NotAllowed, TooMany, Unavailable, VouchError
 from foundation.identity.actors import Actor
+from vouch.api.core.idempotency import Claim
 
 PLACES: Final = 16
 """Streams and sockets of a process: half of its threads, so that the rest of the API stays reachable."""
@@ -71,13 +72,25 @@ class Begun:
     frames: Generator[Frame]
 
 
-def begin(*, actor: Actor, **asked: Any) -> Begun:
+def begin(*, actor: Actor, claim: Claim | None = None, **asked: Any) -> Begun:
     """Asks for speech (`cloning.services.request_speech`) and waits for its beginning, which is when the gate has said
     yes for the second time.
 
-    Raises what that and `cloning.listening.follow` raise, WaitsForDecision.
+    Raises WaitsForDecision, and what that and `cloning.listening.follow` raise; then ``claim``'s key is free again.
     """
+    claim = claim or Claim(None)
+    try:
+        return _begin(actor, claim, asked)
+    except WaitsForDecision:
+        raise  # it will be spoken whole, and the key leads to that
+    except BaseException:
+        claim.free()
+        raise
+
+
+def _begin(actor: Actor, claim: Claim, asked: dict[str, Any]) -> Begun:
     request = services.request_speech(actor=actor, streamed=True, **asked)
+    claim.made(str(request.id))
     if request.job.state == JobState.HELD:
         raise WaitsForDecision("This text waits for a decision.", speech=str(request.id))
     frames = listening.follow(actor=actor, request_id=request.id)
@@ -144,15 +157,19 @@ def sound(frames: Iterator[Frame]) -> Iterator[bytes]:
             yield frame.data
 
 
-def begin_answer(request: Request, *, actor: Actor, **asked: Any) -> tuple[Begun, str]:
+def begin_answer(request: Request, *, actor: Actor, claim: Claim, **asked: Any) -> tuple[Begun, str]:
     """`begin` for an answer of HTTP: takes a place first. The place is `Pieces`' to give back, with the name returned.
 
     Raises as `begin` and `take`.
     """
     person = str(actor.person_id)
-    take(person)
     try:
-        begun = begin(actor=actor, **asked)
+        take(person)
+    except VouchError:
+        claim.free()
+        raise
+    try:
+        begun = begin(actor=actor, claim=claim, **asked)
     except BaseException:
         give_back(person)
         raise

@@ -13,8 +13,10 @@ from rest_framework.request import Request
 from cloning.manner import Manner
 from cloning.models import STREAMED_CONTAINERS
 from vouch.api.cloning import SPEECH_PER_MINUTE, NewSpeech
-from vouch.api.core import ApiView, checked
+from vouch.api.compat import waiting
+from vouch.api.core import ApiView, checked, idempotency
 from vouch.api.core.bodies import check_length
+from vouch.api.core.schema import refusals
 from vouch.api.streams import begun
 
 MAX_BODY: Final = 256 * 1024
@@ -36,6 +38,7 @@ def wanted(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 class SpeechStreamView(ApiView):
+    sound: ClassVar[bool] = True
     scopes: ClassVar[dict[str, str]] = {"POST": "speak"}
     per_minute: ClassVar[int | None] = SPEECH_PER_MINUTE
 
@@ -57,15 +60,18 @@ class SpeechStreamView(ApiView):
                 "The label first, then marked speech. An answer that ends without its last chunk broke off: the "
                 "request's `error_code` says why.",
             ),
-            411: OpenApiResponse(description="a body without Content-Length"),
-            413: OpenApiResponse(description="far more text than can be spoken"),
+            **refusals(411),
         },
         summary="Have a text spoken and hear it while it is made (chunked)",
     )
     def post(self, request: Request, voice_id: UUID) -> HttpResponseBase:
         check_length(request, max_bytes=MAX_BODY)
+        body = request._request.body
         fields = checked(NewStream, request.data)
-        stream, person = begun.begin_answer(request, actor=self.actor, voice_id=voice_id, **wanted(fields))
+        claim = idempotency.claim(request, self.person, body)
+        if claim.again:
+            return waiting.answer(actor=self.actor, output=waiting.spoken(claim, actor=self.actor), again=True)
+        stream, person = begun.begin_answer(request, actor=self.actor, claim=claim, voice_id=voice_id, **wanted(fields))
         return begun.answer(stream, person, begun.sound(stream.frames), stream.facts["media_type"])
 
 

@@ -28,6 +28,7 @@ from vouch.api.cloning import SPEECH_PER_MINUTE, NewSpeech
 from vouch.api.core import ApiView, checked
 from vouch.api.core.authentication import KeyAuthentication, SessionAuthentication
 from vouch.api.core.errors import InternalError, as_vouch_error, body, logger
+from vouch.api.core.schema import refusals
 from vouch.api.core.throttling import limit
 from vouch.api.streams import begun
 from vouch.api.streams.http import MAX_BODY, SpeechStreamView, wanted
@@ -63,6 +64,7 @@ class BadMessage(Refused):
 
 
 class SpeechSocket(ApiView):
+    http_method_names = ["get", "options"]  # HEAD opens nothing
     scopes: ClassVar[dict[str, str]] = {"GET": "speak"}
     per_minute: ClassVar[int | None] = 60
 
@@ -70,7 +72,7 @@ class SpeechSocket(ApiView):
         request=None,
         responses={
             101: OpenApiResponse(description="a WebSocket; what it says stands in docs/api.md"),
-            426: OpenApiResponse(description="not a WebSocket's request"),
+            **refusals(426),
         },
         summary="Have texts spoken over a WebSocket: text in, sound and events out",
     )

@@ -8,6 +8,7 @@ import pytest
 from cloning.models import Output, SpeechRequest, SpeechStream, Voice
 from tests.cloning import factories as make
 from tests.cloning.streamed import Script
+from vouch.api.compat.gptsovits import Tts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -75,7 +76,12 @@ def test_a_streaming_mode_sends_it_while_it_is_made(api: Any, owner: Any, voice:
         ({"aux_ref_audio_paths": ["more"]}, (422, "reference_refused")),
         ({"media_type": "raw"}, (422, "format_without_label")),
         ({"streaming_mode": 2, "media_type": "aac"}, (422, "container_not_streamed")),
-        ({"text_lang": "ja"}, (422, "unsupported_language")),
+        *(
+            ({"text_lang": mode}, (422, "unsupported_language"))
+            for mode in ("ja", "ko", "yue", "all_ja", "all_ko", "all_yue", "auto_yue", "klingon")
+        ),
+        ({"streaming_mode": 4}, (422, "invalid_fields")),
+        ({"text_lang": ""}, (422, "invalid_fields")),
         ({"top_k": 0}, (422, "manner_invalid")),
         ({"speed_factor": 4.0}, (422, "manner_invalid")),
         ({"fragment_interval": float("1e9")}, (422, "manner_invalid")),
@@ -90,6 +96,62 @@ def test_what_cannot_be_done_is_refused_by_name(
     assert not SpeechRequest.objects.exists()
 
 
+@pytest.mark.parametrize("mode", [False, 0, "false", "0"])
+def test_modes_of_upstreams_that_send_the_whole(api: Any, owner: Any, voice: Voice, worker: None, mode: Any) -> None:
+    answer = api(owner).post("/tts", fields(voice, streaming_mode=mode, text_lang="AUTO"))
+    assert int(answer["Content-Length"]) == len(b"".join(answer.streaming_content)) > 1000
+
+
+@pytest.mark.parametrize("mode", [True, 1, 2, 3, "true"])
+def test_modes_of_upstreams_that_send_it_in_parts(
+    api: Any, owner: Any, voice: Voice, streamer: Script, mode: Any
+) -> None:
+    answer = api(owner).post("/tts", fields(voice, streaming_mode=mode))
+    assert "Content-Length" not in answer
+    assert b"".join(answer.streaming_content)[:4] == b"RIFF"
+
+
+def test_every_parameter_of_upstreams_is_known_and_what_changes_the_sound_is_named(
+    api: Any, owner: Any, voice: Voice, worker: None
+) -> None:
+    upstream = {
+        "text", "text_lang", "ref_audio_path", "aux_ref_audio_paths", "prompt_lang", "prompt_text", "top_k", "top_p",
+        "temperature", "text_split_method", "batch_size", "batch_threshold", "split_bucket", "speed_factor",
+        "fragment_interval", "seed", "media_type", "streaming_mode", "parallel_infer", "repetition_penalty",
+        "sample_steps", "super_sampling", "overlap_length", "min_chunk_length",
+    }  # fmt: skip
+    assert set(Tts().fields) == upstream
+    more = {"overlap_length": 4, "min_chunk_length": 8, "text_split_method": "cut0", "batch_size": 9, "prompt_lang": ""}
+    answer = api(owner).post("/tts", fields(voice, **more))
+    assert answer["X-Vouch-Ignored"] == "min_chunk_length, overlap_length, text_split_method"
+
+
+def test_a_refusal_names_the_field_in_upstreams_message(api: Any, owner: Any) -> None:
+    said = api(owner).post("/tts", {"text": "Hello."}).json()
+    assert said["message"].startswith("Some fields are missing or wrong. text_lang: This field is required.")
+    assert "ref_audio_path: This field is required." in said["message"]
+
+
+def test_what_upstream_lets_everybody_set_is_refused_in_its_shape(api: Any, client: Any, owner: Any) -> None:
+    someone = api(owner)
+    for path, expected in (
+        ("/set_refer_audio?refer_audio_path=a.wav", "reference_refused"),
+        ("/set_gpt_weights?weights_path=a.ckpt", "weights_refused"),
+        ("/set_sovits_weights?weights_path=a.pth", "weights_refused"),
+        ("/control?command=exit", "control_refused"),
+    ):
+        assert code(someone.get(path)) == (422, expected)
+        assert code(client.get(path)) == (401, "not_signed_in")
+    assert code(someone.post("/control", {"command": "restart"})) == (422, "control_refused")
+
+
+def test_the_same_key_speaks_once(api: Any, owner: Any, voice: Voice, worker: None) -> None:
+    first, second = (api(owner).post("/tts", fields(voice), Idempotency_Key="k") for _ in range(2))
+    assert first["X-Vouch-Output"] == second["X-Vouch-Output"]
+    assert ("Idempotency-Replayed" in first, second["Idempotency-Replayed"]) == (False, "true")
+    assert SpeechRequest.objects.count() == 1
+
+
 def test_nobody_else_speaks_in_a_voice(api: Any, client: Any, person: Any, owner: Any, voice: Voice) -> None:
     assert code(api(None).post("/tts", fields(voice))) == (401, "not_signed_in")
     assert code(api(person()).post("/tts", fields(voice))) == (404, "not_found")
@@ -97,4 +159,6 @@ def test_nobody_else_speaks_in_a_voice(api: Any, client: Any, person: Any, owner
         assert code(client.get("/tts", fields(voice), headers={"Authorization": wrong})) == (401, "not_signed_in")
     client.force_login(owner)
     assert code(client.get("/tts", fields(voice))) == (401, "not_signed_in")
+    # HEAD is no GET that speaks, is charged and is heard by nobody.
+    assert client.head("/tts", fields(voice), headers=api(owner).headers).status_code == 405
     assert not SpeechRequest.objects.exists()

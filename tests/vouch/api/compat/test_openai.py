@@ -1,6 +1,7 @@
 """OpenAI's address for speech: the same gate, answered in their shape."""
 
 import base64
+import hashlib
 import json
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from cloning.models import Output, SpeechRequest, Voice
 from tests.cloning import factories as make
 from tests.cloning.streamed import Script
+from tests.vouch.api.test_cloning import finished
 from watermark.labels.aigc import read_label
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -131,3 +133,79 @@ def test_who_has_waited_long_enough_is_told_where_to_look(api: Any, owner: Any, 
     answer = ask(api(owner), str(voice.id))
     assert code(answer) == (503, "still_speaking")
     assert answer["Retry-After"] == "5"
+    # OpenAI's clients would send it again by themselves: it would be spoken, and charged, once more.
+    assert answer["X-Should-Retry"] == "false"
+
+
+def test_who_repeats_under_a_key_waits_for_the_same_recording(
+    api: Any, owner: Any, voice: Voice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    someone, body = api(owner), {"model": "any", "input": make.TEXT, "voice": voice.name}
+    monkeypatch.setattr("vouch.api.compat.waiting.LONGEST_WAIT", 0.0)
+    early = someone.post("/v1/audio/speech", body, Idempotency_Key="k")
+    assert (code(early), early["X-Should-Retry"]) == ((503, "still_speaking"), "true")
+    finished(SpeechRequest.objects.get())
+    whole = someone.post("/v1/audio/speech", body, Idempotency_Key="k")
+    assert (whole.status_code, whole["Idempotency-Replayed"]) == (200, "true")
+    assert whole["X-Vouch-Output"] == str(Output.objects.get().id)
+    other = someone.post("/v1/audio/speech", {**body, "input": "Other."}, Idempotency_Key="k")
+    assert code(other) == (422, "idempotency_key_reused")
+
+
+def test_a_key_is_free_again_when_nothing_came_of_it(api: Any, owner: Any, voice: Voice, worker: None) -> None:
+    someone, body = api(owner), {"model": "any", "input": "...", "voice": voice.name}
+    assert code(someone.post("/v1/audio/speech", body, Idempotency_Key="k")) == (422, "text_invalid")
+    good = someone.post("/v1/audio/speech", {**body, "input": make.TEXT}, Idempotency_Key="k")
+    assert (good.status_code, "Idempotency-Replayed" in good) == (200, False)
+
+
+@pytest.mark.parametrize("form", ["audio", "sse"])
+def test_a_repeated_stream_is_its_recording(api: Any, owner: Any, voice: Voice, streamer: Script, form: str) -> None:
+    someone = api(owner)
+    body = {"model": "any", "input": make.TEXT, "voice": voice.name, "stream_format": form, "response_format": "opus"}
+    live = someone.post("/v1/audio/speech", body, Idempotency_Key="k")
+    b"".join(live.streaming_content)
+    again = someone.post("/v1/audio/speech", body, Idempotency_Key="k")
+    data = b"".join(again.streaming_content)
+    assert again["Idempotency-Replayed"] == "true"
+    if form == "sse":
+        events = [json.loads(line.removeprefix("data: ")) for line in data.decode().split("\n\n") if line]
+        assert events[-1]["vouch_output"] == str(Output.objects.get().id)
+        data = b"".join(base64.b64decode(event["audio"]) for event in events[:-1])
+    assert hashlib.sha256(data).hexdigest() == Output.objects.get().sha256
+
+
+def test_null_is_what_was_left_out(api: Any, owner: Any, voice: Voice, worker: None) -> None:
+    empty = dict.fromkeys(("response_format", "speed", "instructions", "stream_format", "language"))
+    answer = api(owner).post("/v1/audio/speech", {"model": "any", "input": make.TEXT, "voice": voice.name, **empty})
+    assert (answer.status_code, answer["Content-Type"]) == (200, "audio/mpeg")
+
+
+def test_a_refusal_names_the_field_in_one_sentence(api: Any, owner: Any, voice: Voice) -> None:
+    said = ask(api(owner), str(voice.id), speed=9.0).json()["error"]
+    assert (said["param"], said["type"]) == ("speed", "invalid_request_error")
+    assert "speed: Ensure this value is less than or equal to 4.0." in said["message"]
+
+
+def test_models_and_voices_can_be_listed_and_other_addresses_are_refused_in_their_shape(
+    api: Any, person: Any, owner: Any, voice: Voice
+) -> None:
+    someone = api(owner)
+    listed = someone.get("/v1/models").json()
+    assert (listed["object"], [model["id"] for model in listed["data"]]) == ("list", ["vouch"])
+    assert someone.get("/v1/models/vouch").json() == listed["data"][0]
+    assert code(someone.get("/v1/models/tts-9")) == (404, "model_not_found")
+    training = make.voice(owner, make.consent(owner))
+    Voice.objects.filter(id=training.id).update(state="training")
+    licensee = person()
+    make.licence(voice.consent, licensee)
+    for who in (owner, licensee):
+        found = api(who).get("/v1/audio/voices").json()["voices"]
+        assert found == [{"id": str(voice.id), "name": voice.name, "language": voice.language}]
+    assert api(person()).get("/v1/audio/voices").json() == {"voices": []}
+    for path in ("/v1/models", "/v1/models/vouch", "/v1/audio/voices"):
+        assert code(api(None).get(path)) == (401, "not_signed_in")
+    for answer in (someone.post("/v1/chat/completions", {}), someone.get("/v1/"), someone.delete("/v1/files/a")):
+        assert code(answer) == (404, "not_found")
+        assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+    assert code(someone.get("/v1/audio/speech")) == (405, "method_not_allowed")

@@ -79,6 +79,23 @@ def test_redis_away_shuts_the_door(person, api, monkeypatch) -> None:
     monkeypatch.setattr(throttling, "_redis", lambda: Redis(unix_socket_path="/nonexistent"))
     answer = api(person()).get("me")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert int(answer["Retry-After"]) == answer.json()["retry_after"] == 5
+
+
+def test_every_too_many_and_every_unavailable_says_when_to_ask_again() -> None:
+    """All classes of such refusals there are: the one handler writes the header from what they say."""
+    from foundation.errors import TooMany, Unavailable, VouchError
+    from vouch import problems
+    from vouch.api.core.errors import handler
+
+    problems.catalogue()  # imports every room
+    found = [kind for kind in problems.kinds(VouchError) if kind.status in (429, 503)]
+    assert len(found) > 15
+    assert all(issubclass(kind, TooMany | Unavailable) for kind in found)
+    for kind in found:
+        answer = handler(kind(), {})
+        assert int(answer["Retry-After"]) == answer.data["retry_after"] >= 1, kind
+    assert handler(found[0](retry_after=7), {})["Retry-After"] == "7"
 
 
 def test_a_revoked_key_spends_nobodys_quota(person, api) -> None:
