@@ -146,6 +146,7 @@ class Visit:
             page.get_by_role("button", name="Send this reading").click()
             page.locator("#readings li").nth(reading - 1).wait_for()
         page.locator("#reading-done:enabled").wait_for(timeout=PATIENCE_S * 1000)
+        page.locator("#readings").scroll_into_view_if_needed()
         self.shot("readings")
         page.get_by_role("button", name="Go on to the consent").click()
 

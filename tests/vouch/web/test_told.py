@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 import vouch.web
+from cloning.batches import tables
 from cloning.models import Job
 from tests.cloning import factories as make
 from vouch import problems
@@ -78,3 +79,20 @@ def test_a_refusal_is_read_in_chinese_with_its_code(page: Any, live_server: Any,
     said = problem.inner_text()
     assert all(sentence in said for sentence in in_chinese()["text_invalid"])
     assert "Send the words" not in said
+    page.goto(f"/voices/{voice.id}/batch")
+    page.locator("#format").select_option("srt")
+    page.locator("#content").fill(
+        "1\n00:00:05,000 --> 00:00:03,000\nBackwards.\n\n2\n00:00:06,000 --> 00:00:07,000\n...\n"
+    )
+    page.locator("#check").click()
+    page.locator("#rows code").nth(1).wait_for()
+    assert page.locator("#rows code").all_inner_texts() == ["time_backwards", "text_invalid"]
+    assert "结束早于开始" in page.locator("#rows tr").nth(0).inner_text()
+    assert in_chinese()["text_invalid"][0] in page.locator("#rows tr").nth(1).inner_text()
+
+
+def test_every_fault_of_a_line_has_its_words() -> None:
+    codes = re.findall(r'Problem\(\s*"(\w+)"', Path(tables.__file__).read_text())
+    module = (Path(vouch.web.__file__).parent / "static/web/batch.js").read_text()
+    assert len(set(codes)) > 5
+    assert set(codes) - set(re.findall(r"^  (\w+): gettext", module, re.M)) == set()

@@ -108,7 +108,12 @@ def test_what_the_microphone_hears_is_recorded_and_searched(page):
     page.get_by_role("button", name="Stop and look").click()
     page.get_by_text("It goes on by itself as soon as the connection is back.").wait_for()
     page.unroute("**/api/v1/trace")
+    page.wait_for_url("**/trace?trace=*")
+    page.reload()  # left while it is looked for: the address brings the answer back
+    page.get_by_text("Looking for our mark").wait_for()
     search()
     page.get_by_text("No mark of ours").wait_for()
     assert len(set(cut)) == 1, "tried again it is the same trace"
+    page.goto("/trace?trace=0e4f3c1a-5d0b-4c39-9d6f-6f2f5a1c7b10")
+    page.get_by_role("alert").filter(has_text="not_found").wait_for()
     assert TraceJob.objects.get().facts["seconds"] == pytest.approx(3, abs=1.5)

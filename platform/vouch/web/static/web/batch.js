@@ -1,7 +1,7 @@
 // Many lines: a table looked at, spoken, watched, tried again, taken home. The page may be left: ?batch= comes back.
 import { Problem, call, sleep, told } from "./api.js";
 import { attempt, byId, el, report } from "./dom.js";
-import { fill, gettext, word } from "./i18n.js";
+import { fill, gettext, lang, word } from "./i18n.js";
 import { surely } from "./patience.js";
 
 const form = byId("table");
@@ -61,9 +61,22 @@ byId("check").addEventListener("click", () =>
   }),
 );
 
+const ROWS = {
+  seed_invalid: gettext("This is no seed."),
+  pause_invalid: gettext("This pause is too long."),
+  file_invalid: gettext("A file’s name is letters, digits, spaces and . ( ) - _"),
+  file_twice: gettext("Another line above has the same file."),
+  time_backwards: gettext("It ends before it begins, or begins before the one above it."),
+  time_too_late: gettext("It ends later than a narration may."),
+  time_overlaps: gettext("It begins before the one above it ends."),
+};
+
+/** What is wrong with a row: the server's words where they are the page's. */
+const wrong = ({ code, detail }) => (lang === "en" ? detail : (ROWS[code] ?? told(code, detail)));
+
 function rowOf(row) {
   const time = row.starts_ms === null ? row.file : `${clock(row.starts_ms)} – ${clock(row.ends_ms)}`;
-  const problems = row.problems.map((one) => el("div", {}, el("code", {}, one.code), ` ${one.detail}`));
+  const problems = row.problems.map((one) => el("div", {}, el("code", {}, one.code), ` ${wrong(one)}`));
   return el("tr", {}, el("td", {}, String(row.number)), el("td", { dir: "auto" }, row.text), el("td", {}, time), el("td", {}, ...problems));
 }
 

@@ -174,7 +174,7 @@ export class ReadingStep {
     byId("reading-language").disabled = false;
     byId("reading-hint").textContent = "";
     byId("sentence-next").textContent = "";
-    byId("sentence").lang = "";
+    byId("sentence").removeAttribute("lang"); // What follows is in the page's language.
     byId("sentence").textContent = gettext("Press “Start reading” for the next sentences.");
     byId("reading-kept").textContent = "";
     this.buttons("start");

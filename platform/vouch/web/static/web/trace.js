@@ -52,13 +52,26 @@ async function record() {
   await trace(wav(chunks, recorder.rate));
 }
 
-async function trace(file) {
+/** Shows what `work()` finds; one at a time. */
+async function ask(work) {
   if (running) return;
   running = true;
   report(box, null);
   byId("answer").hidden = true;
   byId("work").hidden = false;
   try {
+    show(await work());
+  } catch (error) {
+    report(box, error);
+  } finally {
+    running = false;
+    byId("work").hidden = true;
+    byId("file").value = "";
+  }
+}
+
+const trace = (file) =>
+  ask(async () => {
     const most = Number(drop.dataset.maxBytes);
     if (file.size > most) {
       throw new Problem(413, {
@@ -72,30 +85,31 @@ async function trace(file) {
     const onWait = (waiting) =>
       (byId("stage").textContent = waiting ? gettext("It goes on by itself as soon as the connection is back.") : gettext("Sending …"));
     const { id } = await patiently(() => call("POST", "trace", { body: file, key }), { onWait });
-    byId("stage").textContent = gettext("Looking for our mark …");
-    const found = await poll(
-      `trace/${id}`,
-      (one) => one.state !== "queued" && one.state !== "waiting",
-      (one) => {
-        if (one.state === "waiting") {
-          byId("stage").textContent = fill(gettext("You have traced many recordings. This answer comes at %(time)s."), {
-            time: new Date(one.ready_at).toLocaleTimeString(),
-          });
-        }
-      },
-    );
-    if (found.state === "failed") {
-      throw Problem.of(422, { code: found.error_code, detail: found.error_detail });
-    }
-    show(found);
-  } catch (error) {
-    report(box, error);
-  } finally {
-    running = false;
-    byId("work").hidden = true;
-    byId("file").value = "";
-  }
+    // The address brings the answer back: after a reload, or when it takes long.
+    history.replaceState(null, "", `?trace=${id}`);
+    return answerOf(id);
+  });
+
+/** The answer to the trace `id`, once there is one. Throws Problem. */
+async function answerOf(id) {
+  byId("stage").textContent = gettext("Looking for our mark …");
+  const found = await poll(
+    `trace/${id}`,
+    (one) => one.state !== "queued" && one.state !== "waiting",
+    (one) => {
+      if (one.state === "waiting") {
+        byId("stage").textContent = fill(gettext("You have traced many recordings. This answer comes at %(time)s."), {
+          time: new Date(one.ready_at).toLocaleTimeString(),
+        });
+      }
+    },
+  );
+  if (found.state === "failed") throw Problem.of(422, { code: found.error_code, detail: found.error_detail });
+  return found;
 }
+
+const earlier = new URLSearchParams(location.search).get("trace");
+if (earlier) ask(() => answerOf(encodeURIComponent(earlier)));
 
 function show({ id, verdict, hits, label, details_at }) {
   const known = hits.filter((hit) => hit.made_at);
