@@ -22,7 +22,7 @@ from foundation.errors import TooMany
 from foundation.identity import sealing, second_factor, sessions
 from foundation.identity.actors import Actor
 from foundation.identity.models import Person
-from vouch.api.core.addresses import address_of
+from vouch.api.core.addresses import counted_as
 
 FAILURES: Final = 5
 FAILURE_SECONDS: Final = 300
@@ -94,7 +94,8 @@ class AccountAdapter(DefaultAccountAdapter):
         return redirect("web:sign-in")
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        return address_of(request) or "unknown"  # type: ignore[arg-type]
+        """For limits, and for the list of one's sessions."""
+        return counted_as(request) or "unknown"  # type: ignore[arg-type]
 
     def _stopped(self, email: str) -> None:
         """A burst of failures at somebody's door is told once; at a door that is nobody's there is nothing to tell."""

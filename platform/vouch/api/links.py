@@ -37,6 +37,12 @@ CACHED: Final = 60
 """Seconds a shared cache may hand a recording on without asking whether it still may."""
 ACTOR: Final = Actor.system("link")
 
+EXPOSED: Final = (
+    "Accept-Ranges, Content-Range, ETag, X-Content-SHA256, X-Request-Id, X-Vouch-AI-Generated, X-Vouch-Label-Seconds, "
+    "X-Vouch-Output, X-Vouch-State"
+)
+"""What a script on somebody else's page may read of the answer: a player has to say what it plays."""
+
 
 class LinkExpired(Gone):
     """This link has ended."""
@@ -115,6 +121,7 @@ class Linked(ApiView):
         response = handed_out(request, selectors.linked_output(output_id=output_id), actor=ACTOR)
         response["Cache-Control"] = f"public, max-age={min(CACHED, left)}, no-transform"
         response["Access-Control-Allow-Origin"] = "*"
+        response["Access-Control-Expose-Headers"] = EXPOSED
         return response
 
 

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from cloning import trace_answers, trace_page, trace_report, tracing
 from safety import views_log
 from vouch.api.core import ApiView, stream_body
-from vouch.api.core.addresses import address_of
+from vouch.api.core.addresses import counted_as
 from vouch.api.core.throttling import limit
 
 TRACES_PER_MINUTE = 20
@@ -78,7 +78,7 @@ class Traces(ApiView):
     def post(self, request: Request) -> Response:
         if trace_answers.MODERATE not in self.actor.scopes:
             limit(request, door="traces-a-day", per_minute=TRACES_PER_DAY, seconds=DAY)
-        caller = str(self.actor.person_id or address_of(request))
+        caller = str(self.actor.person_id or counted_as(request))
         body = stream_body(request, max_bytes=tracing.MAX_BYTES)
         job = tracing.request_trace(actor=self.actor, stream=body, caller=caller)
         return Response(TraceStarted(job).data, status=202)

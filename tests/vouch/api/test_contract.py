@@ -155,6 +155,7 @@ def test_every_operation_keeps_its_word(person: Any, api: Any, wide_doors: None)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.django_db
 def test_every_operation_keeps_its_word_at_length(person: Any, api: Any, wide_doors: None) -> None:
     house, keys = prepared(person, api)

@@ -47,6 +47,9 @@ def test_a_link_gives_the_recording_to_whoever_has_it_as_a_cache_wants_it(api: A
     assert [whole[f"X-Vouch-{name}"] for name in ("AI-Generated", "Label-Seconds", "State", "Output")] == [
         "true", "0.500", "live", str(output.id),
     ]  # fmt: skip
+    readable = whole["Access-Control-Expose-Headers"].split(", ")
+    assert {name for name in whole.headers if name.startswith("X-Vouch-")} <= set(readable)
+    assert {"ETag", "Content-Range"} <= set(readable)
     part = anybody.get(link, headers={"Range": "bytes=250-259"})
     assert (part.status_code, b"".join(part.streaming_content)) == (206, SOUND[250:260])
     assert part["Content-Range"] == "bytes 250-259/1024"

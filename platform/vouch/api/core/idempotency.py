@@ -2,7 +2,7 @@
 
 The row is inserted before the view runs (the unique constraint decides races) and completed after it. Only finished
 answers below 500 are kept: a crash leaves a row without a status, which a later retry takes over after
-``STALE_AFTER``.
+``STALE_AFTER``, and after the longest time for a body where that is read by the view.
 """
 
 import json
@@ -18,9 +18,12 @@ from rest_framework.utils.encoders import JSONEncoder
 from foundation.clock import now
 from foundation.errors import Conflict, Refused
 from foundation.identity.models import Person
+from vouch.api.core.patience import LONGEST
 from vouch.api.models import IdempotentAnswer
 
 STALE_AFTER = timedelta(minutes=1)
+BODY_TIME = timedelta(seconds=LONGEST)
+"""Beside that, where the body is read by the view: a repetition must not run beside the first."""
 KEPT = timedelta(hours=24)
 MAX_KEY = 120
 MADE = "made"
@@ -62,7 +65,8 @@ def once(
     if key is None:
         return run()
     body = request._request.body if with_body else str(request.META.get("CONTENT_LENGTH", "")).encode()
-    row, fresh = _claim(person, key, _fingerprint(request, body))
+    stale = STALE_AFTER if with_body else STALE_AFTER + BODY_TIME
+    row, fresh = _claim(person, key, _fingerprint(request, body), stale)
     if not fresh:
         return Response(row.body, status=row.status, headers=REPLAYED)
     try:
@@ -108,7 +112,7 @@ def claim(request: Request, person: Person, body: bytes) -> Claim:
     key = _key(request)
     if key is None:
         return Claim(None)
-    row, fresh = _claim(person, key, _fingerprint(request, body))
+    row, fresh = _claim(person, key, _fingerprint(request, body), STALE_AFTER)
     return Claim(row, "" if fresh else str((row.body or {}).get(MADE, "")))
 
 
@@ -125,7 +129,7 @@ def _fingerprint(request: Request, body: bytes) -> str:
     return salted_hmac("vouch.idempotency", b"\0".join(words), algorithm="sha256").hexdigest()
 
 
-def _claim(person: Person, key: str, fingerprint: str) -> tuple[IdempotentAnswer, bool]:
+def _claim(person: Person, key: str, fingerprint: str, stale: timedelta) -> tuple[IdempotentAnswer, bool]:
     try:
         with transaction.atomic():
             return IdempotentAnswer.objects.create(person=person, key=key, fingerprint=fingerprint), True
@@ -137,7 +141,7 @@ def _claim(person: Person, key: str, fingerprint: str) -> tuple[IdempotentAnswer
             raise KeyReused
         if row.status is not None:
             return row, False
-        if now() - row.created_at < STALE_AFTER:
+        if now() - row.created_at < stale:
             raise StillRunning(retry_after=1)
         row.created_at = now()
         row.save(update_fields=["created_at"])

@@ -1,8 +1,9 @@
 """Quotas in Redis: fixed windows per API key, person, address and door. Redis down means the door stays shut.
 
 Every request counts for whoever it is of: its key, the person behind it (all keys and sessions together) and the
-address it comes from; doors may have windows of their own. An answer tells of the fullest window in the headers
-``RateLimit-Policy`` and ``RateLimit`` (draft-ietf-httpapi-ratelimit-headers-10), a refusal also in ``Retry-After``.
+address it comes from (of IPv6 the /64 network); doors may have windows of their own. An answer tells of the fullest
+window in the headers ``RateLimit-Policy`` and ``RateLimit`` (draft-ietf-httpapi-ratelimit-headers-10), a refusal also
+in ``Retry-After``.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from django.conf import settings
 from rest_framework.request import Request
 
 from foundation.errors import TooMany
-from vouch.api.core.addresses import address_of
+from vouch.api.core.addresses import counted_as
 
 MINUTE: Final = 60
 
@@ -37,7 +38,7 @@ class Window:
 def windows(request: Request) -> list[Window]:
     """The quotas of a request over all endpoints: of its key, its person, its address."""
     found = []
-    person, key, address = caller_of(request), getattr(request._request, "api_key", ""), address_of(request)
+    person, key, address = caller_of(request), getattr(request._request, "api_key", ""), counted_as(request)
     if key:
         found.append(Window("key", key, settings.VOUCH_RATE_KEY))
     if person:
@@ -57,12 +58,12 @@ def caller_of(request: Request) -> str:
 
 def door(request: Request, name: str, most: int, seconds: int = MINUTE) -> Window:
     """A quota of one endpoint's own, by person, or by address without one."""
-    return Window(name, caller_of(request) or address_of(request), most, seconds)
+    return Window(name, caller_of(request) or counted_as(request), most, seconds)
 
 
 def limit(request: Request, *, door: str, per_minute: int, seconds: int = MINUTE) -> None:
     """Counts this call at one door. Raises TooMany (429, Retry-After) above ``per_minute`` in ``seconds``."""
-    count([Window(door, caller_of(request) or address_of(request), per_minute, seconds)])
+    count([Window(door, caller_of(request) or counted_as(request), per_minute, seconds)])
 
 
 def count(wanted: list[Window]) -> dict[str, str]:

@@ -3,9 +3,12 @@
 import base64
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from cloning.models import Output, SpeechRequest, Voice
 from tests.cloning import factories as make
@@ -29,6 +32,12 @@ def voice(owner: Any) -> Voice:
 def ask(client: Any, voice: Any, **more: Any) -> Any:
     wanted = {"model": "tts-1", "input": make.TEXT, "voice": voice, **more}
     return client.post("/v1/audio/speech", {name: value for name, value in wanted.items() if value is not None})
+
+
+def _queries(act: Callable[[], Any]) -> int:
+    with CaptureQueriesContext(connection) as seen:
+        assert act().status_code == 200
+    return len(seen)
 
 
 def code(response: Any) -> tuple[int, str]:
@@ -203,6 +212,14 @@ def test_models_and_voices_can_be_listed_and_other_addresses_are_refused_in_thei
         found = api(who).get("/v1/audio/voices").json()["voices"]
         assert found == [{"id": str(voice.id), "name": voice.name, "language": voice.language}]
     assert api(person()).get("/v1/audio/voices").json() == {"voices": []}
+    someone.get("/v1/audio/voices")
+    few = _queries(lambda: someone.get("/v1/audio/voices"))
+    for _ in range(3):
+        make.voice(owner, make.consent(owner))
+    assert _queries(lambda: someone.get("/v1/audio/voices")) == few
+    first = someone.get("/v1/audio/voices?limit=3")
+    rest = someone.get(f"/v1/audio/voices?cursor={first['Next-Cursor']}")
+    assert [len(page.json()["voices"]) for page in (first, rest)] == [3, 1]
     for path in ("/v1/models", "/v1/models/vouch", "/v1/audio/voices"):
         assert code(api(None).get(path)) == (401, "not_signed_in")
     for answer in (someone.post("/v1/chat/completions", {}), someone.get("/v1/"), someone.delete("/v1/files/a")):

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from django.db import connection
 from django.urls import path
 from rest_framework.response import Response
 
+from foundation.clock import now
 from vouch.api.core import ApiView
 from vouch.api.models import IdempotentAnswer
 
@@ -122,9 +124,33 @@ def test_sound_is_compared_by_its_length_and_not_read_again(api, person, setting
 
 
 @pytest.mark.django_db
-def test_answers_are_forgotten_after_a_day(api, person):
-    from datetime import timedelta
+def test_what_died_on_the_way_is_taken_over_but_nothing_that_may_still_be_coming_in(api, person, settings):
+    from cloning.models import TraceJob
 
+    client = api(person())
+
+    def aged(minutes: float) -> None:
+        IdempotentAnswer.objects.update(status=None, created_at=now() - timedelta(minutes=minutes))
+
+    client.post("act", Idempotency_Key="k")
+    aged(0.5)
+    again = client.post("act", Idempotency_Key="k")
+    assert (again.status_code, again.json()["code"], len(done)) == (409, "idempotency_in_progress", 1)
+    aged(1.5)
+    assert client.post("act", Idempotency_Key="k").status_code == 201
+    assert len(done) == 2
+    IdempotentAnswer.objects.all().delete()
+    settings.ROOT_URLCONF = "vouch.urls"
+    client.post("trace", content=b"RIFF" * 9, Idempotency_Key="k")
+    aged(10.5)  # sound may take ten minutes to arrive
+    assert client.post("trace", content=b"RIFF" * 9, Idempotency_Key="k").json()["code"] == "idempotency_in_progress"
+    aged(11.5)
+    assert client.post("trace", content=b"RIFF" * 9, Idempotency_Key="k").status_code == 202
+    assert TraceJob.objects.count() == 2
+
+
+@pytest.mark.django_db
+def test_answers_are_forgotten_after_a_day(api, person):
     from vouch.api import tasks
 
     client = api(person())

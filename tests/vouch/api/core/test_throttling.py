@@ -13,9 +13,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def address(settings: Any) -> str:
-    """One nobody else's test comes from."""
+    """The first half of one that nobody else's test comes from."""
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-    return f"2001:db8::{uuid.uuid4().hex[:4]}:{uuid.uuid4().hex[:4]}"
+    return f"2001:db8:{uuid.uuid4().hex[:4]}:{uuid.uuid4().hex[:3]}"
 
 
 def refused(answer: Any, quota: str) -> None:
@@ -28,7 +28,7 @@ def refused(answer: Any, quota: str) -> None:
 
 def test_each_key_each_person_and_each_address_has_its_own_quota(person, api, settings, address) -> None:
     settings.VOUCH_RATE_KEY, settings.VOUCH_RATE_PERSON, settings.VOUCH_RATE_ADDRESS = 2, 5, 6
-    here, there = {"X-Forwarded-For": address}, {"X-Forwarded-For": f"{address}0"}
+    here, there = {"X-Forwarded-For": f"{address}::1"}, {"X-Forwarded-For": f"{address}0::1"}
     owner = person()
     one, two, three = api(owner), api(owner), api(owner)
     first = one.get("me", **here)
@@ -42,14 +42,14 @@ def test_each_key_each_person_and_each_address_has_its_own_quota(person, api, se
     other = api(person())
     assert other.get("me", **here).status_code == 200
     refused(other.get("me", **here), "address")
-    assert other.get("me", **{"X-Forwarded-For": f"{address}1"}).status_code == 429  # its key has used its two
+    assert other.get("me", **{"X-Forwarded-For": f"{address}1::1"}).status_code == 429  # its key has used its two
 
 
 def test_a_session_counts_with_the_keys_of_the_same_person(person, api, settings, client, address) -> None:
     settings.VOUCH_RATE_PERSON = 2
     owner = person()
     client.force_login(owner)
-    headers = {"X-Forwarded-For": address}
+    headers = {"X-Forwarded-For": f"{address}::1"}
     assert client.get("/api/v1/me", headers=headers).status_code == 200
     assert api(owner).get("me", **headers).status_code == 200
     refused(client.get("/api/v1/me", headers=headers), "person")
@@ -58,11 +58,23 @@ def test_a_session_counts_with_the_keys_of_the_same_person(person, api, settings
 def test_who_has_not_signed_in_counts_by_address(api, settings, address) -> None:
     settings.VOUCH_RATE_ANONYMOUS = 1
     anybody = api(None)
-    assert anybody.get("log/public-key", **{"X-Forwarded-For": address}).status_code == 200
-    refused(anybody.get("log/public-key", **{"X-Forwarded-For": address}), "anonymous")
+    assert anybody.get("log/public-key", **{"X-Forwarded-For": f"{address}::1"}).status_code == 200
+    refused(anybody.get("log/public-key", **{"X-Forwarded-For": f"{address}::1"}), "anonymous")
     # What a client writes before our proxy's entry changes nothing.
-    refused(anybody.get("log/public-key", **{"X-Forwarded-For": f"192.0.2.1, {address}"}), "anonymous")
-    assert anybody.get("log/public-key", **{"X-Forwarded-For": f"{address}1"}).status_code == 200
+    refused(anybody.get("log/public-key", **{"X-Forwarded-For": f"192.0.2.1, {address}::1"}), "anonymous")
+    assert anybody.get("log/public-key", **{"X-Forwarded-For": f"{address}1::1"}).status_code == 200
+
+
+def test_a_subscriber_of_ipv6_has_one_quota_whatever_address_they_choose(api, settings, address) -> None:
+    settings.VOUCH_RATE_ANONYMOUS = 2
+    anybody = api(None)
+    for last in ("1", "ffff:1", "abcd:2:3"):
+        answer = anybody.get("log/public-key", **{"X-Forwarded-For": f"{address}::{last}"})
+    refused(answer, "anonymous")
+    number = uuid.uuid4().int % 250
+    for same in (f"198.51.100.{number}", f"::ffff:198.51.100.{number}"):
+        assert anybody.get("log/public-key", **{"X-Forwarded-For": same}).status_code == 200
+    refused(anybody.get("log/public-key", **{"X-Forwarded-For": f"198.51.100.{number}"}), "anonymous")
 
 
 def test_a_door_of_its_own_is_told_when_it_is_the_fullest(person, api) -> None:
