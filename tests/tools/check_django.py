@@ -1,4 +1,5 @@
-"""``python -m tests.tools.check_django``: migrations match the models, the OpenAPI snapshot matches the code.
+"""``python -m tests.tools.check_django``: migrations match the models, the OpenAPI snapshot matches the code, and every
+code of a refusal has its words in Chinese.
 
 Run from the repository root. ``--write-schema`` writes the snapshot, and the table of codes in docs/api.md.
 """
@@ -41,7 +42,18 @@ def main() -> int:
     elif not SNAPSHOT.exists() or SNAPSHOT.read_text() != schema.getvalue():
         sys.stderr.write(f"{SNAPSHOT} does not match the code: run `make schema` and read the difference.\n")
         return 1
-    return 0
+    return _said_in_chinese()
+
+
+def _said_in_chinese() -> int:
+    """1 if a code has no words on Chinese pages."""
+    from vouch import problems
+    from vouch.web.told import TABLE, in_chinese
+
+    missing = sorted({one.code for one in problems.catalogue()} - set(in_chinese()))
+    if missing:
+        sys.stderr.write(f"Say in Chinese what these codes mean, in {TABLE.name}: {', '.join(missing)}.\n")
+    return 1 if missing else 0
 
 
 if __name__ == "__main__":

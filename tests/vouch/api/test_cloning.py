@@ -13,7 +13,9 @@ from cloning import jobs, speaking, tracing
 from cloning.models import Job, Output, SpeechRequest, TraceJob, Usage, Voice
 from cloning.states import JobState
 from cloning.worker import claim
+from foundation import keys
 from foundation.audit.models import Leaf
+from foundation.audit.verify import verify_receipt
 from foundation.clock import now
 from foundation.identity.actors import Actor
 from retention.models import CustodyItem
@@ -268,7 +270,8 @@ def test_an_output_is_delivered_with_its_proof_and_traced_back_by_anybody(person
     assert soundfile.info(io.BytesIO(data)).duration == pytest.approx(made.seconds, abs=0.05)
     assert client.get(f"outputs/{made.id}").json()["sha256"] == made.sha256
     receipt = client.get(f"outputs/{made.id}/receipt").json()
-    assert made.sha256 in json.dumps(receipt) or receipt
+    leaf = verify_receipt(receipt, keys.public_key("log"))
+    assert (leaf.index, leaf.kind, leaf.subject) == (made.leaf_index, "output.sealed", f"output:{made.id}")
 
     for method in ("", "/audio", "/receipt"):
         assert code(api(person()).get(f"outputs/{made.id}{method}")) == (404, "not_found")

@@ -1,10 +1,15 @@
 """The studio in a real browser: settings, two versions side by side, formats, what was made before."""
 
+import json
+from pathlib import Path
+
 import pytest
 
-from cloning import services, texts
+from cloning import services, texts, tracing
 from cloning.manner import PRESETS
-from cloning.models import Output, SpeechRequest
+from cloning.models import Output, SpeechRequest, TraceJob
+from foundation import keys
+from foundation.audit.verify import verify_receipt
 from foundation.identity.models import ApiKey
 from tests.cloning import factories as make
 from tests.vouch.web.test_browser import SYSTEM, accessible, finished, own_voice, until
@@ -152,6 +157,26 @@ def test_two_versions_are_compared_at_the_same_place_and_done_again(page, sign_i
     page.get_by_role("button", name="Forget them").click()
     page.get_by_text("Forgotten on this computer.").wait_for()
     assert page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('vouch-texts'))") == []
+
+
+def test_how_one_knows_the_file_is_traced_and_its_receipt_holds_offline(page, sign_in, person):
+    owner = person()
+    sign_in(owner).goto(f"/voices/{own_voice(owner).id}")
+    page.get_by_label("What shall it say?").fill(make.TEXT)
+    page.get_by_role("button", name="Speak", exact=True).click()
+    (made,) = spoken(1)
+    take = page.locator(f'[data-output="{made.id}"][data-loaded]')
+    take.get_by_text("How do I know?").click()
+    assert f"entry {made.leaf_index} of the public log" in take.inner_text()
+    assert made.sha256 in take.inner_text()
+    accessible(page, "how do I know")
+    take.get_by_role("button", name="Trace this recording").click()
+    tracing.search(until(lambda: TraceJob.objects.filter(state="queued").first()).id)
+    take.get_by_text("Found: the mark in this file leads to this very recording.").wait_for()
+    with page.expect_download() as download:
+        take.get_by_role("link", name="Receipt").click()
+    leaf = verify_receipt(json.loads(Path(download.value.path()).read_bytes()), keys.public_key("log"))
+    assert (leaf.index, leaf.subject) == (made.leaf_index, f"output:{made.id}")
 
 
 def test_a_mood_is_heard_before_it_is_chosen_once_made_and_then_found_again(page, sign_in, person):
