@@ -141,7 +141,8 @@ def test_two_versions_are_compared_at_the_same_place_and_done_again(page, sign_i
     page.get_by_role("link", name="My recordings").click()
     page.get_by_label("Words, or the name").fill("lovely morning")
     page.get_by_role("button", name="Search").click()
-    page.wait_for_url("**ids=*")
+    page.get_by_text("Found: 3").wait_for()
+    assert "ids=" in page.url
     assert page.locator("[data-take]").count() == 3
     assert page.locator("[data-said]").first.inner_text() == make.TEXT
     page.locator("[data-take]").nth(1).get_by_role("link", name="Use its settings").click()

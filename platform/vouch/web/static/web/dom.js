@@ -13,6 +13,7 @@ function wake() {
 }
 if (document.readyState === "complete") wake();
 else document.addEventListener("DOMContentLoaded", wake); // after every module of the page
+document.addEventListener("htmx:load", wake); // and in parts that come later
 
 /** Makes an element: `el("p", {class: "meta"}, "text", child)`. Strings become text. */
 export function el(tag, attributes = {}, ...children) {

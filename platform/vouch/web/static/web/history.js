@@ -1,6 +1,7 @@
 // Every recording of mine: words from this browser's memory, searched here, the rest from the server.
 import { attempt, byId, el } from "./dom.js";
 import { fill, gettext, ngettext } from "./i18n.js";
+import { onParts } from "./parts.js";
 import { forget, known, recall, search } from "./remember.js";
 import { Take } from "./take.js";
 
@@ -8,12 +9,13 @@ const MOST_IDS = 40;
 const box = byId("problem");
 const form = byId("search");
 
-form.addEventListener("submit", () => {
-  // Found by words here, fetched by number there: the words never leave this computer for it.
+/** Found by words here, fetched by number there: the words never leave this computer for it. */
+function byWords() {
   form.elements.ids.value = search(form.elements.q.value).slice(0, MOST_IDS).join(",");
-});
+}
+form.addEventListener("submit", byWords, { capture: true }); // before htmx reads the form
 
-for (const row of document.querySelectorAll("[data-take]")) {
+function hear(row) {
   const { output, request, voice } = JSON.parse(row.dataset.take);
   const said = recall(request.id);
   if (said) row.querySelector("[data-said]").textContent = said;
@@ -27,6 +29,8 @@ for (const row of document.querySelectorAll("[data-take]")) {
     }),
   );
 }
+
+onParts((root) => root.querySelectorAll("[data-take]").forEach(hear));
 
 const n = known();
 byId("memory").hidden = n === 0;

@@ -2,6 +2,7 @@
 import { call, newKey, poll, told } from "./api.js";
 import { attempt, byId, el } from "./dom.js";
 import { fill, gettext } from "./i18n.js";
+import { onParts } from "./parts.js";
 
 const box = byId("problem");
 const done = byId("done");
@@ -12,7 +13,7 @@ function say(text) {
   done.scrollIntoView({ block: "nearest" });
 }
 
-for (const form of document.querySelectorAll("[data-order]")) {
+function orders(form) {
   let key = newKey();
   form.addEventListener("change", () => (key = newKey()));
   form.addEventListener("submit", (event) => {
@@ -30,7 +31,7 @@ for (const form of document.querySelectorAll("[data-order]")) {
   });
 }
 
-for (const form of document.querySelectorAll("[data-ask]")) {
+function asks(form) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const json = {
@@ -46,7 +47,7 @@ for (const form of document.querySelectorAll("[data-ask]")) {
   });
 }
 
-for (const form of document.querySelectorAll("[data-report]")) {
+function reports(form) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     attempt(form.querySelector("button"), box, async () => {
@@ -56,6 +57,12 @@ for (const form of document.querySelectorAll("[data-report]")) {
     });
   });
 }
+
+onParts((root) => {
+  root.querySelectorAll("[data-order]").forEach(orders);
+  root.querySelectorAll("[data-ask]").forEach(asks);
+  root.querySelectorAll("[data-report]").forEach(reports);
+});
 
 for (const form of document.querySelectorAll("[data-review]")) {
   form.addEventListener("submit", (event) => {
