@@ -1,7 +1,7 @@
 """Carrying operations out: blocking with ``Vouch``, in an event loop with ``AsyncVouch``.
 
 What may be sent twice without harm is sent again after a lost connection, a 503 or a 429, as long as the server asks
-to wait, for at most ``patience`` seconds in sum.
+to wait, and while an earlier sending of it is still being answered; for at most ``patience`` seconds in sum.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from vouch.client.streams import READ_SECONDS, AsyncSpeechStream, SpeechStream
 
 P = ParamSpec("P")
 T = TypeVar("T")
-AGAIN = (429, 503)
+AGAIN = (429, 502, 503, 504)
+"""502 and 504 are a proxy's: no answer of the server's came through."""
+STILL_ANSWERED = "idempotency_in_progress"
 FIRST_WAIT = 0.5
 
 
@@ -51,11 +53,18 @@ class _Wire:
 
     def wait(self, call: Call, waited: float, response: httpx.Response | None) -> float | None:
         """Seconds to wait before trying again; None to give up."""
-        if not call.repeatable or (response is not None and response.status_code not in AGAIN):
+        if not call.repeatable or (response is not None and not self._passes(response)):
             return None
         asked = response.headers.get("Retry-After", "") if response is not None else ""
         pause = float(asked) if asked.isdigit() else FIRST_WAIT + waited
         return pause if waited + pause <= self.patience else None
+
+    @staticmethod
+    def _passes(response: httpx.Response) -> bool:
+        """Whether it is a refusal for now: also of a call whose first sending, its answer lost, still runs."""
+        if response.status_code == 409:
+            return Problem.of(409, response.content).code == STILL_ANSWERED
+        return response.status_code in AGAIN
 
 
 def _blocking(operation: Callable[P, Operation[T]]) -> Callable[Concatenate[Vouch, P], T]:

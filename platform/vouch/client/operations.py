@@ -156,7 +156,7 @@ def add_webhook(url: str, kinds: Sequence[str]) -> Operation[Webhook]:
 
 def trace(data: bytes, *, seconds: float = 300.0) -> Operation[Trace]:
     """Where a recording comes from. Needs no key. Raises Problem when it cannot be read."""
-    answer = yield from ask(Call("POST", "trace", content=data))
+    answer = yield from ask(Call("POST", "trace", content=data, once=secrets.token_hex(16)))
     started = answer.body()
     found = yield from until_done(f"trace/{started['id']}", frozenset({"done", "failed"}), seconds=seconds)
     if found["state"] == "failed":
@@ -254,7 +254,7 @@ def consent(
 
 def withdraw(consent: str) -> Operation[dict[str, Any]]:
     """Withdraws a consent: everything under it ends now."""
-    said: dict[str, Any] = yield from send(f"consents/{consent}/withdraw")
+    said: dict[str, Any] = yield from send(f"consents/{consent}/withdraw", once=secrets.token_hex(16))
     return said
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from django.test import Client
 from django.urls import resolve
 
 from tests.vouch.api.test_contract import places, wide_doors
@@ -129,3 +130,18 @@ def test_a_stranger_gets_nothing_of_anybody_elses(person: Any, api: Any, wide_do
             wrong.append((name, answer.status_code, answer.content))
     assert not wrong
     assert checked > 110
+
+
+def test_a_session_writes_nothing_without_the_token_of_its_page(person: Any, wide_doors: None) -> None:
+    """Another site's form would bring the session's cookie, and no CSRF token."""
+    client, checked, wrong = Client(enforce_csrf_checks=True), 0, []
+    client.force_login(person())
+    for name, method, path in operations():
+        if method == "GET" or name == "post payments/events/{provider}":  # signed, and no session's
+            continue
+        answer = client.generic(method, filled(path, {}), "{}", "application/json")
+        checked += 1
+        if answer.status_code not in (401, 403) or (b"CSRF" not in answer.content and answer.status_code == 403):
+            wrong.append((name, answer.status_code, answer.content))
+    assert not wrong
+    assert checked > 100

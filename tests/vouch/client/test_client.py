@@ -239,6 +239,17 @@ def test_a_lost_connection_and_a_busy_server_are_tried_again(waits: list[float])
     assert waits == [0.5, 1.0, 7.0]
 
 
+def test_what_an_earlier_sending_is_still_answered_for_is_waited_for(waits: list[float]) -> None:
+    running = httpx.Response(409, json={"code": "idempotency_in_progress"}, headers={"Retry-After": "1"})
+    kept = Flaky(2, running)
+    over(kept).withdraw("consent")
+    assert (len(kept.seen), waits) == (3, [1.0, 1.0])
+    other = Flaky(1, httpx.Response(409, json={"code": "consent_ended"}))
+    with pytest.raises(Problem, match="consent_ended"):
+        over(other).withdraw("consent")
+    assert len(other.seen) == 1
+
+
 def test_a_server_that_asks_for_too_long_a_wait_is_left(waits: list[float]) -> None:
     with pytest.raises(Problem) as left:
         over(Flaky(9, httpx.Response(503, headers={"Retry-After": "300"}))).voices()
@@ -258,7 +269,8 @@ def test_what_may_not_happen_twice_is_sent_once_unless_it_has_a_key(waits: list[
     assert len({request.headers["Idempotency-Key"] for request in kept.seen}) == 1
 
 
-def test_a_proxys_page_is_a_problem_too() -> None:
+def test_a_proxys_page_is_a_problem_too(waits: list[float]) -> None:
     with pytest.raises(Problem) as found:
-        over(Flaky(1, httpx.Response(502, text="<html>Bad gateway"))).voices()
-    assert (found.value.status, found.value.code) == (502, "unknown")
+        over(Flaky(99, httpx.Response(502, text="<html>Bad gateway")), patience=3.0).voices()
+    assert (found.value.status, found.value.code, len(waits) > 1) == (502, "unknown", True)
+    assert over(Flaky(1, httpx.Response(504))).voices() == []

@@ -1,7 +1,8 @@
-"""The examples of docs/examples.md, run in their order, as they stand."""
+"""The examples of docs/examples.md, run in their order, as they stand; and those of docs/api.md."""
 
 import json
 import re
+import shlex
 import threading
 import time
 from collections.abc import Iterator
@@ -21,10 +22,11 @@ from marketplace.services import create_listing
 from tests.cloning import factories as make
 from tests.marketplace.factories import published, ready_voice
 from tests.vouch.client.test_client import client
+from vouch.api.streams.http import NewStream
 from vouch.client.webhooks import BadSignature
 
 pytestmark = pytest.mark.django_db(transaction=True)
-PAGE = Path("docs/examples.md")
+PAGE, API_PAGE = Path("docs/examples.md"), Path("docs/api.md")
 JOBS = ["Begin", "Speak", "Trace", "Verify", "Batch", "Licence", "Webhook", "Statement", "Delete"]
 
 
@@ -80,3 +82,39 @@ def test_each_main_job_has_an_example_that_runs(
     assert Output.objects.filter(requester=owner).count() == 4
     assert Licence.objects.filter(licensee=owner).count() == 1
     assert Voice.objects.get(name="Sam").state == "destroyed"
+
+
+def test_the_examples_of_the_api_page_run_too(
+    person: Any, api: Any, worker: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    owner = person()
+    voice = make.voice(owner, make.consent(owner), name="Sam")
+    someone = api(owner)
+    key = someone.headers["Authorization"].removeprefix("Bearer ")
+    page = API_PAGE.read_text()
+    asked = [
+        _curl(block.replace("$VOUCH", "").replace("$KEY", key).replace("VOICE", str(voice.id)))
+        for block in re.findall(r"```sh\n(.*?)\n```", page, re.DOTALL)
+        if block.startswith("curl ") and " -d " in block
+    ]
+    assert [path.rpartition("/")[2] for path, _, _ in asked] == ["speech", "stream"]
+    for path, headers, fields in asked[:1]:
+        answer = someone.client.post(path, fields, headers["Content-Type"], headers=headers)
+        assert answer.status_code == 202, answer.content
+    # A stream needs a worker that relays it (tests of the streams); what the page sends is what that door reads.
+    streamed = NewStream(data=json.loads(asked[1][2]))
+    assert streamed.is_valid(), streamed.errors
+    assert asked[1][0] == f"/api/v1/voices/{voice.id}/speech/stream"
+    (block,) = (one for one in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "vouch.client" in one)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("vouch.client.Vouch", lambda address, key: client(key))
+    exec(compile(block.replace("vk_…", key), "docs/api.md", "exec"), {})  # noqa: S102 - ours
+    assert capsys.readouterr().out == "ours\n"
+    assert (tmp_path / "morning.mp3").stat().st_size > 1000
+
+
+def _curl(command: str) -> tuple[str, dict[str, str], str]:
+    """Address, headers and body of a command of the page."""
+    words = shlex.split(command.replace("\\\n", " ").partition(" | ")[0])
+    headers = dict(words[at + 1].split(": ", 1) for at, word in enumerate(words) if word == "-H")
+    return next(word for word in words if word.startswith("/")), headers, words[words.index("-d") + 1]
