@@ -22,6 +22,7 @@ from foundation.errors import VouchError
 from foundation.identity.actors import Actor
 from foundation.identity.models import Person
 from retention import custody
+from retention.models import CustodyItem
 from retention.purposes import Purpose
 
 ACTOR: Final = Actor.system("cloning.trace")
@@ -47,12 +48,16 @@ def request_trace(*, actor: Actor, stream: Iterable[bytes], caller: str = "") ->
         max_bytes=MAX_BYTES,
         deadline=now() + KEPT,
     )
-    with transaction.atomic():
-        counted = bool(caller) and MODERATE not in actor.scopes
-        job = TraceJob.objects.create(
-            requester=subject, recording=item, caller=trace_rules.caller_tag(caller) if counted else ""
-        )
-        send(job)
+    return queue(item, actor=actor, caller=caller)
+
+
+@transaction.atomic
+def queue(item: CustodyItem, *, actor: Actor, caller: str) -> TraceJob:
+    """Has a recording that has arrived searched; whose it is, is whoever asks."""
+    counted = bool(caller) and MODERATE not in actor.scopes
+    tag = trace_rules.caller_tag(caller) if counted else ""
+    job = TraceJob.objects.create(requester_id=item.subject_id, recording=item, caller=tag)
+    send(job)
     return job
 
 

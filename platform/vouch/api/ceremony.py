@@ -3,29 +3,26 @@
 Every address knows only the caller's own things.
 """
 
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.urls import path
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from consent import ceremony, prompts, recordings, selectors, uploads
 from consent.models import MAX_TRANSCRIPT
-from foundation.errors import Refused
 from vouch.api.core import ApiView, checked, read_body, stream_body
 from vouch.api.core.addresses import address_of
 from vouch.api.core.schema import refusals
+from vouch.api.core.uploads import UPLOAD_OFFSET, Offset, WholeUpload, offset_in
 
 CHALLENGES_A_MINUTE = 20
 CHUNKS_A_MINUTE = 1_200
 """Twenty a second: three times what a polite client sends live."""
-OFFSET: Final = "Upload-Offset"
-"""As in the IETF's draft on resumable uploads (draft-ietf-httpbis-resumable-upload)."""
-MOST_DIGITS: Final = 12
 
 
 class ChallengeView(serializers.Serializer[Any]):
@@ -69,14 +66,6 @@ class NewRecording(serializers.Serializer[Any]):
     challenge = serializers.UUIDField()
     language = serializers.CharField(max_length=8)
     transcript = serializers.CharField(max_length=MAX_TRANSCRIPT)
-
-
-class Offset(serializers.Serializer[Any]):
-    offset = serializers.IntegerField(help_text="Bytes that have arrived: where the next piece begins.")
-
-
-class WholeUpload(serializers.Serializer[Any]):
-    sha256 = serializers.RegexField(r"^[0-9a-fA-F]{64}$", help_text="Of the whole content, in hex.")
 
 
 class RecordingView(serializers.Serializer[Any]):
@@ -199,17 +188,15 @@ class RecordingUpload(ApiView):
 
     @extend_schema(
         summary="Send the next piece of its content, at most 1 MiB",
-        parameters=[OpenApiParameter(OFFSET, int, OpenApiParameter.HEADER, required=True, description="Bytes so far")],
+        parameters=[UPLOAD_OFFSET],
         request={"application/octet-stream": OpenApiTypes.BINARY},
         responses={200: Offset, **refusals(410)},
     )
     def patch(self, request: Request, recording_id: UUID) -> Response:
         uploads.offset_of(actor=self.actor, recording_id=recording_id)  # refused before a byte of the body is read
-        begins = request.headers.get(OFFSET, "")
-        if not begins.isascii() or not begins.isdigit() or len(begins) > MOST_DIGITS:
-            raise Refused(f"{OFFSET} says where the piece begins, in bytes.", code="bad_offset")
+        begins = offset_in(request)
         data = read_body(request, max_bytes=uploads.MAX_PIECE)
-        following = uploads.append(actor=self.actor, recording_id=recording_id, offset=int(begins), data=data)
+        following = uploads.append(actor=self.actor, recording_id=recording_id, offset=begins, data=data)
         return Response({"offset": following})
 
     @extend_schema(

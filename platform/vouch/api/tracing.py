@@ -11,22 +11,32 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cloning import trace_answers, trace_page, trace_report, tracing
+from cloning import trace_answers, trace_page, trace_report, trace_uploads, tracing
+from foundation.identity.actors import Actor
 from safety import views_log
-from vouch.api.core import ApiView, stream_body
+from vouch.api.core import ApiView, checked, read_body, stream_body
 from vouch.api.core.addresses import counted_as
+from vouch.api.core.schema import refusals
 from vouch.api.core.throttling import limit
+from vouch.api.core.uploads import UPLOAD_OFFSET, Offset, WholeUpload, offset_in
 
 TRACES_PER_MINUTE = 20
 """Tracing is open to everybody and costs a worker seconds: a person listening never needs more."""
 TRACES_PER_DAY = 300
 """Of one caller. Taking a mark out by trial needs thousands."""
 DAY = 86_400
+PIECES_PER_MINUTE = 600
+"""Of uploads: the whole of the largest recording is 25 pieces, or many more on a line that keeps breaking."""
 
 
 class TraceStarted(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     state = serializers.CharField()
+
+
+class TraceUploadView(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    offset = serializers.IntegerField()
 
 
 class TraceHitView(serializers.Serializer[Any]):
@@ -76,12 +86,65 @@ class Traces(ApiView):
         summary="Where does this recording come from? Open to everybody",
     )
     def post(self, request: Request) -> Response:
-        if trace_answers.MODERATE not in self.actor.scopes:
-            limit(request, door="traces-a-day", per_minute=TRACES_PER_DAY, seconds=DAY)
+        _count_of_the_day(request, self.actor)
         caller = str(self.actor.person_id or counted_as(request))
         body = stream_body(request, max_bytes=tracing.MAX_BYTES)
         job = tracing.request_trace(actor=self.actor, stream=body, caller=caller)
         return Response(TraceStarted(job).data, status=202)
+
+
+class TraceUploads(ApiView):
+    public: ClassVar[bool] = True
+    scopes: ClassVar[dict[str, str]] = {"POST": "trace"}
+    per_minute: ClassVar[int | None] = TRACES_PER_MINUTE
+
+    @extend_schema(request=None, responses={201: TraceUploadView}, summary="Begin to send a recording in pieces")
+    def post(self, request: Request) -> Response:
+        _count_of_the_day(request, self.actor)
+        place = trace_uploads.begin(actor=self.actor)
+        return Response({"id": place, "offset": 0}, status=201)
+
+
+class TraceUpload(ApiView):
+    """An upload that can be resumed, as of a training recording. Without signing in, its id is the key to it."""
+
+    public: ClassVar[bool] = True
+    scopes: ClassVar[dict[str, str]] = {"GET": "trace", "PATCH": "trace", "POST": "trace"}
+    per_minute: ClassVar[int | None] = PIECES_PER_MINUTE
+
+    @extend_schema(summary="Where an upload in pieces stands", responses=Offset)
+    def get(self, request: Request, upload_id: UUID) -> Response:
+        return Response({"offset": trace_uploads.offset_of(actor=self.actor, upload_id=upload_id)})
+
+    @extend_schema(
+        summary="Send the next piece of the recording, at most 1 MiB",
+        parameters=[UPLOAD_OFFSET],
+        request={"application/octet-stream": OpenApiTypes.BINARY},
+        responses={200: Offset, **refusals(409, 410)},
+    )
+    def patch(self, request: Request, upload_id: UUID) -> Response:
+        trace_uploads.offset_of(actor=self.actor, upload_id=upload_id)  # refused before a byte of the body is read
+        begins = offset_in(request)
+        data = read_body(request, max_bytes=trace_uploads.MAX_PIECE)
+        following = trace_uploads.append(actor=self.actor, upload_id=upload_id, offset=begins, data=data)
+        return Response({"offset": following})
+
+    @extend_schema(
+        operation_id="trace_uploads_finish",
+        summary="Finish an upload in pieces; it is searched next",
+        request=WholeUpload,
+        responses={202: TraceStarted, **refusals(409, 410)},
+    )
+    def post(self, request: Request, upload_id: UUID) -> Response:
+        given = checked(WholeUpload, request.data)
+        caller = str(self.actor.person_id or counted_as(request))
+        job = trace_uploads.finish(actor=self.actor, upload_id=upload_id, sha256=given["sha256"], caller=caller)
+        return Response(TraceStarted(job).data, status=202)
+
+
+def _count_of_the_day(request: Request, actor: Actor) -> None:
+    if trace_answers.MODERATE not in actor.scopes:
+        limit(request, door="traces-a-day", per_minute=TRACES_PER_DAY, seconds=DAY)
 
 
 class TraceItem(ApiView):
@@ -132,6 +195,8 @@ class TraceReportPage(ApiView):
 
 urlpatterns = [
     path("trace", Traces.as_view()),
+    path("trace/uploads", TraceUploads.as_view()),
+    path("trace/uploads/<uuid:upload_id>", TraceUpload.as_view()),
     path("trace/<uuid:trace_id>", TraceItem.as_view()),
     path("trace/<uuid:trace_id>/evidence", TraceEvidence.as_view()),
     path("trace/<uuid:trace_id>/report", TraceReport.as_view()),

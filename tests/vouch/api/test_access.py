@@ -27,7 +27,8 @@ PUBLIC = {
     "get log/public-key", "post notices", "get notices/{notice_id}", "post notices/{notice_id}/pursue",
     "post payments/events/{provider}", "post people", "get provenance/keys", "get retention/schedule",
     "get status/{number}", "get status/{number}/refresh", "post trace", "get trace/{trace_id}",
-    "get trace/{trace_id}/report", "get trace/{trace_id}/report.pdf",
+    "get trace/{trace_id}/report", "get trace/{trace_id}/report.pdf", "post trace/uploads",
+    "get trace/uploads/{upload_id}", "patch trace/uploads/{upload_id}", "post trace/uploads/{upload_id}",
 }  # fmt: skip
 """Open to everybody, or to whoever holds a link, a token or a signature."""
 ANY_KEY = {
@@ -63,6 +64,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "post reviews/{review_id}/recordings": _SAID,
     "post statements-of-reasons/{statement_id}/appeal": {"text": "No."},
     "post statements-of-reasons/{statement_id}/counter-notice": {"text": "No.", "signature": "A. B."},
+    "post trace/uploads/{upload_id}": {"sha256": "0" * 64},
     "post voices/{voice_id}/masks": {"name": "Mine"},
     "post voices/{voice_id}/speech/stream": {"text": "Hello.", "language": "en"},
 }

@@ -1,6 +1,7 @@
 """A voice message, as a messenger squeezes it, traced on the public page by a real browser; what moderators see."""
 
 import io
+import random
 import shutil
 import subprocess
 import uuid
@@ -17,8 +18,11 @@ from cloning.worker import claim
 from demo.flite.speaker import speak
 from foundation.identity.actors import Actor
 from foundation.vault import services as vault
+from retention import custody
+from retention.models import CustodyItem
 from tests.cloning import factories as make
 from tests.vouch.web.test_browser import SYSTEM, own_voice, until
+from tests.vouch.web.test_upload_browser import cut_after
 from watermark.services import issue_mark
 
 pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.django_db(transaction=True)]
@@ -117,3 +121,25 @@ def test_what_the_microphone_hears_is_recorded_and_searched(page):
     page.goto("/trace?trace=0e4f3c1a-5d0b-4c39-9d6f-6f2f5a1c7b10")
     page.get_by_role("alert").filter(has_text="not_found").wait_for()
     assert TraceJob.objects.get().facts["seconds"] == pytest.approx(3, abs=1.5)
+
+
+def test_a_large_file_goes_on_where_its_line_broke(page):
+    """What arrives is the file, once; that it is no recording is said afterwards."""
+    whole = random.Random(11).randbytes(1_500_000)
+    offsets: list[int] = []
+    page.goto("/trace")
+    page.route("**/trace/uploads/*", cut_after(2, offsets))
+    page.get_by_label("Choose an audio file").set_input_files(
+        {"name": "found.wav", "mimeType": "audio/wav", "buffer": whole}
+    )
+    page.get_by_text("It goes on by itself as soon as the connection is back.").wait_for()
+    share = page.locator("#work progress").evaluate("one => one.value")
+    assert 0 < share < 1
+    assert CustodyItem.objects.get(purpose="trace").size == round(share * len(whole))
+    page.unroute("**/trace/uploads/*")
+    page.get_by_text("Looking for our mark").wait_for()
+    assert offsets[:2] == [0, 2**18]
+    job = TraceJob.objects.get()
+    assert custody.read(item=job.recording, actor=SYSTEM) == whole
+    search()
+    page.get_by_role("alert").filter(has_text="not_audio").wait_for()

@@ -210,7 +210,7 @@ export class ReadingStep {
       const announced = { challenge, language, transcript };
       const { id } = await patiently(() => call("POST", "recordings", { json: announced, key }), { onWait, signal });
       const onProgress = (share) => row.arrived(share);
-      const examination = await upload(id, parcel.blob, { key: `${key}-end`, onProgress, onWait, signal });
+      const { examination } = await upload(`recordings/${id}/upload`, parcel.blob, { key: `${key}-end`, onProgress, onWait, signal });
       signal.throwIfAborted();
       this.state.sent.push({ id, language, seconds, examination, parcel: key });
       this.onChange();

@@ -4,6 +4,7 @@ import { byId, el, report } from "./dom.js";
 import { fill, gettext, ngettext, word } from "./i18n.js";
 import { patiently } from "./patience.js";
 import { Meter, Recorder, wav } from "./recorder.js";
+import { LARGEST, upload } from "./upload.js";
 
 const LONGEST_S = 60; // Recordings longer than this add time and no certainty.
 
@@ -84,11 +85,22 @@ const trace = (file) =>
     const key = newKey(); // a recording that arrived and whose answer was lost is not traced twice
     const onWait = (waiting) =>
       (byId("stage").textContent = waiting ? gettext("It goes on by itself as soon as the connection is back.") : gettext("Sending …"));
-    const { id } = await patiently(() => call("POST", "trace", { body: file, key }), { onWait });
+    const { id } = await (file.size > LARGEST ? inPieces(file, key, onWait) : patiently(() => call("POST", "trace", { body: file, key }), { onWait }));
     // The address brings the answer back: after a reload, or when it takes long.
     history.replaceState(null, "", `?trace=${id}`);
     return answerOf(id);
   });
+
+/** Sends a large file so that a broken line costs one piece of it; returns the trace. */
+async function inPieces(file, key, onWait) {
+  const { id } = await patiently(() => call("POST", "trace/uploads", { json: {}, key }), { onWait });
+  const bar = byId("work").querySelector("progress");
+  try {
+    return await upload(`trace/uploads/${id}`, file, { key: `${key}-end`, onWait, onProgress: (share) => (bar.value = share) });
+  } finally {
+    bar.removeAttribute("value");
+  }
+}
 
 /** The answer to the trace `id`, once there is one. Throws Problem. */
 async function answerOf(id) {

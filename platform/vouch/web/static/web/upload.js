@@ -2,18 +2,17 @@
 import { call } from "./api.js";
 import { patiently } from "./patience.js";
 
-const LARGEST = 2 ** 20; // What the API takes at once.
+export const LARGEST = 2 ** 20; // What the API takes at once.
 const PIECE = 2 ** 18;
 const SMALLEST = 2 ** 14;
 const PIECE_MS = 60_000; // A line that hangs longer than this over one piece is a broken one.
 
 /**
- * Sends `blob` as the content of the announced recording `id`; returns the id of its examination. Called again for the
- * same recording with the same `key`, it goes on where the server stands, up to the answer that was lost. `onProgress`
- * hears the share that has arrived, 0 to 1; `onWait` and `signal` are those of `patiently`. Throws Problem.
+ * Sends `blob` to the upload at `path`, which was announced; returns what ending it answers. Called again for the same
+ * one with the same `key`, it goes on where the server stands, up to the answer that was lost. `onProgress` hears the
+ * share that has arrived, 0 to 1; `onWait` and `signal` are those of `patiently`. Throws Problem.
  */
-export async function upload(id, blob, { key, onProgress = () => {}, onWait, signal }) {
-  const path = `recordings/${id}/upload`;
+export async function upload(path, blob, { key, onProgress = () => {}, onWait, signal }) {
   let piece = PIECE;
   for (let at = null; at === null || at < blob.size; ) {
     at = await patiently(
@@ -39,8 +38,7 @@ export async function upload(id, blob, { key, onProgress = () => {}, onWait, sig
     onProgress(Math.min(at / blob.size, 1));
   }
   const sha256 = await digest(blob);
-  const { examination } = await patiently(() => call("POST", path, { json: { sha256 }, key, ms: PIECE_MS }), { onWait, signal });
-  return examination;
+  return patiently(() => call("POST", path, { json: { sha256 }, key, ms: PIECE_MS }), { onWait, signal });
 }
 
 async function digest(blob) {
