@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cloning import bases, instant, selectors, services
+from cloning.choosing import choosable
 from cloning.engine.versions import STARTER, VERSIONS
 from cloning.manner import PRESETS, Manner
 from cloning.models import (
@@ -32,7 +33,7 @@ from foundation.identity.actors import Actor
 from foundation.vault import services as vault
 from vouch.api.core import ApiView, checked
 from vouch.api.core.delivery import delivered
-from vouch.api.core.paging import listed, paged
+from vouch.api.core.paging import linked, listed, page, paged
 from vouch.api.core.schema import refusals
 from vouch.api.jobs import JobView
 
@@ -241,6 +242,27 @@ class VoiceItem(ApiView):
         return Response(VoiceView(selectors.voice(actor=self.actor, voice_id=voice_id)).data)
 
 
+class UsableVoiceView(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    language = serializers.CharField()
+    mine = serializers.SerializerMethodField()
+
+    def get_mine(self, voice: Any) -> bool:
+        """False: by a licence."""
+        return bool(voice.owner_id == self.context["person_id"])
+
+
+class UsableVoices(ApiView):
+    scopes: ClassVar[dict[str, str]] = {"GET": "speak"}
+
+    @listed(UsableVoiceView, summary="Voices I may speak in: ready ones of mine and of my licences, newest first")
+    def get(self, request: Request) -> Response:
+        rows, after = page(request, choosable(actor=self.actor))
+        shown = UsableVoiceView(rows, many=True, context={"person_id": self.actor.person_id})
+        return linked(request, shown.data, after)
+
+
 class VoiceInstant(ApiView):
     scopes: ClassVar[dict[str, str]] = {"POST": "voice:write"}
     per_minute: ClassVar[int | None] = INSTANT_PER_MINUTE
@@ -345,6 +367,7 @@ class OutputReceipt(ApiView):
 urlpatterns = [
     path("voices", Voices.as_view()),
     path("voices/versions", Versions.as_view()),
+    path("voices/usable", UsableVoices.as_view()),
     path("voices/<uuid:voice_id>", VoiceItem.as_view()),
     path("voices/<uuid:voice_id>/instant", VoiceInstant.as_view()),
     path("speech", Speech.as_view()),

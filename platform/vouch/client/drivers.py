@@ -170,6 +170,7 @@ class Vouch:
 
     whoami = _blocking(operations.whoami)
     voices = _blocking(operations.voices)
+    usable_voices = _blocking(operations.usable_voices)
     speak = _blocking(operations.speak)
     download = _blocking(operations.download)
     link = _blocking(operations.link)
@@ -271,6 +272,7 @@ class AsyncVouch:
 
     whoami = _awaited(operations.whoami)
     voices = _awaited(operations.voices)
+    usable_voices = _awaited(operations.usable_voices)
     speak = _awaited(operations.speak)
     download = _awaited(operations.download)
     link = _awaited(operations.link)

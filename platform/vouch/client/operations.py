@@ -30,13 +30,22 @@ def voices() -> Operation[list[Voice]]:
     return [Voice.of(one) for one in said]
 
 
+def usable_voices() -> Operation[list[Voice]]:
+    """The ready voices that one may speak in: one's own and those of one's licences, newest first."""
+    said = yield from every("voices/usable")
+    return [Voice(one["id"], one["name"], one["language"], "ready", "") for one in said]
+
+
 def voice_named(name: str) -> Operation[Voice]:
-    """The ready voice of that name or id. Raises Problem ``not_found`` or ``voice_ambiguous``."""
-    mine = yield from voices()
-    found = [one for one in mine if one.id == name or (one.name.casefold() == name.casefold() and one.state == "ready")]
+    """The voice of that name or id, among those that one may speak in. An id may also be of a voice of one's own that
+    is not ready. Raises Problem ``not_found`` or ``voice_ambiguous``."""
+    usable = yield from usable_voices()
+    found = [one for one in usable if one.id == name or one.name.casefold() == name.casefold()]
+    if not found and _is_id(name):
+        return Voice.of((yield from fetch(f"voices/{name}")))
     if len(found) != 1:
         code = "voice_ambiguous" if found else "not_found"
-        raise Problem(0, {"code": code, "detail": f"{len(found)} ready voices of yours are called {name!r}."})
+        raise Problem(0, {"code": code, "detail": f"{len(found)} ready voices that you may use are called {name!r}."})
     return found[0]
 
 
@@ -51,7 +60,7 @@ def speak(
     seconds: float = 300.0,
     **more: Any,
 ) -> Operation[Recording]:
-    """``text`` in the voice of that id, or of that name among one's own; waits at most ``seconds``.
+    """``text`` in the voice of that id, or of that name among those one may use; waits at most ``seconds``.
 
     ``more``: further fields of ``POST /api/v1/speech``. Raises Problem: what the gate refuses, ``held`` when a person
     must look first, or the job's own code.

@@ -140,6 +140,23 @@ def test_a_link_a_proof_and_a_mask(person: Any, api: Any, worker: None) -> None:
         assert (shown.name, shown.state, shown.likeness) == ("Stage", "making", None)
 
 
+def test_a_licences_voice_goes_by_its_name_too(person: Any, api: Any, voice: Voice, worker: None) -> None:
+    licensee = person()
+    make.licence(voice.consent, licensee)
+    key = api(licensee).headers["Authorization"].removeprefix("Bearer ")
+    with client(key) as vouch:
+        assert (vouch.voices(), [one.name for one in vouch.usable_voices()]) == ([], [voice.name])
+        assert vouch.run(operations.fetch("voices/usable"))[0]["mine"] is False
+        made = vouch.speak(voice.name, make.TEXT)
+        assert Output.objects.get(id=made.id).licence is not None
+        Voice.objects.update(state="failed")
+        with pytest.raises(Problem, match="not_found"):
+            vouch.speak(str(voice.id), make.TEXT)
+    own = api(voice.owner).headers["Authorization"].removeprefix("Bearer ")
+    with client(own) as vouch, pytest.raises(Problem, match="voice_not_ready"):
+        vouch.speak(str(voice.id), make.TEXT)
+
+
 def test_the_package_says_that_it_is_typed() -> None:
     assert (Path(vouch.__file__).parent / "py.typed").is_file()
     hints = typing.get_type_hints(operations.link)
