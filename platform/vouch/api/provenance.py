@@ -23,6 +23,7 @@ from foundation.audit import receipts
 from foundation.clock import now
 from foundation.errors import NotFound
 from vouch.api.core import ApiView
+from vouch.api.core.delivery import has
 from watermark import status
 
 EVERYBODY = "*"
@@ -120,7 +121,7 @@ def _cached(request: Request, number: int, revoked: list[int], purpose: str) -> 
     words = f"{purpose} {number} {at.isoformat()} {','.join(map(str, revoked))}"
     etag = quote_etag(hashlib.sha256(words.encode()).hexdigest()[:32])
     http: HttpRequest = request._request
-    if http.headers.get("If-None-Match") == etag:
+    if has(request, etag):
         response = HttpResponse(status=304)
     else:
         signer = Ed25519PrivateKey.from_private_bytes(keys.private_key("provenance"))

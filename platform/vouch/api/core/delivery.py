@@ -27,7 +27,7 @@ def delivered(
 ) -> HttpResponseBase:
     """200, 206, or 304 with nothing read. ``read`` gives the whole; ``etag`` is its digest. Raises NoSuchPart."""
     tag = f'"{etag}"'
-    if tag in _tags(request.headers.get("If-None-Match", "")):
+    if has(request, tag):
         response: HttpResponseBase = HttpResponse(status=304)
     else:
         part = _part(request, size, tag)
@@ -42,8 +42,10 @@ def delivered(
     return response
 
 
-def _tags(header: str) -> list[str]:
-    return [tag.strip().removeprefix("W/") for tag in header.split(",")]
+def has(request: Request, tag: str) -> bool:
+    """Whether the client has what this tag (in quotes) names: If-None-Match, by weak comparison."""
+    tags = [one.strip().removeprefix("W/") for one in request.headers.get("If-None-Match", "").split(",")]
+    return tag in tags or tags == ["*"]
 
 
 def _part(request: Request, size: int, tag: str) -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ from vouch.api.core.views import ApiView
 
 ONCE = OpenApiParameter(
     "Idempotency-Key", {"type": "string", "minLength": 1, "maxLength": MAX_KEY}, OpenApiParameter.HEADER,
-    description="The same key and body get the same answer for a day, and nothing is done twice.",
+    description="The same key and body get the same answer for a day, and nothing is done twice. It is a person's.",
 )  # fmt: skip
 
 SAYS: Final = {

@@ -67,11 +67,11 @@ class SpeechStreamView(ApiView):
     def post(self, request: Request, voice_id: UUID) -> HttpResponseBase:
         check_length(request, max_bytes=MAX_BODY)
         body = request._request.body
-        fields = checked(NewStream, request.data)
+        fields = wanted(checked(NewStream, request.data))
         claim = idempotency.claim(request, self.person, body)
         if claim.again:
             return waiting.answer(actor=self.actor, output=waiting.spoken(claim, actor=self.actor), again=True)
-        stream, person = begun.begin_answer(request, actor=self.actor, claim=claim, voice_id=voice_id, **wanted(fields))
+        stream, person = begun.begin_answer(request, actor=self.actor, claim=claim, voice_id=voice_id, **fields)
         return begun.answer(stream, person, begun.sound(stream.frames), stream.facts["media_type"])
 
 
