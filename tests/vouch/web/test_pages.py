@@ -326,6 +326,23 @@ def test_a_form_that_only_a_script_can_send_waits_for_its_script() -> None:
     scripted = [form for form in forms if "method=" not in form]
     assert len(scripted) > 20
     assert [form for form in scripted if not form.startswith("<form inert ")] == []
+    # ... and gets it: a module of its page has `wake` of dom.js with it.
+    modules = {path.name: path.read_text() for path in (folder.parent / "static/web").glob("*.js")}
+    for page in folder.rglob("*.html"):
+        text = page.read_text()
+        if "{% extends" in text and re.search(r"\binert\b", text):
+            assert "dom.js" in reached(re.findall(r"type=\"module\" src=\"{% static 'web/(.+?)'", text), modules), page
+
+
+def reached(names: list[str], modules: dict[str, str]) -> set[str]:
+    """These modules and all that they import."""
+    found: set[str] = set()
+    while names:
+        name = names.pop()
+        if name not in found:
+            found.add(name)
+            names += re.findall(r'from "\./(.+?)"', modules.get(name, ""))
+    return found
 
 
 def test_a_voice_offers_the_languages_that_consent_and_licence_allow(person, sign_in):
