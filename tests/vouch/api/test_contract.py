@@ -29,6 +29,7 @@ from safety.desk_models import Appeal, Notice
 from safety.models import Case, Restriction
 from tests.consent import factories
 from tests.vouch.api.test_lists import House
+from vouch import problems
 
 
 def nothing_breaks(ctx: Any, response: Any, case: Any) -> None:
@@ -39,8 +40,25 @@ def nothing_breaks(ctx: Any, response: Any, case: Any) -> None:
         assert (response.status_code, code in SAID) == (503, True), f"{case.method} {case.path}: {said}"
 
 
+@functools.cache
+def known() -> dict[str, tuple[int, ...]]:
+    """The table of codes in docs/api.md, and the statuses that it gives them."""
+    return {one.code: one.statuses for one in problems.catalogue()}
+
+
+def code_is_in_the_table(ctx: Any, response: Any, case: Any) -> None:
+    """Programs rely on codes: each that comes stands in the table, with the status it came with."""
+    if response.status_code >= 400:
+        said = response.json()
+        code = said["error"]["code"] if "error" in said else said["code"]
+        assert response.status_code in known().get(code, ()), (
+            f"{case.method} {case.path}: {response.status_code} {code}"
+        )
+
+
 CHECKS = [
-    nothing_breaks, status_code_conformance, content_type_conformance, response_schema_conformance,
+    nothing_breaks,
+    code_is_in_the_table, status_code_conformance, content_type_conformance, response_schema_conformance,
     response_headers_conformance,
 ]  # fmt: skip
 SAID = ("payments_off", "still_speaking")
