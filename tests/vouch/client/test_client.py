@@ -15,7 +15,7 @@ from django.core.handlers.wsgi import WSGIHandler
 
 import vouch
 from cloning.masks.models import VoiceMask
-from cloning.models import Output, SpeechRequest, Voice
+from cloning.models import Job, Output, SpeechRequest, Voice
 from tests.cloning import factories as make
 from tests.cloning.streamed import Script
 from vouch.client import AsyncVouch, Mask, Problem, TookTooLong, Unreachable, Vouch, operations
@@ -138,6 +138,13 @@ def test_a_link_a_proof_and_a_mask(person: Any, api: Any, worker: None) -> None:
         assert VoiceMask.objects.get().name == "Stage"
         shown = Mask.of(vouch.run(operations.every(f"voices/{voice.id}/masks"))[0])
         assert (shown.name, shown.state, shown.likeness) == ("Stage", "making", None)
+        Job.objects.filter(kind="mask").update(state="failed", error_code="mask_not_found")
+        VoiceMask.objects.update(state="failed")
+        ready = Mask.of(vouch.run(operations.fetch(f"masks/{make.mask(voice).id}")))
+        assert ready.state == "ready"
+        assert ready.likeness is not None
+        assert ready.limit is not None
+        assert ready.likeness < ready.limit
 
 
 def test_a_licences_voice_goes_by_its_name_too(person: Any, api: Any, voice: Voice, worker: None) -> None:

@@ -23,19 +23,18 @@ def handler(error: Exception, context: dict[str, Any]) -> Response:
         logger.error("request.broke id=%s", getattr(view, "request_id", ""), exc_info=error)
         known = InternalError()
     headers = known.extra.pop("headers", {})
-    if known.retry_after is not None:
-        known.extra.setdefault("retry_after", known.retry_after)
-    response = Response(
-        body(known, getattr(view, "request_id", "")), status=known.status, content_type=PROBLEM, headers=headers
-    )
+    said = body(known, getattr(view, "request_id", ""))
+    response = Response(said, status=known.status, content_type=PROBLEM, headers=headers)
     if known.status == 401:
         response["WWW-Authenticate"] = "Bearer"
-    if "retry_after" in known.extra:
-        response["Retry-After"] = str(known.extra["retry_after"])
+    if "retry_after" in said:
+        response["Retry-After"] = str(said["retry_after"])
     return response
 
 
 def body(error: VouchError, request_id: str) -> dict[str, Any]:
+    """The members of a problem, here and in a WebSocket's event."""
+    again = {} if error.retry_after is None else {"retry_after": error.retry_after}
     return {
         "type": f"https://vouch.example/problems/{error.code}",
         "title": (error.__class__.__doc__ or error.code).strip().splitlines()[0],
@@ -44,6 +43,7 @@ def body(error: VouchError, request_id: str) -> dict[str, Any]:
         "detail": error.detail,
         "advice": error.advice,
         "request_id": request_id,
+        **again,
         **error.extra,
     }
 

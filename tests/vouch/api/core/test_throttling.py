@@ -98,7 +98,7 @@ def test_every_too_many_and_every_unavailable_says_when_to_ask_again() -> None:
     """All classes of such refusals there are: the one handler writes the header from what they say."""
     from foundation.errors import TooMany, Unavailable, VouchError
     from vouch import problems
-    from vouch.api.core.errors import handler
+    from vouch.api.core.errors import body, handler
 
     problems.catalogue()  # imports every room
     found = [kind for kind in problems.kinds(VouchError) if kind.status in (429, 503)]
@@ -108,6 +108,7 @@ def test_every_too_many_and_every_unavailable_says_when_to_ask_again() -> None:
         answer = handler(kind(), {})
         assert int(answer["Retry-After"]) == answer.data["retry_after"] >= 1, kind
     assert handler(found[0](retry_after=7), {})["Retry-After"] == "7"
+    assert body(Unavailable(), "")["retry_after"] == 5, "a WebSocket has no headers"
 
 
 def test_a_revoked_key_spends_nobodys_quota(person, api) -> None:
