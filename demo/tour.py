@@ -100,7 +100,8 @@ class Visit:
         page.get_by_label("Password").fill("correct horse 42")
         self.shot("sign-up")
         page.get_by_role("button", name="Create an account").click()
-        page.get_by_role("link", name="Give consent").first.click()
+        with page.expect_navigation():
+            page.get_by_role("link", name="Give consent").first.click()
         self.shot("ceremony")
 
     def challenge(self) -> None:
@@ -156,6 +157,7 @@ class Visit:
         page.get_by_label("Separately").check()
         if self.detours:
             page.get_by_label("Live voice mask").check()
+            page.get_by_label("Licence to others").check()
         self.shot("consent")
         page.get_by_role("button", name="Give consent").click()
 
@@ -247,7 +249,8 @@ class Visit:
     def compare(self) -> None:
         """Back in the studio: two versions beside each other."""
         page = self.page
-        page.get_by_role("link", name="My voices").click()
+        with page.expect_navigation():
+            page.get_by_role("link", name="My voices").click()
         self.shot("voices")
         page.get_by_role("link", name="Speak", exact=True).first.click()
         page.get_by_label("What shall it say?").fill(SENTENCE)
@@ -265,13 +268,39 @@ class Visit:
 
     def rest(self) -> None:
         for name, path in (("recordings", "/recordings"), ("my-data", "/me"), ("consents", "/consents"),
-                           ("market", "/market"), ("log", "/log"), ("retention", "/retention"),
+                           ("market", "/market"), ("orders", "/orders"),
+                           ("earnings", "/earnings"), ("membership", "/membership"), ("protect", "/protect"),
+                           ("reviews", "/reviews"), ("report", "/report"), ("second-factor", "/second-factor"),
+                           ("log", "/log"), ("retention", "/retention"),
                            ("link", f"/api/v1/linked/{uuid.uuid4()}?until=1&signature=half")):  # fmt: skip
             self.page.goto(path)
             if name == "recordings":
                 self.page.get_by_role("button", name="Listen").first.click()
                 self.page.locator("article[data-loaded]").wait_for()
             self.shot(name)
+
+    def license(self, other: Any) -> None:
+        """Somebody else, on the page ``other``, asks for a licence, and it is signed."""
+        page = self.page
+        other.goto("/sign-up")
+        other.get_by_label("Your name").fill("Riverside Audiobooks")
+        other.get_by_label("E-mail address").fill("riverside@tour.example")
+        other.get_by_label("Password").fill("correct horse 43")
+        with other.expect_navigation():
+            other.get_by_role("button", name="Create an account").click()
+        terms = {"consent": page.request.get("/api/v1/consents").json()[0]["id"], "characters": 20_000, "days": 14}
+        token = other.locator('meta[name="csrf"]').get_attribute("content")
+        asked = other.request.post("/api/v1/offers", data={**terms, "text": "VL-COMMERCIAL-1"},
+                                   headers={"X-CSRFToken": token, "Referer": other.url})  # fmt: skip
+        if not asked.ok:
+            raise RuntimeError(asked.text())
+        page.goto("/market/offers")
+        self.shot("offers")
+        with page.expect_navigation():
+            page.get_by_role("button", name="Sign", exact=True).click()
+        page.locator("section", has_text="Licences under my consents").get_by_role("link", name="Open").click()
+        page.get_by_role("heading", name="What is left").wait_for()
+        self.shot("licence")
 
     def _say(self, text: str) -> float:
         """Begins to say it; returns the seconds it takes."""
@@ -357,6 +386,7 @@ def main() -> int:
                 if options.pictures:
                     visit.compare()
                     visit.mask()
+                    visit.license(chromium.new_page(base_url=system.address, viewport=SIZE, locale="en-GB"))
                     visit.rest()
                 # Detours and waiting for pictures are no part of a first visit.
                 in_time = bool(options.pictures) or times["first sentence"] <= FIRST_SENTENCE_S

@@ -16,7 +16,7 @@ from cloning.batches.models import Batch
 from cloning.batches.states import BatchState
 from cloning.models import Job, Output
 from cloning.states import OPEN_JOB_STATES
-from consent.models import Consent
+from consent.models import Consent, Licence
 from consent.states import ConsentState
 from foundation.audit import log, people
 from foundation.clock import now
@@ -63,6 +63,8 @@ SECRET: Final = frozenset(
     }
 )  # fmt: skip
 """Fields nobody is handed: what lets somebody in, and whom else a voice resembles."""
+THROUGH: Final[tuple[tuple[type[models.Model], str], ...]] = ((Licence, "consent__person"),)
+"""Rows that name a person by way of another row: licences that others hold under the person's consents."""
 KEPT: Final = ("consents", "consent_reviews", "licences_and_orders", "outputs_without_sound", "log")
 """What an erasure leaves, as proof (GDPR Art. 17(3)(b) and (e)): see the retention schedule."""
 ERASED_DOMAIN: Final = "erased.invalid"
@@ -88,7 +90,7 @@ def export(*, actor: Actor) -> dict[str, Any]:
     person = _person(actor)
     tables: dict[str, list[dict[str, Any]]] = {"identity.person": [_row(person, person)]}
     acts: dict[str, int] = {}
-    for model, key in _keys():
+    for model, key in (*_keys(), *THROUGH):
         name = model._meta.label_lower
         rows = model._default_manager.filter(**{key: person})
         if f"{name}.{key}" in ACTED:

@@ -57,6 +57,15 @@ def test_the_export_holds_every_table_that_names_the_person_and_no_other_person(
         assert f'"{secret}"' not in body
 
 
+def test_a_licence_is_handed_to_both_its_sides(person: Any) -> None:
+    owner, licensee, stranger = person(), person(), person()
+    licence = factories.licence(factories.consent(owner), licensee)
+    for one in (owner, licensee):
+        (row,) = subjects.export(actor=Actor.of(one))["tables"]["consent.licence"]
+        assert (row["id"], row["statement"]) == (str(licence.id), licence.statement)
+    assert "consent.licence" not in subjects.export(actor=Actor.of(stranger))["tables"]
+
+
 def test_every_key_to_a_person_was_thought_about() -> None:
     """A new one is exported by itself; one under which a person only acts must be named as such."""
     found = {f"{model._meta.label_lower}.{key}" for model, key in subjects._keys()}
