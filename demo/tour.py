@@ -2,7 +2,7 @@
 
 Chromium's microphone hears the demo's synthetic speaker. The whole system runs, in rehearsal, with the demo's recipe;
 the time from the first page to the first sentence is printed, and more than ten minutes fail (with pictures, which take
-detours, it is only told). It needs Chromium and the development packages.
+detours, it is only told). It needs Chromium, a font with Chinese, and the development packages.
 """
 
 import argparse
@@ -41,7 +41,7 @@ FIRST_SENTENCE_S: Final = 600.0
 WAIT_MS: Final = 60_000
 SENTENCE: Final = "The weather is lovely this morning and the train leaves at nine."
 LINES: Final = f"# Morning\n{SENTENCE}\nTake an umbrella all the same.\n# Evening\nThe last train back is at ten.\n"
-SIZE: Final = {"width": 1120, "height": 780}
+SIZE: Final = {"width": 1240, "height": 800}
 COLOURS: Final = 64
 # The room is there before anybody speaks: a noise floor without a beginning, as in a real one.
 ROOM: Final = """

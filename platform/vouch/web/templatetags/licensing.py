@@ -80,7 +80,7 @@ def clauses(raw: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The clauses of a scope in JSON, as pairs of name and value."""
     scope: Scope = parse(raw)
     found = [
-        (gettext("Languages"), _listed(scope.languages)),
+        (gettext("Languages"), _listed(scope.languages) if scope.languages is not None else gettext("as the consent")),
         (gettext("Channels"), _listed(scope.channels or frozenset(CHANNELS))),
         (gettext("Territory"), ", ".join(sorted(scope.territory)) if scope.territory else gettext("as the consent")),
         (gettext("Special uses"), _listed(scope.uses) if scope.uses is not None else gettext("as the consent")),
@@ -106,5 +106,5 @@ def clauses(raw: Mapping[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
-def _listed(values: frozenset[str] | None) -> str:
+def _listed(values: frozenset[str]) -> str:
     return ", ".join(clause_word(one) for one in sorted(values)) if values else gettext("none")
