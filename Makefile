@@ -25,10 +25,10 @@ desk: $(VENV)/ready ## a moderator's day to walk through, with the demo's data (
 	$(BIN)/python -m demo.desk
 
 test: $(VENV)/ready ## the whole suite on real PostgreSQL, Redis, Celery and (where installed) Chromium
-	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: $(VENV)/ready ## the suite and the long tests
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/ready ## speed and memory of the engine beside plain paths, to var/bench.json (about ten minutes)
 	@mkdir -p var
