@@ -334,6 +334,14 @@ def test_a_form_that_only_a_script_can_send_waits_for_its_script() -> None:
             assert "dom.js" in reached(re.findall(r"type=\"module\" src=\"{% static 'web/(.+?)'", text), modules), page
 
 
+def test_a_link_to_the_api_is_a_download() -> None:
+    """Followed as a page it would stop what is still loading, scripts too, and then not take the page's place."""
+    pages = (Path(vouch.web.__file__).parent / "templates").rglob("*.html")
+    links = [link for page in pages for link in re.findall(r"<a\b[^<]*\bhref=\"/api/v1/[^<]*>", page.read_text())]
+    assert len(links) > 10
+    assert [link for link in links if not re.search(r"\sdownload[ =>]", link)] == []
+
+
 def reached(names: list[str], modules: dict[str, str]) -> set[str]:
     """These modules and all that they import."""
     found: set[str] = set()

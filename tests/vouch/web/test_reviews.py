@@ -84,3 +84,22 @@ def test_from_asking_to_two_approvals_in_the_browser(page: Any, sign_in: Any, pe
         page.get_by_label("Reason").wait_for(state="detached")
         review.refresh_from_db()
         assert review.state == state
+
+
+@pytest.mark.browser
+@pytest.mark.enable_socket
+@pytest.mark.django_db(transaction=True)
+def test_a_download_leaves_the_rest_of_the_page_to_come(page: Any, sign_in: Any, person: Any) -> None:
+    """A link that is followed stops what is still loading: were a download one, the page's script never came."""
+    review, moderator = asked(person()), person("moderator")
+    reviews.add_document(actor=Actor.of(review.person), review_id=review.id, stream=[PDF])
+    late: list[Any] = []
+    page.route("**/web/reviews*.js", lambda route: late.append(route))
+    sign_in(moderator).goto(f"/desk/reviews/{review.id}", wait_until="commit")
+    with page.expect_download():
+        page.get_by_role("link", name="Download").click(no_wait_after=True)
+    waiting = page.get_by_text("Part of this page has not come yet.")
+    waiting.wait_for()  # only while there is something to wait for
+    late.pop().continue_()
+    waiting.wait_for(state="hidden")
+    page.get_by_label("Approve: the documents prove it").check()
