@@ -4,6 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := 0.13.9
 
+# Dozens of processes start in each of these commands: where bytecode is not kept, each compiles torch and Django anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo serve desk test test-all lint types schema bench starter clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
