@@ -22,147 +22,6 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name="Job",
-            fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("kind", models.CharField(choices=[("train", "Train"), ("speak", "Speak")], max_length=8)),
-                ("state", models.CharField(default="queued", max_length=12)),
-                ("stage", models.CharField(blank=True, max_length=40)),
-                ("progress", models.FloatField(default=0.0)),
-                ("seconds_left", models.FloatField(null=True)),
-                ("error_code", models.CharField(blank=True, max_length=60)),
-                ("error_detail", models.CharField(blank=True, max_length=500)),
-                ("attempts", models.PositiveSmallIntegerField(default=0)),
-                ("run", models.UUIDField(null=True)),
-                ("heartbeat_at", models.DateTimeField(null=True)),
-                ("created_at", models.DateTimeField(default=foundation.clock.now)),
-                ("finished_at", models.DateTimeField(null=True)),
-                (
-                    "checkpoint",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="job_checkpoints",
-                        to="retention.custodyitem",
-                    ),
-                ),
-                (
-                    "requester",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-            ],
-        ),
-        migrations.CreateModel(
-            name="SpeechRequest",
-            fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("text", models.TextField(blank=True, max_length=10000)),
-                ("text_digest", models.CharField(db_index=True, max_length=64)),
-                ("characters", models.PositiveIntegerField()),
-                ("reserved", models.PositiveIntegerField(default=0)),
-                ("language", models.CharField(max_length=8)),
-                (
-                    "seed",
-                    models.BigIntegerField(
-                        validators=[
-                            django.core.validators.MinValueValidator(0),
-                            django.core.validators.MaxValueValidator(2147483647),
-                        ]
-                    ),
-                ),
-                ("container", models.CharField(max_length=8)),
-                ("case_ref", models.UUIDField(db_index=True, null=True)),
-                ("created_at", models.DateTimeField(default=foundation.clock.now)),
-                (
-                    "job",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="speech", to="cloning.job"
-                    ),
-                ),
-                (
-                    "licence",
-                    models.ForeignKey(
-                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="consent.licence"
-                    ),
-                ),
-                (
-                    "requester",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-            ],
-        ),
-        migrations.CreateModel(
-            name="Output",
-            fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("media_type", models.CharField(max_length=40)),
-                ("sha256", models.CharField(max_length=64)),
-                ("seconds", models.FloatField()),
-                ("label_seconds", models.FloatField()),
-                ("mark_payload", models.BigIntegerField(unique=True)),
-                ("provenance", models.JSONField()),
-                ("state", models.CharField(default="live", max_length=12)),
-                ("leaf_index", models.BigIntegerField()),
-                ("rehearsal", models.BooleanField()),
-                ("created_at", models.DateTimeField(default=foundation.clock.now)),
-                (
-                    "licence",
-                    models.ForeignKey(
-                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="consent.licence"
-                    ),
-                ),
-                (
-                    "requester",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-                (
-                    "sealed",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="vault.sealedobject"
-                    ),
-                ),
-                (
-                    "request",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="output", to="cloning.speechrequest"
-                    ),
-                ),
-            ],
-        ),
-        migrations.CreateModel(
-            name="Usage",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("characters", models.PositiveIntegerField()),
-                ("seconds", models.FloatField()),
-                ("created_at", models.DateTimeField(db_index=True, default=foundation.clock.now)),
-                (
-                    "consent",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="consent.consent"
-                    ),
-                ),
-                (
-                    "licence",
-                    models.ForeignKey(
-                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="consent.licence"
-                    ),
-                ),
-                (
-                    "output",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="usage", to="cloning.output"
-                    ),
-                ),
-            ],
-        ),
-        migrations.CreateModel(
             name="Voice",
             fields=[
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
@@ -202,44 +61,31 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-        ),
-        migrations.CreateModel(
-            name="TrainingItem",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("position", models.PositiveSmallIntegerField()),
-                (
-                    "recording",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="consent.recording"
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["training", "ready", "failed", "destroyed"])),
+                        name="voice_state_known",
                     ),
-                ),
-                (
-                    "voice",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="training_items", to="cloning.voice"
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "ready"), _negated=True),
+                            models.Q(("ready_at__isnull", False), ("weights__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="voice_ready_has_weights",
                     ),
-                ),
-            ],
-        ),
-        migrations.AddField(
-            model_name="speechrequest",
-            name="voice",
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="+", to="cloning.voice"),
-        ),
-        migrations.AddField(
-            model_name="output",
-            name="voice",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="outputs", to="cloning.voice"
-            ),
-        ),
-        migrations.AddField(
-            model_name="job",
-            name="voice",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="jobs", to="cloning.voice"
-            ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "destroyed"), _negated=True),
+                            ("destroyed_at__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="voice_destroyed_has_time",
+                    ),
+                    models.UniqueConstraint(fields=("consent", "name"), name="voice_name_once_per_consent"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="TraceJob",
@@ -287,137 +133,255 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        migrations.AddConstraint(
-            model_name="voice",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["training", "ready", "failed", "destroyed"])),
-                name="voice_state_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="voice",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "ready"), _negated=True),
-                    models.Q(("ready_at__isnull", False), ("weights__isnull", False)),
-                    _connector="OR",
+        migrations.CreateModel(
+            name="Job",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("kind", models.CharField(choices=[("train", "Train"), ("speak", "Speak")], max_length=8)),
+                ("state", models.CharField(default="queued", max_length=12)),
+                ("stage", models.CharField(blank=True, max_length=40)),
+                ("progress", models.FloatField(default=0.0)),
+                ("seconds_left", models.FloatField(null=True)),
+                ("error_code", models.CharField(blank=True, max_length=60)),
+                ("error_detail", models.CharField(blank=True, max_length=500)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("run", models.UUIDField(null=True)),
+                ("heartbeat_at", models.DateTimeField(null=True)),
+                ("created_at", models.DateTimeField(default=foundation.clock.now)),
+                ("finished_at", models.DateTimeField(null=True)),
+                (
+                    "checkpoint",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="job_checkpoints",
+                        to="retention.custodyitem",
+                    ),
                 ),
-                name="voice_ready_has_weights",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="voice",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "destroyed"), _negated=True), ("destroyed_at__isnull", False), _connector="OR"
+                (
+                    "requester",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
                 ),
-                name="voice_destroyed_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="voice",
-            constraint=models.UniqueConstraint(fields=("consent", "name"), name="voice_name_once_per_consent"),
-        ),
-        migrations.AddConstraint(
-            model_name="trainingitem",
-            constraint=models.UniqueConstraint(fields=("voice", "recording"), name="training_item_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="trainingitem",
-            constraint=models.UniqueConstraint(fields=("voice", "position"), name="training_item_position_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="speechrequest",
-            constraint=models.CheckConstraint(condition=models.Q(("characters__gte", 1)), name="speech_has_characters"),
-        ),
-        migrations.AddConstraint(
-            model_name="speechrequest",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("reserved", 0),
-                    models.Q(("licence__isnull", False), ("reserved", models.F("characters"))),
-                    _connector="OR",
+                (
+                    "voice",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="jobs", to="cloning.voice"
+                    ),
                 ),
-                name="speech_reserved_all_or_nothing",
-            ),
+            ],
+            options={
+                "indexes": [models.Index(fields=["state", "heartbeat_at"], name="job_state_heartbeat")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("state__in", ["queued", "held", "running", "succeeded", "failed", "refused", "cancelled"])
+                        ),
+                        name="job_state_known",
+                    ),
+                    models.CheckConstraint(condition=models.Q(("kind__in", ["train", "speak"])), name="job_kind_known"),
+                    models.CheckConstraint(
+                        condition=models.Q(("progress__gte", 0.0), ("progress__lte", 1.0)), name="job_progress_0_to_1"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("heartbeat_at__isnull", False), ("run__isnull", False), ("state", "running")),
+                            models.Q(models.Q(("state", "running"), _negated=True), ("run__isnull", True)),
+                            _connector="OR",
+                        ),
+                        name="job_running_has_run",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state__in", ["failed", "refused", "cancelled"]), _negated=True),
+                            models.Q(("error_code", ""), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="job_ended_badly_has_code",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("kind", "train"), ("state__in", ["queued", "running"])),
+                        fields=("voice",),
+                        name="job_one_training_at_a_time",
+                    ),
+                ],
+            },
         ),
-        migrations.AddConstraint(
-            model_name="speechrequest",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("seed__gte", 0), ("seed__lte", 2147483647)), name="speech_seed_bounds"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="speechrequest",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("container__in", ("wav", "flac", "mp3", "opus"))), name="speech_container_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="output",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["live", "quarantined", "revoked"])), name="output_state_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="output",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("label_seconds__gt", 0), ("seconds__gt", 0)), name="output_has_sound_and_label"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="job",
-            index=models.Index(fields=["state", "heartbeat_at"], name="job_state_heartbeat"),
-        ),
-        migrations.AddConstraint(
-            model_name="job",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("state__in", ["queued", "held", "running", "succeeded", "failed", "refused", "cancelled"])
+        migrations.CreateModel(
+            name="TrainingItem",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("position", models.PositiveSmallIntegerField()),
+                (
+                    "recording",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="consent.recording"
+                    ),
                 ),
-                name="job_state_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="job",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["train", "speak"])), name="job_kind_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="job",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("progress__gte", 0.0), ("progress__lte", 1.0)), name="job_progress_0_to_1"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="job",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("heartbeat_at__isnull", False), ("run__isnull", False), ("state", "running")),
-                    models.Q(models.Q(("state", "running"), _negated=True), ("run__isnull", True)),
-                    _connector="OR",
+                (
+                    "voice",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="training_items", to="cloning.voice"
+                    ),
                 ),
-                name="job_running_has_run",
-            ),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("voice", "recording"), name="training_item_once"),
+                    models.UniqueConstraint(fields=("voice", "position"), name="training_item_position_once"),
+                ],
+            },
         ),
-        migrations.AddConstraint(
-            model_name="job",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state__in", ["failed", "refused", "cancelled"]), _negated=True),
-                    models.Q(("error_code", ""), _negated=True),
-                    _connector="OR",
+        migrations.CreateModel(
+            name="SpeechRequest",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("text", models.TextField(blank=True, max_length=10000)),
+                ("text_digest", models.CharField(db_index=True, max_length=64)),
+                ("characters", models.PositiveIntegerField()),
+                ("reserved", models.PositiveIntegerField(default=0)),
+                ("language", models.CharField(max_length=8)),
+                (
+                    "seed",
+                    models.BigIntegerField(
+                        validators=[
+                            django.core.validators.MinValueValidator(0),
+                            django.core.validators.MaxValueValidator(2147483647),
+                        ]
+                    ),
                 ),
-                name="job_ended_badly_has_code",
-            ),
+                ("container", models.CharField(max_length=8)),
+                ("case_ref", models.UUIDField(db_index=True, null=True)),
+                ("created_at", models.DateTimeField(default=foundation.clock.now)),
+                (
+                    "job",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="speech", to="cloning.job"
+                    ),
+                ),
+                (
+                    "licence",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="consent.licence"
+                    ),
+                ),
+                (
+                    "requester",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "voice",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="cloning.voice"
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("characters__gte", 1)), name="speech_has_characters"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("reserved", 0),
+                            models.Q(("licence__isnull", False), ("reserved", models.F("characters"))),
+                            _connector="OR",
+                        ),
+                        name="speech_reserved_all_or_nothing",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("seed__gte", 0), ("seed__lte", 2147483647)), name="speech_seed_bounds"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("container__in", ("wav", "flac", "mp3", "opus"))),
+                        name="speech_container_known",
+                    ),
+                ],
+            },
         ),
-        migrations.AddConstraint(
-            model_name="job",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("kind", "train"), ("state__in", ["queued", "running"])),
-                fields=("voice",),
-                name="job_one_training_at_a_time",
-            ),
+        migrations.CreateModel(
+            name="Output",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("media_type", models.CharField(max_length=40)),
+                ("sha256", models.CharField(max_length=64)),
+                ("seconds", models.FloatField()),
+                ("label_seconds", models.FloatField()),
+                ("mark_payload", models.BigIntegerField(unique=True)),
+                ("provenance", models.JSONField()),
+                ("state", models.CharField(default="live", max_length=12)),
+                ("leaf_index", models.BigIntegerField()),
+                ("rehearsal", models.BooleanField()),
+                ("created_at", models.DateTimeField(default=foundation.clock.now)),
+                (
+                    "licence",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="consent.licence"
+                    ),
+                ),
+                (
+                    "requester",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "sealed",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="vault.sealedobject"
+                    ),
+                ),
+                (
+                    "request",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="output", to="cloning.speechrequest"
+                    ),
+                ),
+                (
+                    "voice",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="outputs", to="cloning.voice"
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["live", "quarantined", "revoked"])), name="output_state_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("label_seconds__gt", 0), ("seconds__gt", 0)),
+                        name="output_has_sound_and_label",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Usage",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("characters", models.PositiveIntegerField()),
+                ("seconds", models.FloatField()),
+                ("created_at", models.DateTimeField(db_index=True, default=foundation.clock.now)),
+                (
+                    "consent",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="consent.consent"
+                    ),
+                ),
+                (
+                    "licence",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="consent.licence"
+                    ),
+                ),
+                (
+                    "output",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="usage", to="cloning.output"
+                    ),
+                ),
+            ],
         ),
     ]

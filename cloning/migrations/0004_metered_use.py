@@ -36,6 +36,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("owner", "period"), name="usage_account_one_a_month"),
+                    models.CheckConstraint(condition=models.Q(("uses__gte", 0)), name="usage_account_counts"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="MeteredUse",
@@ -66,36 +72,21 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-        ),
-        migrations.AddConstraint(
-            model_name="usageaccount",
-            constraint=models.UniqueConstraint(fields=("owner", "period"), name="usage_account_one_a_month"),
-        ),
-        migrations.AddConstraint(
-            model_name="usageaccount",
-            constraint=models.CheckConstraint(condition=models.Q(("uses__gte", 0)), name="usage_account_counts"),
-        ),
-        migrations.AddConstraint(
-            model_name="metereduse",
-            constraint=models.UniqueConstraint(fields=("account", "number"), name="metered_use_numbered"),
-        ),
-        migrations.AddConstraint(
-            model_name="metereduse",
-            constraint=models.UniqueConstraint(
-                fields=("licence", "uses_before"), name="metered_use_counted_by_licence"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="metereduse",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("characters_before__gte", 0),
-                    ("number__gte", 0),
-                    ("uses_before__gte", 0),
-                    ("milliseconds__gte", 0),
-                    ("milliseconds_before__gte", 0),
-                ),
-                name="metered_use_natural",
-            ),
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("account", "number"), name="metered_use_numbered"),
+                    models.UniqueConstraint(fields=("licence", "uses_before"), name="metered_use_counted_by_licence"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("characters_before__gte", 0),
+                            ("number__gte", 0),
+                            ("uses_before__gte", 0),
+                            ("milliseconds__gte", 0),
+                            ("milliseconds_before__gte", 0),
+                        ),
+                        name="metered_use_natural",
+                    ),
+                ],
+            },
         ),
     ]

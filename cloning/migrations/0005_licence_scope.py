@@ -29,7 +29,56 @@ class Migration(migrations.Migration):
                 ("asked_at", models.DateTimeField(default=foundation.clock.now)),
                 ("expires_at", models.DateTimeField()),
                 ("decided_at", models.DateTimeField(null=True)),
+                (
+                    "licence",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="consent.licence"
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="text_approvals",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "requester",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "voice",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="cloning.voice"
+                    ),
+                ),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["open", "approved", "refused", "lapsed"])),
+                        name="approval_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("decided_at__isnull", True), ("state", "open")),
+                            models.Q(
+                                models.Q(("state", "open"), _negated=True), ("decided_at__isnull", False), ("text", "")
+                            ),
+                            _connector="OR",
+                        ),
+                        name="approval_decided_whole",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "open")),
+                        fields=("licence", "requester", "text_digest"),
+                        name="approval_one_open_per_text",
+                    ),
+                ],
+            },
         ),
         migrations.RemoveConstraint(
             model_name="output",
@@ -68,32 +117,6 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddField(
-            model_name="textapproval",
-            name="licence",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="consent.licence"
-            ),
-        ),
-        migrations.AddField(
-            model_name="textapproval",
-            name="owner",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="text_approvals", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddField(
-            model_name="textapproval",
-            name="requester",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddField(
-            model_name="textapproval",
-            name="voice",
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="+", to="cloning.voice"),
-        ),
-        migrations.AddField(
             model_name="speechrequest",
             name="approval",
             field=models.ForeignKey(
@@ -101,32 +124,6 @@ class Migration(migrations.Migration):
                 on_delete=django.db.models.deletion.PROTECT,
                 related_name="requests",
                 to="cloning.textapproval",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="textapproval",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["open", "approved", "refused", "lapsed"])),
-                name="approval_state_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="textapproval",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("decided_at__isnull", True), ("state", "open")),
-                    models.Q(models.Q(("state", "open"), _negated=True), ("decided_at__isnull", False), ("text", "")),
-                    _connector="OR",
-                ),
-                name="approval_decided_whole",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="textapproval",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state", "open")),
-                fields=("licence", "requester", "text_digest"),
-                name="approval_one_open_per_text",
             ),
         ),
     ]

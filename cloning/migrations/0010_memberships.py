@@ -16,11 +16,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AddField(
-            model_name="speechrequest",
-            name="quota_reserved",
-            field=models.PositiveIntegerField(db_default=0, default=0),
-        ),
         migrations.CreateModel(
             name="Quota",
             fields=[
@@ -35,13 +30,14 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-        ),
-        migrations.AddField(
-            model_name="speechrequest",
-            name="quota",
-            field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="cloning.quota"
-            ),
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("person", "period"), name="quota_one_a_month"),
+                    models.CheckConstraint(
+                        condition=models.Q(("reserved__gte", 0), ("used__gte", 0)), name="quota_natural"
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Membership",
@@ -74,14 +70,16 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        migrations.AddConstraint(
-            model_name="quota",
-            constraint=models.UniqueConstraint(fields=("person", "period"), name="quota_one_a_month"),
+        migrations.AddField(
+            model_name="speechrequest",
+            name="quota_reserved",
+            field=models.PositiveIntegerField(db_default=0, default=0),
         ),
-        migrations.AddConstraint(
-            model_name="quota",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("reserved__gte", 0), ("used__gte", 0)), name="quota_natural"
+        migrations.AddField(
+            model_name="speechrequest",
+            name="quota",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="cloning.quota"
             ),
         ),
     ]

@@ -33,7 +33,70 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField(default=foundation.clock.now)),
                 ("ready_at", models.DateTimeField(null=True)),
                 ("ended_at", models.DateTimeField(null=True)),
+                (
+                    "job",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="mask", to="cloning.job"
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="voice_masks",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "style",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="vault.sealedobject",
+                    ),
+                ),
+                (
+                    "voice",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="masks", to="cloning.voice"
+                    ),
+                ),
             ],
+            options={
+                "indexes": [models.Index(fields=["voice", "created_at", "id"], name="mask_of_voice")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["making", "ready", "failed", "ended"])),
+                        name="mask_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "ready"), _negated=True),
+                            models.Q(
+                                ("likeness__isnull", False),
+                                ("limit__isnull", False),
+                                ("others_below__isnull", False),
+                                ("ready_at__isnull", False),
+                                ("style__isnull", False),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="mask_ready_was_measured",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "ended"), _negated=True), ("ended_at__isnull", False), _connector="OR"
+                        ),
+                        name="mask_ended_has_time",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state__in", ["making", "ready"])),
+                        fields=("voice", "name"),
+                        name="mask_name_once_per_voice",
+                    ),
+                ],
+            },
         ),
         migrations.RemoveConstraint(
             model_name="job",
@@ -51,82 +114,10 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddField(
-            model_name="voicemask",
-            name="job",
-            field=models.OneToOneField(
-                on_delete=django.db.models.deletion.PROTECT, related_name="mask", to="cloning.job"
-            ),
-        ),
-        migrations.AddField(
-            model_name="voicemask",
-            name="owner",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="voice_masks", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddField(
-            model_name="voicemask",
-            name="style",
-            field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="vault.sealedobject"
-            ),
-        ),
-        migrations.AddField(
-            model_name="voicemask",
-            name="voice",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="masks", to="cloning.voice"
-            ),
-        ),
-        migrations.AddField(
             model_name="speechrequest",
             name="mask",
             field=models.ForeignKey(
                 null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="cloning.voicemask"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="voicemask",
-            index=models.Index(fields=["voice", "created_at", "id"], name="mask_of_voice"),
-        ),
-        migrations.AddConstraint(
-            model_name="voicemask",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["making", "ready", "failed", "ended"])), name="mask_state_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="voicemask",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "ready"), _negated=True),
-                    models.Q(
-                        ("likeness__isnull", False),
-                        ("limit__isnull", False),
-                        ("others_below__isnull", False),
-                        ("ready_at__isnull", False),
-                        ("style__isnull", False),
-                    ),
-                    _connector="OR",
-                ),
-                name="mask_ready_was_measured",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="voicemask",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "ended"), _negated=True), ("ended_at__isnull", False), _connector="OR"
-                ),
-                name="mask_ended_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="voicemask",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state__in", ["making", "ready"])),
-                fields=("voice", "name"),
-                name="mask_name_once_per_voice",
             ),
         ),
     ]

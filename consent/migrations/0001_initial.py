@@ -57,6 +57,99 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [models.Index(fields=["person", "-opened_at"], name="challenge_of_person")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("state__in", ["open", "answered", "passed", "refused", "inconclusive", "expired"])
+                        ),
+                        name="challenge_state_known",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "open")), fields=("person",), name="challenge_one_open_per_person"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("state__in", ["open", "expired"]),
+                            models.Q(("answered_at__isnull", False), ("custody__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="challenge_answered_has_answer",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("state__in", ["open", "answered", "expired"]),
+                            ("decided_at__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="challenge_decided_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("answered_at__isnull", True), ("answered_at__lte", models.F("expires_at")), _connector="OR"
+                        ),
+                        name="challenge_answered_in_time",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Recording",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("language", models.CharField(max_length=8)),
+                ("transcript", models.CharField(max_length=10000)),
+                ("state", models.CharField(default="awaiting", max_length=12)),
+                ("seconds", models.FloatField(null=True)),
+                ("created_at", models.DateTimeField(default=foundation.clock.now)),
+                ("decided_at", models.DateTimeField(null=True)),
+                (
+                    "challenge",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="recordings", to="consent.challenge"
+                    ),
+                ),
+                (
+                    "custody",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="retention.custodyitem",
+                    ),
+                ),
+                (
+                    "person",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="recordings",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("state__in", ["awaiting", "received", "examining", "passed", "refused", "inconclusive"])
+                        ),
+                        name="recording_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("state", "awaiting"), ("custody__isnull", False), _connector="OR"),
+                        name="recording_received_has_content",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("state__in", ["awaiting", "received", "examining"]),
+                            ("decided_at__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="recording_decided_has_time",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Consent",
@@ -104,73 +197,31 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.PROTECT, related_name="+", to="vault.vaultkey"
                     ),
                 ),
+                ("recordings", models.ManyToManyField(related_name="consents", to="consent.recording")),
             ],
-        ),
-        migrations.CreateModel(
-            name="Licence",
-            fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("scope", models.JSONField()),
-                ("characters_cap", models.BigIntegerField()),
-                ("characters_used", models.BigIntegerField(default=0)),
-                ("characters_reserved", models.BigIntegerField(default=0)),
-                ("valid_until", models.DateTimeField()),
-                ("state", models.CharField(default="active", max_length=12)),
-                ("ended_at", models.DateTimeField(null=True)),
-                ("ended_reason", models.CharField(blank=True, max_length=60)),
-                ("rehearsal", models.BooleanField()),
-                ("leaf_index", models.BigIntegerField()),
-                ("granted_at", models.DateTimeField(default=foundation.clock.now)),
-                (
-                    "consent",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="licences", to="consent.consent"
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["active", "withdrawn", "expired"])),
+                        name="consent_state_known",
                     ),
-                ),
-                (
-                    "licensee",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="licences",
-                        to=settings.AUTH_USER_MODEL,
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("ended_at__isnull", True), ("state", "active")),
+                            models.Q(
+                                ("ended_at__isnull", False),
+                                ("ended_leaf__isnull", False),
+                                ("state__in", ["withdrawn", "expired"]),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="consent_ended_has_time_and_leaf",
                     ),
-                ),
-            ],
-        ),
-        migrations.CreateModel(
-            name="Recording",
-            fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("language", models.CharField(max_length=8)),
-                ("transcript", models.CharField(max_length=10000)),
-                ("state", models.CharField(default="awaiting", max_length=12)),
-                ("seconds", models.FloatField(null=True)),
-                ("created_at", models.DateTimeField(default=foundation.clock.now)),
-                ("decided_at", models.DateTimeField(null=True)),
-                (
-                    "challenge",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="recordings", to="consent.challenge"
+                    models.CheckConstraint(
+                        condition=models.Q(("valid_until__gt", models.F("given_at"))), name="consent_has_a_term"
                     ),
-                ),
-                (
-                    "custody",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to="retention.custodyitem",
-                    ),
-                ),
-                (
-                    "person",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="recordings",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-            ],
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Examination",
@@ -212,194 +263,108 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-        ),
-        migrations.AddField(
-            model_name="consent",
-            name="recordings",
-            field=models.ManyToManyField(related_name="consents", to="consent.recording"),
-        ),
-        migrations.AddIndex(
-            model_name="challenge",
-            index=models.Index(fields=["person", "-opened_at"], name="challenge_of_person"),
-        ),
-        migrations.AddConstraint(
-            model_name="challenge",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["open", "answered", "passed", "refused", "inconclusive", "expired"])),
-                name="challenge_state_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="challenge",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state", "open")), fields=("person",), name="challenge_one_open_per_person"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="challenge",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("state__in", ["open", "expired"]),
-                    models.Q(("answered_at__isnull", False), ("custody__isnull", False)),
-                    _connector="OR",
-                ),
-                name="challenge_answered_has_answer",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="challenge",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("state__in", ["open", "answered", "expired"]), ("decided_at__isnull", False), _connector="OR"
-                ),
-                name="challenge_decided_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="challenge",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("answered_at__isnull", True), ("answered_at__lte", models.F("expires_at")), _connector="OR"
-                ),
-                name="challenge_answered_in_time",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="licence",
-            index=models.Index(fields=["licensee", "consent"], name="licence_of_person"),
-        ),
-        migrations.AddConstraint(
-            model_name="licence",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["active", "ended"])), name="licence_state_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="licence",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("characters_reserved__gte", 0),
-                    ("characters_used__gte", 0),
-                    ("characters_cap__gte", 1),
-                    ("characters_cap__lte", 1000000000),
-                    (
-                        "characters_cap__gte",
-                        django.db.models.expressions.CombinedExpression(
-                            models.F("characters_used"), "+", models.F("characters_reserved")
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["queued", "running", "done", "failed"])),
+                        name="examination_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("challenge__isnull", False), ("recording__isnull", True)),
+                            models.Q(("challenge__isnull", True), ("recording__isnull", False)),
+                            _connector="OR",
                         ),
+                        name="examination_of_one_thing",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("decided_at__isnull", False),
+                                ("leaf_index__isnull", False),
+                                ("state__in", ["done", "failed"]),
+                                ("verdict__in", ["pass", "refuse", "inconclusive"]),
+                            ),
+                            models.Q(("state__in", ["queued", "running"]), ("verdict", "")),
+                            _connector="OR",
+                        ),
+                        name="examination_decided_whole",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "failed"), _negated=True),
+                            models.Q(("verdict", "pass"), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="examination_failed_never_passes",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Licence",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("scope", models.JSONField()),
+                ("characters_cap", models.BigIntegerField()),
+                ("characters_used", models.BigIntegerField(default=0)),
+                ("characters_reserved", models.BigIntegerField(default=0)),
+                ("valid_until", models.DateTimeField()),
+                ("state", models.CharField(default="active", max_length=12)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("ended_reason", models.CharField(blank=True, max_length=60)),
+                ("rehearsal", models.BooleanField()),
+                ("leaf_index", models.BigIntegerField()),
+                ("granted_at", models.DateTimeField(default=foundation.clock.now)),
+                (
+                    "consent",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="licences", to="consent.consent"
                     ),
                 ),
-                name="licence_within_cap",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="licence",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("ended_at__isnull", True), ("ended_reason", ""), ("state", "active")),
-                    models.Q(
-                        ("ended_at__isnull", False), ("state", "ended"), models.Q(("ended_reason", ""), _negated=True)
+                (
+                    "licensee",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="licences",
+                        to=settings.AUTH_USER_MODEL,
                     ),
-                    _connector="OR",
                 ),
-                name="licence_ended_has_time_and_reason",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="recording",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("state__in", ["awaiting", "received", "examining", "passed", "refused", "inconclusive"])
-                ),
-                name="recording_state_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="recording",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state", "awaiting"), ("custody__isnull", False), _connector="OR"),
-                name="recording_received_has_content",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="recording",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("state__in", ["awaiting", "received", "examining"]), ("decided_at__isnull", False), _connector="OR"
-                ),
-                name="recording_decided_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="examination",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["queued", "running", "done", "failed"])),
-                name="examination_state_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="examination",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("challenge__isnull", False), ("recording__isnull", True)),
-                    models.Q(("challenge__isnull", True), ("recording__isnull", False)),
-                    _connector="OR",
-                ),
-                name="examination_of_one_thing",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="examination",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(
-                        ("decided_at__isnull", False),
-                        ("leaf_index__isnull", False),
-                        ("state__in", ["done", "failed"]),
-                        ("verdict__in", ["pass", "refuse", "inconclusive"]),
+            ],
+            options={
+                "indexes": [models.Index(fields=["licensee", "consent"], name="licence_of_person")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["active", "ended"])), name="licence_state_known"
                     ),
-                    models.Q(("state__in", ["queued", "running"]), ("verdict", "")),
-                    _connector="OR",
-                ),
-                name="examination_decided_whole",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="examination",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "failed"), _negated=True),
-                    models.Q(("verdict", "pass"), _negated=True),
-                    _connector="OR",
-                ),
-                name="examination_failed_never_passes",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="consent",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["active", "withdrawn", "expired"])), name="consent_state_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="consent",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("ended_at__isnull", True), ("state", "active")),
-                    models.Q(
-                        ("ended_at__isnull", False),
-                        ("ended_leaf__isnull", False),
-                        ("state__in", ["withdrawn", "expired"]),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("characters_reserved__gte", 0),
+                            ("characters_used__gte", 0),
+                            ("characters_cap__gte", 1),
+                            ("characters_cap__lte", 1000000000),
+                            (
+                                "characters_cap__gte",
+                                django.db.models.expressions.CombinedExpression(
+                                    models.F("characters_used"), "+", models.F("characters_reserved")
+                                ),
+                            ),
+                        ),
+                        name="licence_within_cap",
                     ),
-                    _connector="OR",
-                ),
-                name="consent_ended_has_time_and_leaf",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="consent",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("valid_until__gt", models.F("given_at"))), name="consent_has_a_term"
-            ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("ended_at__isnull", True), ("ended_reason", ""), ("state", "active")),
+                            models.Q(
+                                ("ended_at__isnull", False),
+                                ("state", "ended"),
+                                models.Q(("ended_reason", ""), _negated=True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="licence_ended_has_time_and_reason",
+                    ),
+                ],
+            },
         ),
     ]

@@ -55,13 +55,80 @@ class Migration(migrations.Migration):
                 ("rehearsal", models.BooleanField()),
                 ("leaf_index", models.BigIntegerField()),
                 ("decided_leaf", models.BigIntegerField(null=True)),
+                (
+                    "person",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="reviews", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("kind__in", ["representative", "without_biometrics"])),
+                        name="review_kind_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("standing__in", ["agent", "attorney", "guardian", "self"])),
+                        name="review_standing_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["open", "approved", "refused", "lapsed"])),
+                        name="review_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("decided_at__isnull", True), ("state", "open")),
+                            models.Q(
+                                models.Q(("state", "open"), _negated=True),
+                                ("decided_at__isnull", False),
+                                ("decided_leaf__isnull", False),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="review_decided_whole",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "approved"), ("usable_until__isnull", False)),
+                            models.Q(models.Q(("state", "approved"), _negated=True), ("usable_until__isnull", True)),
+                            _connector="OR",
+                        ),
+                        name="review_usable_only_when_approved",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("kind", "without_biometrics"), ("standing", "self")),
+                            models.Q(("kind", "representative"), models.Q(("standing", "self"), _negated=True)),
+                            _connector="OR",
+                        ),
+                        name="review_standing_fits_kind",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "open")),
+                        fields=("person", "kind"),
+                        name="review_one_open_per_kind",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="ReviewDocument",
             fields=[
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ("media_type", models.CharField(max_length=40)),
+                (
+                    "custody",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="retention.custodyitem"
+                    ),
+                ),
+                (
+                    "review",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="documents", to="consent.review"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
@@ -73,7 +140,27 @@ class Migration(migrations.Migration):
                 ("salt", models.CharField(max_length=64)),
                 ("leaf_index", models.BigIntegerField()),
                 ("at", models.DateTimeField(default=foundation.clock.now)),
+                (
+                    "moderator",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "review",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="votes", to="consent.review"
+                    ),
+                ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("review", "moderator"), name="review_vote_once_per_moderator"),
+                    models.CheckConstraint(
+                        condition=models.Q(("reason", ""), _negated=True), name="review_vote_has_reason"
+                    ),
+                ],
+            },
         ),
         migrations.RemoveConstraint(
             model_name="consent",
@@ -152,13 +239,6 @@ class Migration(migrations.Migration):
                 on_delete=django.db.models.deletion.PROTECT,
                 related_name="recordings",
                 to="consent.challenge",
-            ),
-        ),
-        migrations.AddField(
-            model_name="review",
-            name="person",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="reviews", to=settings.AUTH_USER_MODEL
             ),
         ),
         migrations.AddField(
@@ -244,106 +324,6 @@ class Migration(migrations.Migration):
                     _connector="OR",
                 ),
                 name="recording_after_challenge_or_review",
-            ),
-        ),
-        migrations.AddField(
-            model_name="reviewdocument",
-            name="custody",
-            field=models.OneToOneField(
-                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="retention.custodyitem"
-            ),
-        ),
-        migrations.AddField(
-            model_name="reviewdocument",
-            name="review",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="documents", to="consent.review"
-            ),
-        ),
-        migrations.AddField(
-            model_name="reviewvote",
-            name="moderator",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddField(
-            model_name="reviewvote",
-            name="review",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="votes", to="consent.review"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="review",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["representative", "without_biometrics"])), name="review_kind_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="review",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("standing__in", ["agent", "attorney", "guardian", "self"])),
-                name="review_standing_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="review",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["open", "approved", "refused", "lapsed"])), name="review_state_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="review",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("decided_at__isnull", True), ("state", "open")),
-                    models.Q(
-                        models.Q(("state", "open"), _negated=True),
-                        ("decided_at__isnull", False),
-                        ("decided_leaf__isnull", False),
-                    ),
-                    _connector="OR",
-                ),
-                name="review_decided_whole",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="review",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "approved"), ("usable_until__isnull", False)),
-                    models.Q(models.Q(("state", "approved"), _negated=True), ("usable_until__isnull", True)),
-                    _connector="OR",
-                ),
-                name="review_usable_only_when_approved",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="review",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("kind", "without_biometrics"), ("standing", "self")),
-                    models.Q(("kind", "representative"), models.Q(("standing", "self"), _negated=True)),
-                    _connector="OR",
-                ),
-                name="review_standing_fits_kind",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="review",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state", "open")), fields=("person", "kind"), name="review_one_open_per_kind"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="reviewvote",
-            constraint=models.UniqueConstraint(fields=("review", "moderator"), name="review_vote_once_per_moderator"),
-        ),
-        migrations.AddConstraint(
-            model_name="reviewvote",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("reason", ""), _negated=True), name="review_vote_has_reason"
             ),
         ),
     ]

@@ -27,61 +27,6 @@ class Migration(migrations.Migration):
                 ("kept_at", models.DateTimeField(default=foundation.clock.now)),
             ],
         ),
-        migrations.AddField(
-            model_name="licence",
-            name="milliseconds_cap",
-            field=models.BigIntegerField(null=True),
-        ),
-        migrations.AddField(
-            model_name="licence",
-            name="milliseconds_reserved",
-            field=models.BigIntegerField(default=0),
-        ),
-        migrations.AddField(
-            model_name="licence",
-            name="milliseconds_used",
-            field=models.BigIntegerField(default=0),
-        ),
-        migrations.AddField(
-            model_name="licence",
-            name="notice_given_at",
-            field=models.DateTimeField(null=True),
-        ),
-        migrations.AddField(
-            model_name="licence",
-            name="outputs_cap",
-            field=models.BigIntegerField(null=True),
-        ),
-        migrations.AddField(
-            model_name="licence",
-            name="outputs_reserved",
-            field=models.BigIntegerField(default=0),
-        ),
-        migrations.AddField(
-            model_name="licence",
-            name="outputs_used",
-            field=models.BigIntegerField(default=0),
-        ),
-        migrations.AddField(
-            model_name="licence",
-            name="signature",
-            field=models.CharField(blank=True, max_length=128),
-        ),
-        migrations.AddField(
-            model_name="licence",
-            name="statement",
-            field=models.JSONField(default=dict),
-        ),
-        migrations.AddField(
-            model_name="licence",
-            name="stop_reason",
-            field=models.CharField(blank=True, max_length=500),
-        ),
-        migrations.AddField(
-            model_name="licence",
-            name="stop_salt",
-            field=models.CharField(blank=True, max_length=128),
-        ),
         migrations.CreateModel(
             name="LicenceSeat",
             fields=[
@@ -106,6 +51,23 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("returned_at__isnull", True)),
+                        fields=("licence", "person"),
+                        name="seat_once_per_person",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("joined_at__isnull", True), ("person__isnull", True)),
+                            models.Q(("code_sha256", ""), ("joined_at__isnull", False), ("person__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="seat_joined_whole",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="LicenceOffer",
@@ -166,6 +128,102 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["open", "countered", "signed", "declined", "lapsed"])),
+                        name="offer_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("owner", models.F("licensee")), _negated=True), name="offer_not_to_oneself"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("characters__gte", 1),
+                            ("characters__lte", 1000000000),
+                            ("days__gte", 1),
+                            ("days__lte", 3650),
+                        ),
+                        name="offer_bounds",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("ended_at__isnull", True), ("state", "open")),
+                            models.Q(models.Q(("state", "open"), _negated=True), ("ended_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="offer_ended_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("licence__isnull", False), ("state", "signed")),
+                            models.Q(models.Q(("state", "signed"), _negated=True), ("licence__isnull", True)),
+                            _connector="OR",
+                        ),
+                        name="offer_signed_has_licence",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "open")),
+                        fields=("consent", "licensee"),
+                        name="offer_one_open_per_person",
+                    ),
+                ],
+            },
+        ),
+        migrations.AddField(
+            model_name="licence",
+            name="milliseconds_cap",
+            field=models.BigIntegerField(null=True),
+        ),
+        migrations.AddField(
+            model_name="licence",
+            name="milliseconds_reserved",
+            field=models.BigIntegerField(default=0),
+        ),
+        migrations.AddField(
+            model_name="licence",
+            name="milliseconds_used",
+            field=models.BigIntegerField(default=0),
+        ),
+        migrations.AddField(
+            model_name="licence",
+            name="notice_given_at",
+            field=models.DateTimeField(null=True),
+        ),
+        migrations.AddField(
+            model_name="licence",
+            name="outputs_cap",
+            field=models.BigIntegerField(null=True),
+        ),
+        migrations.AddField(
+            model_name="licence",
+            name="outputs_reserved",
+            field=models.BigIntegerField(default=0),
+        ),
+        migrations.AddField(
+            model_name="licence",
+            name="outputs_used",
+            field=models.BigIntegerField(default=0),
+        ),
+        migrations.AddField(
+            model_name="licence",
+            name="signature",
+            field=models.CharField(blank=True, max_length=128),
+        ),
+        migrations.AddField(
+            model_name="licence",
+            name="statement",
+            field=models.JSONField(default=dict),
+        ),
+        migrations.AddField(
+            model_name="licence",
+            name="stop_reason",
+            field=models.CharField(blank=True, max_length=500),
+        ),
+        migrations.AddField(
+            model_name="licence",
+            name="stop_salt",
+            field=models.CharField(blank=True, max_length=128),
         ),
         migrations.AddField(
             model_name="licence",
@@ -204,75 +262,6 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 name="licence_within_other_caps",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="licenceseat",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("returned_at__isnull", True)),
-                fields=("licence", "person"),
-                name="seat_once_per_person",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="licenceseat",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("joined_at__isnull", True), ("person__isnull", True)),
-                    models.Q(("code_sha256", ""), ("joined_at__isnull", False), ("person__isnull", False)),
-                    _connector="OR",
-                ),
-                name="seat_joined_whole",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="licenceoffer",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["open", "countered", "signed", "declined", "lapsed"])),
-                name="offer_state_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="licenceoffer",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("owner", models.F("licensee")), _negated=True), name="offer_not_to_oneself"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="licenceoffer",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("characters__gte", 1), ("characters__lte", 1000000000), ("days__gte", 1), ("days__lte", 3650)
-                ),
-                name="offer_bounds",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="licenceoffer",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("ended_at__isnull", True), ("state", "open")),
-                    models.Q(models.Q(("state", "open"), _negated=True), ("ended_at__isnull", False)),
-                    _connector="OR",
-                ),
-                name="offer_ended_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="licenceoffer",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("licence__isnull", False), ("state", "signed")),
-                    models.Q(models.Q(("state", "signed"), _negated=True), ("licence__isnull", True)),
-                    _connector="OR",
-                ),
-                name="offer_signed_has_licence",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="licenceoffer",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state", "open")), fields=("consent", "licensee"), name="offer_one_open_per_person"
             ),
         ),
     ]

@@ -69,6 +69,57 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "destroyed"), _negated=True),
+                        fields=["deadline"],
+                        name="custody_due",
+                    ),
+                    models.Index(fields=["subject", "received_at"], name="custody_of_subject"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("purpose__in", ["challenge", "training", "trace"])),
+                        name="custody_purpose_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["receiving", "held", "destroyed"])),
+                        name="custody_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "deadline__lte",
+                                django.db.models.expressions.CombinedExpression(
+                                    models.F("received_at"), "+", models.Value(datetime.timedelta(days=3))
+                                ),
+                            )
+                        ),
+                        name="custody_deadline_in_limit",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("destroyed_at__isnull", False),
+                                ("state", "destroyed"),
+                                models.Q(("destroyed_reason", ""), _negated=True),
+                            ),
+                            models.Q(models.Q(("state", "destroyed"), _negated=True), ("destroyed_at__isnull", True)),
+                            _connector="OR",
+                        ),
+                        name="custody_destroyed_has_time_and_reason",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "held"), _negated=True),
+                            models.Q(("commitment", ""), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="custody_held_is_committed",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="CustodyPart",
@@ -92,72 +143,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["index"],
+                "constraints": [models.UniqueConstraint(fields=("item", "index"), name="custody_part_once")],
             },
-        ),
-        migrations.AddIndex(
-            model_name="custodyitem",
-            index=models.Index(
-                condition=models.Q(("state", "destroyed"), _negated=True), fields=["deadline"], name="custody_due"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="custodyitem",
-            index=models.Index(fields=["subject", "received_at"], name="custody_of_subject"),
-        ),
-        migrations.AddConstraint(
-            model_name="custodyitem",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("purpose__in", ["challenge", "training", "trace"])), name="custody_purpose_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="custodyitem",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["receiving", "held", "destroyed"])), name="custody_state_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="custodyitem",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "deadline__lte",
-                        django.db.models.expressions.CombinedExpression(
-                            models.F("received_at"), "+", models.Value(datetime.timedelta(days=3))
-                        ),
-                    )
-                ),
-                name="custody_deadline_in_limit",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="custodyitem",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(
-                        ("destroyed_at__isnull", False),
-                        ("state", "destroyed"),
-                        models.Q(("destroyed_reason", ""), _negated=True),
-                    ),
-                    models.Q(models.Q(("state", "destroyed"), _negated=True), ("destroyed_at__isnull", True)),
-                    _connector="OR",
-                ),
-                name="custody_destroyed_has_time_and_reason",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="custodyitem",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "held"), _negated=True),
-                    models.Q(("commitment", ""), _negated=True),
-                    _connector="OR",
-                ),
-                name="custody_held_is_committed",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="custodypart",
-            constraint=models.UniqueConstraint(fields=("item", "index"), name="custody_part_once"),
         ),
     ]

@@ -111,6 +111,81 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(
+                        models.OrderBy(models.F("severity"), descending=True),
+                        models.F("opened_at"),
+                        condition=models.Q(("state", "decided"), _negated=True),
+                        name="case_queue",
+                    ),
+                    models.Index(fields=["text_digest", "voice_ref", "requester"], name="case_by_text"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("kind__in", ["policy_hold", "report"])), name="case_kind_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["open", "claimed", "decided"])), name="case_state_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("subject_kind__in", ["person", "voice", "output", "text"])),
+                        name="case_subject_known",
+                    ),
+                    models.CheckConstraint(condition=models.Q(("severity__range", (1, 3))), name="case_severity_range"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("state", "open"),
+                            models.Q(
+                                ("claimed_by__isnull", False),
+                                ("claimed_until__isnull", False),
+                                ("first_claimed_at__isnull", False),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="case_claimed_by_somebody",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("decided_at__isnull", False),
+                                ("decided_by__isnull", False),
+                                ("state", "decided"),
+                                models.Q(("decision", ""), _negated=True),
+                                models.Q(("decision_reason", ""), _negated=True),
+                                models.Q(("decision_clause", ""), _negated=True),
+                            ),
+                            models.Q(
+                                models.Q(("state", "decided"), _negated=True),
+                                ("decided_at__isnull", True),
+                                ("decided_by__isnull", True),
+                                ("decision", ""),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="case_decided_whole",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("requester__isnull", True),
+                            ("decided_by__isnull", True),
+                            models.Q(("decided_by", models.F("requester")), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="case_never_decided_by_requester",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("kind", "report"), models.Q(("state", "decided"), _negated=True)),
+                        fields=("subject_kind", "subject_ref"),
+                        name="case_one_open_report_per_subject",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("kind", "policy_hold"), models.Q(("state", "decided"), _negated=True)),
+                        fields=("text_digest", "voice_ref", "requester"),
+                        name="case_one_open_hold_per_text",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="ProtectedVoice",
@@ -142,6 +217,13 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["active", "removed"])), name="protected_state_known"
+                    )
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Report",
@@ -163,6 +245,9 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("case", "reporter"), name="report_once_per_case")],
+            },
         ),
         migrations.CreateModel(
             name="Restriction",
@@ -235,155 +320,35 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-        ),
-        migrations.AddIndex(
-            model_name="case",
-            index=models.Index(
-                models.OrderBy(models.F("severity"), descending=True),
-                models.F("opened_at"),
-                condition=models.Q(("state", "decided"), _negated=True),
-                name="case_queue",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="case",
-            index=models.Index(fields=["text_digest", "voice_ref", "requester"], name="case_by_text"),
-        ),
-        migrations.AddConstraint(
-            model_name="case",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["policy_hold", "report"])), name="case_kind_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="case",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["open", "claimed", "decided"])), name="case_state_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="case",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("subject_kind__in", ["person", "voice", "output", "text"])),
-                name="case_subject_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="case",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("severity__range", (1, 3))), name="case_severity_range"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="case",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("state", "open"),
-                    models.Q(
-                        ("claimed_by__isnull", False),
-                        ("claimed_until__isnull", False),
-                        ("first_claimed_at__isnull", False),
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("subject_kind__in", ["person", "voice", "output", "text"])),
+                        name="restriction_subject_known",
                     ),
-                    _connector="OR",
-                ),
-                name="case_claimed_by_somebody",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="case",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(
-                        ("decided_at__isnull", False),
-                        ("decided_by__isnull", False),
-                        ("state", "decided"),
-                        models.Q(("decision", ""), _negated=True),
-                        models.Q(("decision_reason", ""), _negated=True),
-                        models.Q(("decision_clause", ""), _negated=True),
+                    models.CheckConstraint(
+                        condition=models.Q(("effect__in", ["block", "pause", "quarantine", "forbid"])),
+                        name="restriction_effect_known",
                     ),
-                    models.Q(
-                        models.Q(("state", "decided"), _negated=True),
-                        ("decided_at__isnull", True),
-                        ("decided_by__isnull", True),
-                        ("decision", ""),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("lift_reason", ""), ("lifted_at__isnull", True), ("state", "active")),
+                            models.Q(
+                                ("lifted_at__isnull", False),
+                                ("state", "lifted"),
+                                models.Q(("lift_reason", ""), _negated=True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="restriction_lifted_with_reason",
                     ),
-                    _connector="OR",
-                ),
-                name="case_decided_whole",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="case",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("requester__isnull", True),
-                    ("decided_by__isnull", True),
-                    models.Q(("decided_by", models.F("requester")), _negated=True),
-                    _connector="OR",
-                ),
-                name="case_never_decided_by_requester",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="case",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("kind", "report"), models.Q(("state", "decided"), _negated=True)),
-                fields=("subject_kind", "subject_ref"),
-                name="case_one_open_report_per_subject",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="case",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("kind", "policy_hold"), models.Q(("state", "decided"), _negated=True)),
-                fields=("text_digest", "voice_ref", "requester"),
-                name="case_one_open_hold_per_text",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="protectedvoice",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["active", "removed"])), name="protected_state_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="report",
-            constraint=models.UniqueConstraint(fields=("case", "reporter"), name="report_once_per_case"),
-        ),
-        migrations.AddConstraint(
-            model_name="restriction",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("subject_kind__in", ["person", "voice", "output", "text"])),
-                name="restriction_subject_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="restriction",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("effect__in", ["block", "pause", "quarantine", "forbid"])),
-                name="restriction_effect_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="restriction",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("lift_reason", ""), ("lifted_at__isnull", True), ("state", "active")),
-                    models.Q(
-                        ("lifted_at__isnull", False), ("state", "lifted"), models.Q(("lift_reason", ""), _negated=True)
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "active")),
+                        fields=("subject_kind", "subject_ref", "effect"),
+                        name="restriction_once_while_active",
                     ),
-                    _connector="OR",
-                ),
-                name="restriction_lifted_with_reason",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="restriction",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state", "active")),
-                fields=("subject_kind", "subject_ref", "effect"),
-                name="restriction_once_while_active",
-            ),
+                ],
+            },
         ),
         migrations.RunSQL(
             sql="""

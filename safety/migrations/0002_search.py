@@ -42,6 +42,21 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("retired_at__isnull", True), ("state", "active")),
+                            models.Q(("retired_at__isnull", False), ("state", "retired")),
+                            _connector="OR",
+                        ),
+                        name="search_key_retired_has_time",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "active")), fields=("state",), name="search_key_one_active"
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="EnrolledVoice",
@@ -76,6 +91,18 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("removed_at__isnull", True), ("state", "active")),
+                            models.Q(("removed_at__isnull", False), ("state", "removed")),
+                            _connector="OR",
+                        ),
+                        name="enrolled_removed_has_time",
+                    )
+                ],
+            },
         ),
         migrations.RemoveConstraint(
             model_name="case",
@@ -126,34 +153,6 @@ class Migration(migrations.Migration):
             name="search_key",
             field=models.ForeignKey(
                 null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="safety.searchkey"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="searchkey",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("retired_at__isnull", True), ("state", "active")),
-                    models.Q(("retired_at__isnull", False), ("state", "retired")),
-                    _connector="OR",
-                ),
-                name="search_key_retired_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="searchkey",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state", "active")), fields=("state",), name="search_key_one_active"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="enrolledvoice",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("removed_at__isnull", True), ("state", "active")),
-                    models.Q(("removed_at__isnull", False), ("state", "removed")),
-                    _connector="OR",
-                ),
-                name="enrolled_removed_has_time",
             ),
         ),
     ]

@@ -17,34 +17,27 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name="Appeal",
+            name="Statement",
             fields=[
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("facts", models.JSONField()),
+                ("made_at", models.DateTimeField(default=foundation.clock.now)),
+                ("read_at", models.DateTimeField(null=True)),
+                ("appeal_until", models.DateTimeField()),
                 (
-                    "state",
-                    models.CharField(choices=[("open", "Open"), ("decided", "Decided")], default="open", max_length=16),
-                ),
-                ("opened_at", models.DateTimeField(default=foundation.clock.now)),
-                ("due_at", models.DateTimeField()),
-                (
-                    "outcome",
-                    models.CharField(
-                        blank=True,
-                        choices=[("upheld", "The decision stands"), ("overturned", "The decision is reversed")],
-                        max_length=16,
+                    "case",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="statement", to="safety.case"
                     ),
                 ),
-                ("reason", models.CharField(blank=True, max_length=2000)),
-                ("decided_at", models.DateTimeField(null=True)),
-            ],
-        ),
-        migrations.CreateModel(
-            name="AppealMessage",
-            fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("from_desk", models.BooleanField()),
-                ("text", models.CharField(max_length=2000)),
-                ("created_at", models.DateTimeField(default=foundation.clock.now)),
+                (
+                    "person",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="statements_of_reasons",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
@@ -88,7 +81,72 @@ class Migration(migrations.Migration):
                 ("clause", models.CharField(blank=True, max_length=64)),
                 ("created_at", models.DateTimeField(default=foundation.clock.now)),
                 ("decided_at", models.DateTimeField(null=True)),
+                (
+                    "case",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="checks", to="safety.case"
+                    ),
+                ),
+                (
+                    "first_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="checks_of",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "reviewer",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="checks_made",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("decided_at__isnull", True)), fields=["created_at"], name="check_waiting"
+                    ),
+                    models.Index(
+                        condition=models.Q(("decided_at__isnull", False)), fields=["decided_at"], name="check_done"
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("first_by__isnull", True),
+                            ("reviewer__isnull", True),
+                            models.Q(("first_by", models.F("reviewer")), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="check_by_another",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("decided_at__isnull", True), ("decision", "")),
+                            models.Q(
+                                ("decided_at__isnull", False),
+                                ("reviewer__isnull", False),
+                                models.Q(("decision", ""), _negated=True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="check_decided_whole",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("kind", "second")), fields=("case",), name="check_one_second_review"
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("kind", "golden")),
+                        fields=("case", "reviewer"),
+                        name="check_golden_once_each",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Exposure",
@@ -100,7 +158,18 @@ class Migration(migrations.Migration):
                 ("seconds_heard", models.PositiveIntegerField(default=0)),
                 ("working_since", models.DateTimeField(null=True)),
                 ("on_break_until", models.DateTimeField(null=True)),
+                (
+                    "person",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="exposures",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("person", "day"), name="exposure_once_a_day")],
+            },
         ),
         migrations.CreateModel(
             name="Golden",
@@ -131,6 +200,14 @@ class Migration(migrations.Migration):
                 ),
                 ("made_at", models.DateTimeField(default=foundation.clock.now)),
                 ("active", models.BooleanField(default=True)),
+                (
+                    "made_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="golden_cases",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
@@ -139,6 +216,20 @@ class Migration(migrations.Migration):
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ("text", models.CharField(max_length=2000)),
                 ("created_at", models.DateTimeField(default=foundation.clock.now)),
+                (
+                    "author",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="desk_notes",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "case",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="notes", to="safety.case"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
@@ -198,7 +289,68 @@ class Migration(migrations.Migration):
                 ("counter_signature", models.CharField(blank=True, max_length=200)),
                 ("countered_at", models.DateTimeField(null=True)),
                 ("restore_due_at", models.DateTimeField(null=True)),
+                (
+                    "case",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="notices", to="safety.case"
+                    ),
+                ),
+                (
+                    "counter_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="counter_notices",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "triaged_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="notices_triaged",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "received")), fields=["triage_due_at"], name="notice_to_triage"
+                    ),
+                    models.Index(
+                        condition=models.Q(("state", "triaged")), fields=["action_due_at"], name="notice_to_act"
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("state__in", ["received", "triaged", "acted", "declined", "countered", "restored"])
+                        ),
+                        name="notice_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("accurate", True), ("good_faith", True)), name="notice_sworn"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state__in", ["triaged", "acted"]), _negated=True),
+                            ("case__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="notice_triaged_has_case",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "countered"), _negated=True),
+                            models.Q(("counter_by__isnull", False), ("countered_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="notice_countered_by_somebody",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Ruling",
@@ -238,17 +390,80 @@ class Migration(migrations.Migration):
                 ("second_at", models.DateTimeField(null=True)),
                 ("ended_at", models.DateTimeField(null=True)),
                 ("carried_out_at", models.DateTimeField(null=True)),
+                (
+                    "case",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="rulings", to="safety.case"
+                    ),
+                ),
+                (
+                    "made_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="rulings_made",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "second_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="rulings_seconded",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
-        ),
-        migrations.CreateModel(
-            name="Statement",
-            fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("facts", models.JSONField()),
-                ("made_at", models.DateTimeField(default=foundation.clock.now)),
-                ("read_at", models.DateTimeField(null=True)),
-                ("appeal_until", models.DateTimeField()),
-            ],
+            options={
+                "indexes": [
+                    models.Index(condition=models.Q(("state", "waiting")), fields=["due_at"], name="ruling_due"),
+                    models.Index(condition=models.Q(("state", "second")), fields=["made_at"], name="ruling_seconds"),
+                    models.Index(
+                        condition=models.Q(("carried_out_at__isnull", True), ("state", "settled")),
+                        fields=["ended_at"],
+                        name="ruling_to_carry_out",
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["second", "waiting", "settled", "undone", "declined"])),
+                        name="ruling_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("second_by__isnull", True),
+                            models.Q(("second_by", models.F("made_by")), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="ruling_second_is_another",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("decision__in", ["destroy", "ban"]), _negated=True),
+                            models.Q(("state__in", ["waiting", "settled"]), _negated=True),
+                            ("second_by__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="ruling_irreversible_has_second",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state__in", ["waiting", "settled"]), _negated=True),
+                            ("due_at__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="ruling_waits_until",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state__in", ["second", "waiting"])),
+                        fields=("case",),
+                        name="ruling_one_at_a_time",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "settled")), fields=("case",), name="ruling_settles_once"
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Strike",
@@ -258,6 +473,159 @@ class Migration(migrations.Migration):
                 ("given_at", models.DateTimeField(default=foundation.clock.now)),
                 ("expires_at", models.DateTimeField()),
                 ("removed_at", models.DateTimeField(null=True)),
+                (
+                    "case",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="strike", to="safety.case"
+                    ),
+                ),
+                (
+                    "person",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="strikes", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
+            options={
+                "indexes": [models.Index(fields=["person", "expires_at"], name="strike_of_person")],
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("points__range", (1, 3))), name="strike_points_range"),
+                    models.CheckConstraint(
+                        condition=models.Q(("expires_at__gt", models.F("given_at"))), name="strike_expires_later"
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Appeal",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "state",
+                    models.CharField(choices=[("open", "Open"), ("decided", "Decided")], default="open", max_length=16),
+                ),
+                ("opened_at", models.DateTimeField(default=foundation.clock.now)),
+                ("due_at", models.DateTimeField()),
+                (
+                    "outcome",
+                    models.CharField(
+                        blank=True,
+                        choices=[("upheld", "The decision stands"), ("overturned", "The decision is reversed")],
+                        max_length=16,
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, max_length=2000)),
+                ("decided_at", models.DateTimeField(null=True)),
+                (
+                    "decided_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="appeals_decided",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "first_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="appeals_against",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "person",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="appeals", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "second_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="appeals_against_second",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "statement",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="appeal", to="safety.statement"
+                    ),
+                ),
+            ],
+            options={
+                "indexes": [models.Index(condition=models.Q(("state", "open")), fields=["due_at"], name="appeal_due")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("decided_at__isnull", True),
+                                ("decided_by__isnull", True),
+                                ("outcome", ""),
+                                ("state", "open"),
+                            ),
+                            models.Q(
+                                ("decided_at__isnull", False),
+                                ("decided_by__isnull", False),
+                                ("state", "decided"),
+                                models.Q(("outcome", ""), _negated=True),
+                                models.Q(("reason", ""), _negated=True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="appeal_decided_whole",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("decided_by__isnull", True),
+                            models.Q(("decided_by", models.F("first_by")), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="appeal_by_another",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("decided_by__isnull", True),
+                            ("second_by__isnull", True),
+                            models.Q(("decided_by", models.F("second_by")), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="appeal_by_a_third",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("decided_by__isnull", True),
+                            models.Q(("decided_by", models.F("person")), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="appeal_never_by_appellant",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="AppealMessage",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("from_desk", models.BooleanField()),
+                ("text", models.CharField(max_length=2000)),
+                ("created_at", models.DateTimeField(default=foundation.clock.now)),
+                (
+                    "appeal",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="messages", to="safety.appeal"
+                    ),
+                ),
+                (
+                    "author",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="appeal_messages",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.RemoveConstraint(
@@ -516,443 +884,6 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("effect__in", ["block", "pause", "quarantine", "forbid", "end", "destroy", "ban"])),
                 name="restriction_effect_known",
-            ),
-        ),
-        migrations.AddField(
-            model_name="appeal",
-            name="decided_by",
-            field=models.ForeignKey(
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="appeals_decided",
-                to=settings.AUTH_USER_MODEL,
-            ),
-        ),
-        migrations.AddField(
-            model_name="appeal",
-            name="first_by",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="appeals_against", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddField(
-            model_name="appeal",
-            name="person",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="appeals", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddField(
-            model_name="appeal",
-            name="second_by",
-            field=models.ForeignKey(
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="appeals_against_second",
-                to=settings.AUTH_USER_MODEL,
-            ),
-        ),
-        migrations.AddField(
-            model_name="appealmessage",
-            name="appeal",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="messages", to="safety.appeal"
-            ),
-        ),
-        migrations.AddField(
-            model_name="appealmessage",
-            name="author",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="appeal_messages", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddField(
-            model_name="check",
-            name="case",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="checks", to="safety.case"
-            ),
-        ),
-        migrations.AddField(
-            model_name="check",
-            name="first_by",
-            field=models.ForeignKey(
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="checks_of",
-                to=settings.AUTH_USER_MODEL,
-            ),
-        ),
-        migrations.AddField(
-            model_name="check",
-            name="reviewer",
-            field=models.ForeignKey(
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="checks_made",
-                to=settings.AUTH_USER_MODEL,
-            ),
-        ),
-        migrations.AddField(
-            model_name="exposure",
-            name="person",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="exposures", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddField(
-            model_name="golden",
-            name="made_by",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="golden_cases", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddField(
-            model_name="note",
-            name="author",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="desk_notes", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddField(
-            model_name="note",
-            name="case",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="notes", to="safety.case"
-            ),
-        ),
-        migrations.AddField(
-            model_name="notice",
-            name="case",
-            field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="notices", to="safety.case"
-            ),
-        ),
-        migrations.AddField(
-            model_name="notice",
-            name="counter_by",
-            field=models.ForeignKey(
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="counter_notices",
-                to=settings.AUTH_USER_MODEL,
-            ),
-        ),
-        migrations.AddField(
-            model_name="notice",
-            name="triaged_by",
-            field=models.ForeignKey(
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="notices_triaged",
-                to=settings.AUTH_USER_MODEL,
-            ),
-        ),
-        migrations.AddField(
-            model_name="ruling",
-            name="case",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="rulings", to="safety.case"
-            ),
-        ),
-        migrations.AddField(
-            model_name="ruling",
-            name="made_by",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="rulings_made", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddField(
-            model_name="ruling",
-            name="second_by",
-            field=models.ForeignKey(
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="rulings_seconded",
-                to=settings.AUTH_USER_MODEL,
-            ),
-        ),
-        migrations.AddField(
-            model_name="statement",
-            name="case",
-            field=models.OneToOneField(
-                on_delete=django.db.models.deletion.PROTECT, related_name="statement", to="safety.case"
-            ),
-        ),
-        migrations.AddField(
-            model_name="statement",
-            name="person",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="statements_of_reasons",
-                to=settings.AUTH_USER_MODEL,
-            ),
-        ),
-        migrations.AddField(
-            model_name="appeal",
-            name="statement",
-            field=models.OneToOneField(
-                on_delete=django.db.models.deletion.PROTECT, related_name="appeal", to="safety.statement"
-            ),
-        ),
-        migrations.AddField(
-            model_name="strike",
-            name="case",
-            field=models.OneToOneField(
-                on_delete=django.db.models.deletion.PROTECT, related_name="strike", to="safety.case"
-            ),
-        ),
-        migrations.AddField(
-            model_name="strike",
-            name="person",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="strikes", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="check",
-            index=models.Index(
-                condition=models.Q(("decided_at__isnull", True)), fields=["created_at"], name="check_waiting"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="check",
-            index=models.Index(
-                condition=models.Q(("decided_at__isnull", False)), fields=["decided_at"], name="check_done"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="check",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("first_by__isnull", True),
-                    ("reviewer__isnull", True),
-                    models.Q(("first_by", models.F("reviewer")), _negated=True),
-                    _connector="OR",
-                ),
-                name="check_by_another",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="check",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("decided_at__isnull", True), ("decision", "")),
-                    models.Q(
-                        ("decided_at__isnull", False),
-                        ("reviewer__isnull", False),
-                        models.Q(("decision", ""), _negated=True),
-                    ),
-                    _connector="OR",
-                ),
-                name="check_decided_whole",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="check",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("kind", "second")), fields=("case",), name="check_one_second_review"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="check",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("kind", "golden")), fields=("case", "reviewer"), name="check_golden_once_each"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="exposure",
-            constraint=models.UniqueConstraint(fields=("person", "day"), name="exposure_once_a_day"),
-        ),
-        migrations.AddIndex(
-            model_name="notice",
-            index=models.Index(
-                condition=models.Q(("state", "received")), fields=["triage_due_at"], name="notice_to_triage"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="notice",
-            index=models.Index(
-                condition=models.Q(("state", "triaged")), fields=["action_due_at"], name="notice_to_act"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="notice",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("state__in", ["received", "triaged", "acted", "declined", "countered", "restored"])
-                ),
-                name="notice_state_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="notice",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("accurate", True), ("good_faith", True)), name="notice_sworn"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="notice",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state__in", ["triaged", "acted"]), _negated=True),
-                    ("case__isnull", False),
-                    _connector="OR",
-                ),
-                name="notice_triaged_has_case",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="notice",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "countered"), _negated=True),
-                    models.Q(("counter_by__isnull", False), ("countered_at__isnull", False)),
-                    _connector="OR",
-                ),
-                name="notice_countered_by_somebody",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="ruling",
-            index=models.Index(condition=models.Q(("state", "waiting")), fields=["due_at"], name="ruling_due"),
-        ),
-        migrations.AddIndex(
-            model_name="ruling",
-            index=models.Index(condition=models.Q(("state", "second")), fields=["made_at"], name="ruling_seconds"),
-        ),
-        migrations.AddIndex(
-            model_name="ruling",
-            index=models.Index(
-                condition=models.Q(("carried_out_at__isnull", True), ("state", "settled")),
-                fields=["ended_at"],
-                name="ruling_to_carry_out",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="ruling",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["second", "waiting", "settled", "undone", "declined"])),
-                name="ruling_state_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="ruling",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("second_by__isnull", True),
-                    models.Q(("second_by", models.F("made_by")), _negated=True),
-                    _connector="OR",
-                ),
-                name="ruling_second_is_another",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="ruling",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("decision__in", ["destroy", "ban"]), _negated=True),
-                    models.Q(("state__in", ["waiting", "settled"]), _negated=True),
-                    ("second_by__isnull", False),
-                    _connector="OR",
-                ),
-                name="ruling_irreversible_has_second",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="ruling",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state__in", ["waiting", "settled"]), _negated=True),
-                    ("due_at__isnull", False),
-                    _connector="OR",
-                ),
-                name="ruling_waits_until",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="ruling",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state__in", ["second", "waiting"])), fields=("case",), name="ruling_one_at_a_time"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="ruling",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state", "settled")), fields=("case",), name="ruling_settles_once"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="appeal",
-            index=models.Index(condition=models.Q(("state", "open")), fields=["due_at"], name="appeal_due"),
-        ),
-        migrations.AddConstraint(
-            model_name="appeal",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(
-                        ("decided_at__isnull", True), ("decided_by__isnull", True), ("outcome", ""), ("state", "open")
-                    ),
-                    models.Q(
-                        ("decided_at__isnull", False),
-                        ("decided_by__isnull", False),
-                        ("state", "decided"),
-                        models.Q(("outcome", ""), _negated=True),
-                        models.Q(("reason", ""), _negated=True),
-                    ),
-                    _connector="OR",
-                ),
-                name="appeal_decided_whole",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appeal",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("decided_by__isnull", True),
-                    models.Q(("decided_by", models.F("first_by")), _negated=True),
-                    _connector="OR",
-                ),
-                name="appeal_by_another",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appeal",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("decided_by__isnull", True),
-                    ("second_by__isnull", True),
-                    models.Q(("decided_by", models.F("second_by")), _negated=True),
-                    _connector="OR",
-                ),
-                name="appeal_by_a_third",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appeal",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("decided_by__isnull", True),
-                    models.Q(("decided_by", models.F("person")), _negated=True),
-                    _connector="OR",
-                ),
-                name="appeal_never_by_appellant",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="strike",
-            index=models.Index(fields=["person", "expires_at"], name="strike_of_person"),
-        ),
-        migrations.AddConstraint(
-            model_name="strike",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("points__range", (1, 3))), name="strike_points_range"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="strike",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("expires_at__gt", models.F("given_at"))), name="strike_expires_later"
             ),
         ),
         migrations.RunSQL(

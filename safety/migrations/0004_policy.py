@@ -47,6 +47,46 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["live", "shadow", "former"])), name="pack_state_known"
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "live")), fields=("state",), name="pack_one_live"
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "shadow")), fields=("state",), name="pack_one_shadow"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("state", "former"), ("since__isnull", False), _connector="OR"),
+                        name="pack_in_use_has_time",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="PolicyTextKey",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("week", models.DateField()),
+                ("ended_at", models.DateTimeField(null=True)),
+                (
+                    "key",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="vault.vaultkey"
+                    ),
+                ),
+                (
+                    "person",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("person", "week"), name="policy_text_key_once_a_week")],
+            },
         ),
         migrations.CreateModel(
             name="PolicyDecision",
@@ -99,83 +139,25 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-        ),
-        migrations.CreateModel(
-            name="PolicyTextKey",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("week", models.DateField()),
-                ("ended_at", models.DateTimeField(null=True)),
-                (
-                    "key",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="vault.vaultkey"
+            options={
+                "indexes": [
+                    models.Index(fields=["at"], name="policy_decision_by_time"),
+                    models.Index(fields=["requester", "at"], name="policy_decision_by_person"),
+                    models.Index(fields=["text_digest", "voice_ref", "requester"], name="policy_decision_by_text"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("stage__in", ["request", "output"])), name="policy_decision_stage_known"
                     ),
-                ),
-                (
-                    "person",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("shadow_outcome", ""), ("shadow_pack__isnull", True)),
+                            models.Q(("shadow_pack__isnull", False), models.Q(("shadow_outcome", ""), _negated=True)),
+                            _connector="OR",
+                        ),
+                        name="policy_decision_shadow_whole",
                     ),
-                ),
-            ],
-        ),
-        migrations.AddConstraint(
-            model_name="policypack",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["live", "shadow", "former"])), name="pack_state_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="policypack",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state", "live")), fields=("state",), name="pack_one_live"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="policypack",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state", "shadow")), fields=("state",), name="pack_one_shadow"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="policypack",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state", "former"), ("since__isnull", False), _connector="OR"),
-                name="pack_in_use_has_time",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="policydecision",
-            index=models.Index(fields=["at"], name="policy_decision_by_time"),
-        ),
-        migrations.AddIndex(
-            model_name="policydecision",
-            index=models.Index(fields=["requester", "at"], name="policy_decision_by_person"),
-        ),
-        migrations.AddIndex(
-            model_name="policydecision",
-            index=models.Index(fields=["text_digest", "voice_ref", "requester"], name="policy_decision_by_text"),
-        ),
-        migrations.AddConstraint(
-            model_name="policydecision",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("stage__in", ["request", "output"])), name="policy_decision_stage_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="policydecision",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("shadow_outcome", ""), ("shadow_pack__isnull", True)),
-                    models.Q(("shadow_pack__isnull", False), models.Q(("shadow_outcome", ""), _negated=True)),
-                    _connector="OR",
-                ),
-                name="policy_decision_shadow_whole",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="policytextkey",
-            constraint=models.UniqueConstraint(fields=("person", "week"), name="policy_text_key_once_a_week"),
+                ],
+            },
         ),
     ]

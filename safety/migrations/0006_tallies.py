@@ -67,25 +67,27 @@ class Migration(migrations.Migration):
                 ("timed", models.PositiveIntegerField()),
                 ("seconds", models.PositiveBigIntegerField()),
                 ("reversed", models.PositiveIntegerField()),
+                (
+                    "reviewer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="desk_tallies",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("day", "kind", "rule", "decision", "reviewer"), name="desk_tally_once"
+                    )
+                ],
+            },
         ),
         migrations.AddIndex(
             model_name="case",
             index=models.Index(
                 condition=models.Q(("state", "decided"), _negated=True), fields=["kind", "due_at"], name="case_waiting"
-            ),
-        ),
-        migrations.AddField(
-            model_name="desktally",
-            name="reviewer",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="desk_tallies", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="desktally",
-            constraint=models.UniqueConstraint(
-                fields=("day", "kind", "rule", "decision", "reviewer"), name="desk_tally_once"
             ),
         ),
         migrations.RunSQL(COUNT, migrations.RunSQL.noop),

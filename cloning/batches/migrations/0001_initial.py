@@ -64,6 +64,41 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(condition=models.Q(("state", "running")), fields=["looked_at"], name="batch_running"),
+                    models.Index(fields=["requester", "-created_at"], name="batch_of_requester"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["running", "done", "cancelled"])), name="batch_state_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("kind__in", ["files", "narration"])), name="batch_kind_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("container__in", ("wav", "flac", "mp3", "opus", "m4a"))),
+                        name="batch_container_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("rate__isnull", True), ("rate__in", (24000, 32000, 48000)), _connector="OR"
+                        ),
+                        name="batch_rate_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("label_language__in", ["", "en", "zh"])), name="batch_label_language_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("finished_at__isnull", True), ("state", "running")),
+                            models.Q(models.Q(("state", "running"), _negated=True), ("finished_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="batch_finished_has_time",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Line",
@@ -104,98 +139,39 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-        ),
-        migrations.AddIndex(
-            model_name="batch",
-            index=models.Index(condition=models.Q(("state", "running")), fields=["looked_at"], name="batch_running"),
-        ),
-        migrations.AddIndex(
-            model_name="batch",
-            index=models.Index(fields=["requester", "-created_at"], name="batch_of_requester"),
-        ),
-        migrations.AddConstraint(
-            model_name="batch",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["running", "done", "cancelled"])), name="batch_state_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="batch",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["files", "narration"])), name="batch_kind_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="batch",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("container__in", ("wav", "flac", "mp3", "opus", "m4a"))),
-                name="batch_container_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="batch",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("rate__isnull", True), ("rate__in", (24000, 32000, 48000)), _connector="OR"),
-                name="batch_rate_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="batch",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("label_language__in", ["", "en", "zh"])), name="batch_label_language_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="batch",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("finished_at__isnull", True), ("state", "running")),
-                    models.Q(models.Q(("state", "running"), _negated=True), ("finished_at__isnull", False)),
-                    _connector="OR",
-                ),
-                name="batch_finished_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="line",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("state__in", ["waiting", "accepted", "asked", "held", "done", "failed", "refused", "cancelled"])
-                ),
-                name="line_state_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="line",
-            constraint=models.UniqueConstraint(fields=("batch", "number"), name="line_number_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="line",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state__in", ["asked", "held", "done", "failed"]), _negated=True),
-                    ("request__isnull", False),
-                    _connector="OR",
-                ),
-                name="line_asked_has_request",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="line",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state__in", ["failed", "refused", "cancelled"]), _negated=True),
-                    models.Q(("error_code", ""), _negated=True),
-                    _connector="OR",
-                ),
-                name="line_ended_badly_has_code",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="line",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["waiting", "accepted"]), ("text", ""), _connector="OR"),
-                name="line_text_kept_while_waiting",
-            ),
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "state__in",
+                                ["waiting", "accepted", "asked", "held", "done", "failed", "refused", "cancelled"],
+                            )
+                        ),
+                        name="line_state_known",
+                    ),
+                    models.UniqueConstraint(fields=("batch", "number"), name="line_number_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state__in", ["asked", "held", "done", "failed"]), _negated=True),
+                            ("request__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="line_asked_has_request",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state__in", ["failed", "refused", "cancelled"]), _negated=True),
+                            models.Q(("error_code", ""), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="line_ended_badly_has_code",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["waiting", "accepted"]), ("text", ""), _connector="OR"),
+                        name="line_text_kept_while_waiting",
+                    ),
+                ],
+            },
         ),
     ]

@@ -59,6 +59,32 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("price_minor__range", (0, 10000000))), name="listing_price_range"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("currency__in", ["CNY", "EUR", "GBP", "JPY", "USD"])),
+                        name="listing_currency_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("rehearsal", False), ("price_minor", 0), _connector="OR"),
+                        name="listing_rehearsal_free",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "live"), ("withdrawn_at__isnull", True)),
+                            models.Q(("state", "withdrawn"), ("withdrawn_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="listing_state_whole",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "live")), fields=("voice",), name="listing_one_live_per_voice"
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Order",
@@ -118,118 +144,64 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-        ),
-        migrations.AddConstraint(
-            model_name="listing",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("price_minor__range", (0, 10000000))), name="listing_price_range"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="listing",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("currency__in", ["CNY", "EUR", "GBP", "JPY", "USD"])), name="listing_currency_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="listing",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("rehearsal", False), ("price_minor", 0), _connector="OR"),
-                name="listing_rehearsal_free",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="listing",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "live"), ("withdrawn_at__isnull", True)),
-                    models.Q(("state", "withdrawn"), ("withdrawn_at__isnull", False)),
-                    _connector="OR",
-                ),
-                name="listing_state_whole",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="listing",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state", "live")), fields=("voice",), name="listing_one_live_per_voice"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="order",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("characters__range", (1, 10000000))), name="order_characters_range"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="order",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("price_minor__range", (0, 10000000))), name="order_price_range"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="order",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "amount_minor",
-                        django.db.models.expressions.CombinedExpression(
-                            django.db.models.expressions.CombinedExpression(
-                                models.F("characters"), "*", models.F("price_minor")
-                            ),
-                            "/",
-                            models.Value(1000),
-                        ),
-                    )
-                ),
-                name="order_amount_follows",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="order",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("rehearsal", False), ("amount_minor", 0), _connector="OR"),
-                name="order_rehearsal_free",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="order",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("customer", models.F("seller")), _negated=True), name="order_not_own_voice"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="order",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("paid_at__isnull", True), ("state__in", ["placed", "cancelled"])),
-                    models.Q(("paid_at__isnull", False), ("state__in", ["paid", "fulfilled"])),
-                    _connector="OR",
-                ),
-                name="order_paid_has_time",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="order",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("fulfilled_at__isnull", False), ("licence__isnull", False), ("state", "fulfilled")),
-                    models.Q(
-                        models.Q(("state", "fulfilled"), _negated=True),
-                        ("fulfilled_at__isnull", True),
-                        ("licence__isnull", True),
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("characters__range", (1, 10000000))), name="order_characters_range"
                     ),
-                    _connector="OR",
-                ),
-                name="order_fulfilled_has_licence",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="order",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state__in", ["placed", "paid"])),
-                fields=("listing", "customer"),
-                name="order_one_open_per_listing",
-            ),
+                    models.CheckConstraint(
+                        condition=models.Q(("price_minor__range", (0, 10000000))), name="order_price_range"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "amount_minor",
+                                django.db.models.expressions.CombinedExpression(
+                                    django.db.models.expressions.CombinedExpression(
+                                        models.F("characters"), "*", models.F("price_minor")
+                                    ),
+                                    "/",
+                                    models.Value(1000),
+                                ),
+                            )
+                        ),
+                        name="order_amount_follows",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("rehearsal", False), ("amount_minor", 0), _connector="OR"),
+                        name="order_rehearsal_free",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("customer", models.F("seller")), _negated=True), name="order_not_own_voice"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("paid_at__isnull", True), ("state__in", ["placed", "cancelled"])),
+                            models.Q(("paid_at__isnull", False), ("state__in", ["paid", "fulfilled"])),
+                            _connector="OR",
+                        ),
+                        name="order_paid_has_time",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("fulfilled_at__isnull", False), ("licence__isnull", False), ("state", "fulfilled")
+                            ),
+                            models.Q(
+                                models.Q(("state", "fulfilled"), _negated=True),
+                                ("fulfilled_at__isnull", True),
+                                ("licence__isnull", True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="order_fulfilled_has_licence",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state__in", ["placed", "paid"])),
+                        fields=("listing", "customer"),
+                        name="order_one_open_per_listing",
+                    ),
+                ],
+            },
         ),
     ]

@@ -45,6 +45,34 @@ class Migration(migrations.Migration):
                 ),
                 ("balance_minor", models.BigIntegerField(default=0)),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("kind", "holder", "currency"), name="account_one_of_a_kind"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("kind__in", ["clearing", "authorised", "reserved", "prepaid", "holdback", "payable"])
+                        ),
+                        name="account_kind_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("currency__in", ["CNY", "EUR", "GBP", "JPY", "USD"])),
+                        name="account_currency_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("balance_minor__lte", 0), ("kind__in", ["holdback", "payable", "prepaid", "reserved"])
+                            ),
+                            models.Q(
+                                models.Q(("kind__in", ["holdback", "payable", "prepaid", "reserved"]), _negated=True),
+                                ("balance_minor__gte", 0),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="account_not_overdrawn",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Entry",
@@ -69,14 +97,88 @@ class Migration(migrations.Migration):
                 ),
                 ("leg_count", models.PositiveSmallIntegerField()),
                 ("at", models.DateTimeField(db_index=True, default=foundation.clock.now)),
+                (
+                    "order",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="entries",
+                        to="marketplace.order",
+                    ),
+                ),
+                (
+                    "settles",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="settled_by",
+                        to="marketplace.entry",
+                    ),
+                ),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "kind__in",
+                                ["reserve", "void", "capture", "earn", "release", "reverse", "refund", "payout"],
+                            )
+                        ),
+                        name="entry_kind_known",
+                    ),
+                    models.CheckConstraint(condition=models.Q(("leg_count__gte", 2)), name="entry_two_legs"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("kind", "payout"), ("order__isnull", True)),
+                            models.Q(models.Q(("kind", "payout"), _negated=True), ("order__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="entry_belongs_to_an_order",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("kind__in", ("release", "reverse")), ("settles__isnull", False)),
+                            models.Q(
+                                models.Q(("kind__in", ("release", "reverse")), _negated=True), ("settles__isnull", True)
+                            ),
+                            _connector="OR",
+                        ),
+                        name="entry_settles_an_earn",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Leg",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("amount_minor", models.BigIntegerField()),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="legs", to="marketplace.account"
+                    ),
+                ),
+                (
+                    "entry",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="legs", to="marketplace.entry"
+                    ),
+                ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("entry", "account"), name="leg_one_per_account"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("amount_minor__range", (-1000000000000, 1000000000000)),
+                            models.Q(("amount_minor", 0), _negated=True),
+                        ),
+                        name="leg_moves_money",
+                    ),
+                ],
+            },
         ),
         migrations.RemoveConstraint(
             model_name="order",
@@ -183,119 +285,6 @@ class Migration(migrations.Migration):
                     ("disputed_at__isnull", True), ("state__in", ["paid", "fulfilled"]), _connector="OR"
                 ),
                 name="order_dispute_after_payment",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="account",
-            constraint=models.UniqueConstraint(fields=("kind", "holder", "currency"), name="account_one_of_a_kind"),
-        ),
-        migrations.AddConstraint(
-            model_name="account",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("kind__in", ["clearing", "authorised", "reserved", "prepaid", "holdback", "payable"])
-                ),
-                name="account_kind_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="account",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("currency__in", ["CNY", "EUR", "GBP", "JPY", "USD"])), name="account_currency_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="account",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("balance_minor__lte", 0), ("kind__in", ["holdback", "payable", "prepaid", "reserved"])),
-                    models.Q(
-                        models.Q(("kind__in", ["holdback", "payable", "prepaid", "reserved"]), _negated=True),
-                        ("balance_minor__gte", 0),
-                    ),
-                    _connector="OR",
-                ),
-                name="account_not_overdrawn",
-            ),
-        ),
-        migrations.AddField(
-            model_name="entry",
-            name="order",
-            field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="entries", to="marketplace.order"
-            ),
-        ),
-        migrations.AddField(
-            model_name="entry",
-            name="settles",
-            field=models.OneToOneField(
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="settled_by",
-                to="marketplace.entry",
-            ),
-        ),
-        migrations.AddField(
-            model_name="leg",
-            name="account",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="legs", to="marketplace.account"
-            ),
-        ),
-        migrations.AddField(
-            model_name="leg",
-            name="entry",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="legs", to="marketplace.entry"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="entry",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("kind__in", ["reserve", "void", "capture", "earn", "release", "reverse", "refund", "payout"])
-                ),
-                name="entry_kind_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="entry",
-            constraint=models.CheckConstraint(condition=models.Q(("leg_count__gte", 2)), name="entry_two_legs"),
-        ),
-        migrations.AddConstraint(
-            model_name="entry",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("kind", "payout"), ("order__isnull", True)),
-                    models.Q(models.Q(("kind", "payout"), _negated=True), ("order__isnull", False)),
-                    _connector="OR",
-                ),
-                name="entry_belongs_to_an_order",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="entry",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("kind__in", ("release", "reverse")), ("settles__isnull", False)),
-                    models.Q(models.Q(("kind__in", ("release", "reverse")), _negated=True), ("settles__isnull", True)),
-                    _connector="OR",
-                ),
-                name="entry_settles_an_earn",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="leg",
-            constraint=models.UniqueConstraint(fields=("entry", "account"), name="leg_one_per_account"),
-        ),
-        migrations.AddConstraint(
-            model_name="leg",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("amount_minor__range", (-1000000000000, 1000000000000)),
-                    models.Q(("amount_minor", 0), _negated=True),
-                ),
-                name="leg_moves_money",
             ),
         ),
     ]

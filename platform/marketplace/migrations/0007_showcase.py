@@ -26,6 +26,15 @@ class Migration(migrations.Migration):
                 ("name", models.CharField(max_length=120)),
                 ("skeleton", models.CharField(max_length=250, unique=True)),
                 ("added_at", models.DateTimeField(default=foundation.clock.now)),
+                (
+                    "added_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
@@ -45,7 +54,37 @@ class Migration(migrations.Migration):
                 ("error_detail", models.CharField(blank=True, max_length=300)),
                 ("created_at", models.DateTimeField(default=foundation.clock.now)),
                 ("finished_at", models.DateTimeField(null=True)),
+                (
+                    "clip",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="retention.custodyitem",
+                    ),
+                ),
+                (
+                    "requester",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["queued", "done", "failed"])), name="sound_search_state_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("finished_at__isnull", True), ("state", "queued")),
+                            models.Q(models.Q(("state", "queued"), _negated=True), ("finished_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="sound_search_finished_has_time",
+                    ),
+                ],
+            },
         ),
         migrations.AddField(
             model_name="listing",
@@ -152,44 +191,6 @@ class Migration(migrations.Migration):
                     _connector="OR",
                 ),
                 name="listing_not_reviewed_by_owner",
-            ),
-        ),
-        migrations.AddField(
-            model_name="protectedname",
-            name="added_by",
-            field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddField(
-            model_name="soundsearch",
-            name="clip",
-            field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to="retention.custodyitem"
-            ),
-        ),
-        migrations.AddField(
-            model_name="soundsearch",
-            name="requester",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="soundsearch",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["queued", "done", "failed"])), name="sound_search_state_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="soundsearch",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("finished_at__isnull", True), ("state", "queued")),
-                    models.Q(models.Q(("state", "queued"), _negated=True), ("finished_at__isnull", False)),
-                    _connector="OR",
-                ),
-                name="sound_search_finished_has_time",
             ),
         ),
     ]

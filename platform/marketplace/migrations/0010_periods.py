@@ -33,7 +33,48 @@ class Migration(migrations.Migration):
                 ("head", models.BinaryField(max_length=32)),
                 ("leaf_index", models.BigIntegerField()),
                 ("at", models.DateTimeField()),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="charges", to="cloning.usageaccount"
+                    ),
+                ),
+                (
+                    "licence",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="consent.licence"
+                    ),
+                ),
+                (
+                    "order",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="charges", to="marketplace.order"
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("owner", "number"), name="charge_numbered"),
+                    models.UniqueConstraint(fields=("order", "about"), name="charge_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("before__gte", 0),
+                            ("count__gte", 0),
+                            ("fee__gte", 0),
+                            ("gross__gte", 0),
+                            ("number__gte", 0),
+                            ("fee__lte", models.F("gross")),
+                        ),
+                        name="charge_natural",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="StatementJob",
@@ -54,7 +95,43 @@ class Migration(migrations.Migration):
                 ("error", models.CharField(blank=True, max_length=60)),
                 ("made_at", models.DateTimeField(default=foundation.clock.now)),
                 ("beat_at", models.DateTimeField(default=foundation.clock.now)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "statement",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="marketplace.statement",
+                    ),
+                ),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["queued", "running", "done", "failed"])),
+                        name="statement_job_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "done"), ("statement__isnull", False)),
+                            models.Q(models.Q(("state", "done"), _negated=True), ("statement__isnull", True)),
+                            _connector="OR",
+                        ),
+                        name="statement_job_done_has_statement",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state__in", ["queued", "running"])),
+                        fields=("owner", "period", "currency"),
+                        name="statement_job_one_at_a_time",
+                    ),
+                ],
+            },
         ),
         migrations.RemoveConstraint(
             model_name="listing",
@@ -373,96 +450,6 @@ class Migration(migrations.Migration):
                 condition=models.Q(("follows__isnull", False), models.Q(("state", "cancelled"), _negated=True)),
                 fields=("follows", "period"),
                 name="order_followed_once",
-            ),
-        ),
-        migrations.AddField(
-            model_name="charge",
-            name="account",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="charges", to="cloning.usageaccount"
-            ),
-        ),
-        migrations.AddField(
-            model_name="charge",
-            name="licence",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="consent.licence"
-            ),
-        ),
-        migrations.AddField(
-            model_name="charge",
-            name="order",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="charges", to="marketplace.order"
-            ),
-        ),
-        migrations.AddField(
-            model_name="charge",
-            name="owner",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddField(
-            model_name="statementjob",
-            name="owner",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddField(
-            model_name="statementjob",
-            name="statement",
-            field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="marketplace.statement"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="charge",
-            constraint=models.UniqueConstraint(fields=("owner", "number"), name="charge_numbered"),
-        ),
-        migrations.AddConstraint(
-            model_name="charge",
-            constraint=models.UniqueConstraint(fields=("order", "about"), name="charge_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="charge",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("before__gte", 0),
-                    ("count__gte", 0),
-                    ("fee__gte", 0),
-                    ("gross__gte", 0),
-                    ("number__gte", 0),
-                    ("fee__lte", models.F("gross")),
-                ),
-                name="charge_natural",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="statementjob",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["queued", "running", "done", "failed"])),
-                name="statement_job_state_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="statementjob",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "done"), ("statement__isnull", False)),
-                    models.Q(models.Q(("state", "done"), _negated=True), ("statement__isnull", True)),
-                    _connector="OR",
-                ),
-                name="statement_job_done_has_statement",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="statementjob",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state__in", ["queued", "running"])),
-                fields=("owner", "period", "currency"),
-                name="statement_job_one_at_a_time",
             ),
         ),
         # What was charged stands, as the ledger's entries do (0003).
