@@ -117,7 +117,18 @@ def take(folder: Path) -> Pack:
 @transaction.atomic
 def keep(folder: Path) -> PolicyPack:
     """The pack in ``folder`` among those kept here; the same when it was kept before. Raises as `take`."""
-    found = take(folder)
+    return _kept(take(folder), folder)
+
+
+@transaction.atomic
+def row_of(pack: Pack) -> PolicyPack:
+    """The kept row of a pack in use; the shipped one is kept when it first decides. Raises PackUnsigned."""
+    found = PolicyPack.objects.filter(sha256=pack.sha256).first()
+    return found or _kept(pack, CORE)
+
+
+def _kept(found: Pack, folder: Path) -> PolicyPack:
+    """The row of a compiled pack, under the signature of ``folder``, which must be over it."""
     signature = signing.verify(folder, found.source, trusted())
     row, _ = PolicyPack.objects.get_or_create(
         sha256=found.sha256,
@@ -130,12 +141,6 @@ def keep(folder: Path) -> PolicyPack:
         },
     )
     return row
-
-
-def row_of(pack: Pack) -> PolicyPack:
-    """The kept row of a pack in use; the shipped one is kept when it first decides."""
-    found = PolicyPack.objects.filter(sha256=pack.sha256).first()
-    return found or keep(CORE)
 
 
 @transaction.atomic
