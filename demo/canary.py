@@ -157,8 +157,13 @@ def plant_control(system: System, backup: Path) -> list[Needle]:
     stretch = secrets.token_bytes(canary.LENGTH)
     with psycopg.connect(system.env["DATABASE_URL"], autocommit=True) as database:
         database.execute("CREATE TABLE IF NOT EXISTS canary_control (held bytea)")
-        database.execute("INSERT INTO canary_control VALUES (%s)", [stretch])
+        database.execute("SET synchronous_commit = on")  # in the log before it is looked at
+        insert = "INSERT INTO canary_control VALUES (%s)"
+        database.execute(insert, [stretch])
         database.execute("CHECKPOINT")  # from memory into the files, the canary's pages too
+        # That may have ended the log's file; and the head of a page of it may lie in the middle of a row, not of each.
+        for _ in range(3):
+            database.execute(insert, [stretch])
     if system.broker:
         with redis.Redis(unix_socket_path=str(system.broker.socket)) as broker:
             broker.set("canary-control", stretch)

@@ -49,6 +49,18 @@ def requests(base: Base) -> list[VoiceRequest]:
     return [dataclasses.replace(request, material=prepare_for(request, base)) for request in requests]
 
 
+@pytest.fixture(scope="module")
+def alone(requests: list[VoiceRequest], base: Base) -> list[TrainedVoice | Refusal]:
+    """What each becomes by itself. That training repeats itself to the byte has its own test below."""
+    return [train([request], base)[0] for request in requests]
+
+
+@pytest.fixture(scope="module")
+def together(requests: list[VoiceRequest], base: Base) -> list[TrainedVoice | Refusal]:
+    """What they become in one run."""
+    return train(requests, base)
+
+
 def prepare_for(request: VoiceRequest, base: Base) -> Material:
     return prepare(
         request.recordings, language="en", config=base.config, encoder=base.build_content(), codebook=base.codebook
@@ -83,8 +95,9 @@ def test_every_request_gets_a_voice_that_speaks_with_the_base(requests: list[Voi
     assert difference(adapters(answers[0]), adapters(answers[2])) > 0.1
 
 
-def test_one_after_the_other_equals_alone_to_the_byte(requests: list[VoiceRequest], base: Base) -> None:
-    alone = [train([request], base)[0] for request in requests]
+def test_one_after_the_other_equals_alone_to_the_byte(
+    requests: list[VoiceRequest], base: Base, alone: list[TrainedVoice | Refusal]
+) -> None:
     assert train(requests, base, together=1) == alone
 
 
@@ -103,11 +116,12 @@ def test_together_equals_alone_within_rounding(
         torch.testing.assert_close(mine.reference.style, theirs.reference.style, rtol=1e-3, atol=1e-4)
 
 
-def test_the_same_run_twice_gives_the_same_bytes(requests: list[VoiceRequest], base: Base) -> None:
+def test_the_same_run_twice_gives_the_same_bytes(
+    requests: list[VoiceRequest], base: Base, together: list[TrainedVoice | Refusal]
+) -> None:
     state = torch.random.get_rng_state()
-    first = train(requests, base)
     torch.manual_seed(99)
-    assert train(requests, base) == first
+    assert train(requests, base) == together
     torch.random.set_rng_state(state)
     train(requests[:1], base)
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -173,7 +187,10 @@ def test_a_few_bad_steps_are_left_out_and_counted(
 
 
 def test_when_memory_does_not_suffice_fewer_train_at_once(
-    requests: list[VoiceRequest], base: Base, monkeypatch: pytest.MonkeyPatch
+    requests: list[VoiceRequest],
+    base: Base,
+    together: list[TrainedVoice | Refusal],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plain, sizes = SemanticCrowd.losses, []
 
@@ -186,8 +203,7 @@ def test_when_memory_does_not_suffice_fewer_train_at_once(
     monkeypatch.setattr(SemanticCrowd, "losses", losses)
     answers = train(requests, base)
     assert sizes[:6] == [3, 2, 1, 1, 1, 1]
-    monkeypatch.undo()
-    for answer, whole in zip(answers, train(requests, base), strict=True):
+    for answer, whole in zip(answers, together, strict=True):
         assert difference(adapters(answer), adapters(whole)) < ROUNDING
 
 
@@ -201,7 +217,9 @@ def test_when_not_even_one_fits_all_are_refused(
     assert [a.code for a in train(requests, base) if isinstance(a, Refusal)] == ["out_of_memory"] * 3
 
 
-def test_stopping_refuses_what_is_not_done_and_keeps_what_is(requests: list[VoiceRequest], base: Base) -> None:
+def test_stopping_refuses_what_is_not_done_and_keeps_what_is(
+    requests: list[VoiceRequest], base: Base, alone: list[TrainedVoice | Refusal]
+) -> None:
     told: list[tuple[int, Progress]] = []
 
     def stop() -> bool:
@@ -209,7 +227,7 @@ def test_stopping_refuses_what_is_not_done_and_keeps_what_is(requests: list[Voic
         return index == 1 and progress.stage == "acoustic" and progress.step == 2
 
     answers = train(requests, base, together=1, progress=lambda i, p: told.append((i, p)), should_stop=stop)
-    assert answers[0] == train(requests[:1], base)[0]
+    assert answers[0] == alone[0]
     assert [a.code for a in answers[1:] if isinstance(a, Refusal)] == ["stopped", "stopped"]
 
 
@@ -316,17 +334,21 @@ def test_a_store_of_another_run_is_refused(requests: list[VoiceRequest], base: B
         train(requests[:1], base, store=store)
 
 
-def test_recomputing_gives_the_same_voices(requests: list[VoiceRequest], base: Base) -> None:
-    assert train(requests, base, dataclasses.replace(TINY, recompute=True)) == train(requests, base)
+def test_recomputing_gives_the_same_voices(
+    requests: list[VoiceRequest], base: Base, together: list[TrainedVoice | Refusal]
+) -> None:
+    assert train(requests, base, dataclasses.replace(TINY, recompute=True)) == together
 
 
 def test_a_voice_too_large_for_the_memory_trains_on_smaller_batches_or_leaves_alone(
-    requests: list[VoiceRequest], base: Base, monkeypatch: pytest.MonkeyPatch
+    requests: list[VoiceRequest],
+    base: Base,
+    alone: list[TrainedVoice | Refusal],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The voice of the middle fits with one item at a time, then not at all; its neighbours do not notice."""
     plain = AcousticCrowd.losses
     voice = {id(item) for item in requests[1].material.items}  # type: ignore[union-attr]
-    good = train(requests, base, together=1)
 
     def scarce(most: int) -> None:
         def losses(self: AcousticCrowd, blocks: list[list[Heard]], **options: bool) -> Tensor:
@@ -340,7 +362,7 @@ def test_a_voice_too_large_for_the_memory_trains_on_smaller_batches_or_leaves_al
         scarce(most)
         answers = train(requests, base, together=3)
         for place in (0, 2):
-            assert difference(adapters(answers[place]), adapters(good[place])) < ROUNDING
+            assert difference(adapters(answers[place]), adapters(alone[place])) < ROUNDING
         if most:
             assert isinstance(answers[1], TrainedVoice)
             assert voicefile.unpack_adapters(answers[1].data).training["batches_halved"] == 1
