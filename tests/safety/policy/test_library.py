@@ -82,6 +82,13 @@ def test_a_bad_pack_leaves_the_old_one_in_force(pack, edit, error):
     assert PolicyPack.objects.count() == 2
 
 
+def test_the_first_decision_keeps_the_pack_that_judged_and_no_other_under_the_shipped_signature(pack):
+    assert library.row_of(live_pack()).sha256 == live_pack().sha256
+    with pytest.raises(PackUnsigned):
+        library.row_of(library.take(pack))
+    assert PolicyPack.objects.count() == 1
+
+
 def test_a_kept_pack_that_was_tampered_with_is_not_used(pack):
     row = library.promote(folder=pack, actor=SYSTEM)
     library._compiled.cache_clear()
