@@ -44,6 +44,8 @@ STARTER_LANGUAGES = frozenset({"en"})
 #: Longest fragment of a starter voice, in phones: about 12 s, the longest utterance its base has learnt from. A longer
 #: one is cut between words, or the voice would lose its place.
 STARTER_PHONES = 150
+#: Marks that ended what its base has learnt from.
+STARTER_ENDS = ".?!"
 #: Longest pause between fragments, in seconds.
 MOST_INTERVAL = 5.0
 #: A fragment is tried this often when S1 does not end by itself or leaves words out, or when its codes give no sound.
@@ -343,7 +345,7 @@ def fragments(request: SpeechRequest, config: EngineConfig) -> list[list[int]]:
         read = frontend.to_phones(piece, request.language)
         if not read.ids:
             raise TextError("unspeakable", "a part of the text has no pronunciation")
-        for ids in _breaths(read, STARTER_PHONES) if starter else [read.ids]:
+        for ids in [_ended(part) for part in _breaths(read, STARTER_PHONES)] if starter else [read.ids]:
             if len(ids) > MOST_PHONES:
                 raise TextError(
                     "fragment_too_long", "a fragment is too long; choose a split method that cuts more often"
@@ -361,22 +363,26 @@ def fragments(request: SpeechRequest, config: EngineConfig) -> list[list[int]]:
 
 
 def _breaths(read: Phones, most: int) -> list[list[int]]:
-    """The phones in parts of about equal length, at most `most` and a comma each, cut before words only; a word that is
-    longer stays whole.
-
-    Every part but the last ends in a mark, else a comma is added, so that it is read as one that goes on.
-    """
+    """The phones in parts of about equal length, at most `most` each, cut before words only; a word that is longer
+    stays whole."""
     parts = math.ceil(len(read.ids) / most)
     if parts == 1:
         return [read.ids]
     starts = [word.start for word in read.words if word.start and read.symbols[word.start] not in PUNCTUATION]
     wanted = (len(read.ids) * part / parts for part in range(1, parts))
     cuts = {max((start for start in starts if start <= place), default=0) for place in wanted}
-    comma = table()[","]
-    return [
-        read.ids[a:b] + ([comma] if b < len(read.ids) and read.symbols[b - 1] not in PUNCTUATION else [])
-        for a, b in pairwise([0, *sorted(cuts - {0}), len(read.ids)])
-    ]
+    return [read.ids[a:b] for a, b in pairwise([0, *sorted(cuts - {0}), len(read.ids)])]
+
+
+def _ended(ids: list[int]) -> list[int]:
+    """A fragment whose last mark is one that all the starter's sentences ended in, a full stop in place of any other:
+    behind a comma S1 goes on, and after the last word of a clause it makes up some more."""
+    rows = table()
+    ends, marks = {rows[mark] for mark in STARTER_ENDS}, {rows[mark] for mark in PUNCTUATION}
+    if ids[-1] in ends:
+        return ids
+    last = max((place for place, row in enumerate(ids, 1) if row not in marks), default=len(ids))
+    return [*ids[:last], rows["."]]
 
 
 def _letters(text: str) -> str:

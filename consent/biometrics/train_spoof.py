@@ -56,6 +56,8 @@ FOLDS: Final = 5
 CLIPS_PER_VOICE: Final = 4
 #: Every clip and every copy of it is seen as it is and after so many things that happen to recordings.
 PROCESSED: Final = 3
+#: What is spoken by the engine counts so many times beside copies: it is the attack that comes, and the harder one.
+SPOKEN, SPOKEN_WEIGHT = "text to speech", 3.0
 #: L2 strength of the regression.
 RIDGE: Final = 10.0
 #: Share of genuine training clips above each threshold (cross-validated).
@@ -137,11 +139,17 @@ def _chosen(own: Mapping[str, Copy], measured: bool, index: int) -> dict[str, Co
     return {name: copy for kind in (shipped, *turns) for name, copy in kind.items()}
 
 
-def fit(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Ridge logistic regression with balanced classes: mean, scale, weights (dimensions,), bias."""
+def fit(
+    features: np.ndarray, labels: np.ndarray, counts: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Ridge logistic regression with balanced classes: mean, scale, weights (dimensions,), bias.
+
+    `counts` (rows,): how much each row counts beside others of its class, None: alike."""
     mean, scale = features.mean(0), features.std(0) + 1e-6
     x = np.clip((features - mean) / scale, -spoof.CLIP, spoof.CLIP)
-    balance = np.where(labels == 1, 0.5 / labels.mean(), 0.5 / (1.0 - labels.mean()))
+    balance = np.ones(len(labels)) if counts is None else counts
+    for label in (0.0, 1.0):
+        balance = np.where(labels == label, balance * (0.5 * len(labels) / balance[labels == label].sum()), balance)
 
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         z = x @ parameters[:-1] + parameters[-1]
@@ -159,7 +167,11 @@ Judge = Callable[[list[Row]], np.ndarray]
 
 def fitted(rows: list[Row]) -> tuple[Judge, tuple[np.ndarray, np.ndarray, np.ndarray, float]]:
     """A model of these rows: as a function from rows to log odds of synthesis, and its numbers."""
-    found = fit(np.stack([row.features for row in rows]), np.array([float(row.species != GENUINE) for row in rows]))
+    found = fit(
+        np.stack([row.features for row in rows]),
+        np.array([float(row.species != GENUINE) for row in rows]),
+        np.array([SPOKEN_WEIGHT if SPOKEN in row.species else 1.0 for row in rows]),
+    )
     mean, scale, weights, bias = found
 
     def judge(asked: list[Row]) -> np.ndarray:

@@ -32,8 +32,8 @@ SHARDS, CONTENT_SHARDS, ACOUSTIC_SHARDS = 60, 12, 24
 #: Utterances of the shards that are only measured with.
 HELD_OUT = 40
 CONTENT_STEPS = 2400
-#: Share of S2's steps after which critics join.
-CRITICS_FROM = 0.6
+#: Share of S2's steps after which critics join; 1: never, as in the making of the shipped base.
+CRITICS_FROM = 1.0
 READING = ReadingRecipe()
 SOUNDING = SoundingRecipe(
     AcousticRecipe(
@@ -52,9 +52,7 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=SHARDS, help="of twenty minutes of speech")
     parser.add_argument("--part", default="0/1", help="i/n: make every n-th shard, beginning with the i-th")
     parser.add_argument("--steps", type=int, help="of S1, the vocoder or S2, instead of the recipe's")
-    parser.add_argument(
-        "--critics-from", type=float, default=CRITICS_FROM, help="share of S2's steps without critics; 1: all"
-    )
+    parser.add_argument("--critics-from", type=float, default=CRITICS_FROM, help="share of S2's steps without critics")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--float32", action="store_true", help="for processors without bfloat16 products")
@@ -84,7 +82,8 @@ def main() -> None:
             stages.train_vocoder(place, replace(SOUNDING, acoustic=acoustic, average=60), ACOUSTIC_SHARDS)
         else:
             steps = args.steps or SOUNDING.acoustic.steps
-            acoustic = replace(SOUNDING.acoustic, steps=steps, adversarial_from=round(args.critics_from * steps))
+            critics = round(args.critics_from * steps) if args.critics_from < 1 else None
+            acoustic = replace(SOUNDING.acoustic, steps=steps, adversarial_from=critics)
             stages.train_acoustic(place, replace(SOUNDING, acoustic=acoustic), ACOUSTIC_SHARDS)
     if args.install:
         for name in (CONTENT_FILE, SEMANTIC_FILE, ACOUSTIC_FILE):

@@ -28,6 +28,9 @@ from cloning.engine.config import AcousticConfig, AudioConfig
 LEAST_SPEED, MOST_SPEED = 0.5, 2.0
 #: Largest noise scale; 1 is the prior's full spread.
 MOST_NOISE = 2.0
+#: What a noise scale counts in models with a source: the starter learnt to speak from its prior's mean
+#: (`training.acoustic.spoken`), and what is drawn beside it costs words.
+SUNG_NOISE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +157,18 @@ class AcousticModel(nn.Module):
         noise: Tensor | None = None,
         starts: Tensor | None = None,
         frames: Tensor | None = None,
+        style: Tensor | None = None,
+        segment: int | None = None,
+        spoken: Sequence[int] = (),
     ) -> TrainingPass:
         """One training pass over a right-padded batch.
 
         codes B x T, spec B x bins x F with F = T * frames_per_code, lengths B in frames and phones, phones B x X.
-        A segment of `config.segment_frames` frames is decoded to sound for each item, at random from `generator` (CPU)
-        unless `starts` B is given; `noise` B x latent x F replaces the posterior's draw. F must be at least one
-        segment. The utterance is its own style reference, as in the official recipe. `frames` B x content_dim x F
-        stands for the codes' own (training of the codes, which needs a gradient).
+        A segment (`config.segment_frames` frames unless `segment` says otherwise) is decoded to sound for each item, at
+        random from `generator` (CPU) unless `starts` B is given; `noise` B x latent x F replaces the posterior's draw.
+        F must be at least one segment. The utterance is its own style reference, as in the official recipe, unless
+        `style` B x G x 1 is given. `frames` B x content_dim x F stands for the codes' own (training of the codes, which
+        needs a gradient). The sound of the items `spoken` is made from the prior's mean, as in use.
         """
         if self.enc_q is None:
             raise ValueError("this model was built without a posterior encoder and cannot be trained")
@@ -169,18 +176,23 @@ class AcousticModel(nn.Module):
         if frames.shape[2] != spec.shape[2]:
             raise ValueError(f"{codes.shape[1]} codes do not cover {spec.shape[2]} frames")
         mask = length_mask(spec_lengths, spec.shape[2])
-        style = self.style(spec * mask, mask, speaker)
+        style = self.style(spec * mask, mask, speaker) if style is None else style
         _, prior_mean, prior_log, _ = self.enc_p(frames, spec_lengths, phones, phone_lengths, self.prior_style(style))
         posterior_mean, posterior_log = self.enc_q(spec, mask, style)
         if noise is None:
             noise = torch.randn(posterior_mean.shape, generator=generator).to(posterior_mean.device)
         z = (posterior_mean + noise * torch.exp(posterior_log)) * mask
         z_prior = self.flow(z, mask, style)
-        segment = self.config.segment_frames
+        segment = segment or self.config.segment_frames
         if starts is None:
             room = (spec_lengths.cpu() - segment + 1).clamp(min=1)
             starts = (torch.rand(room.shape, generator=generator) * room).long().to(spec_lengths.device)
-        inner, pitch_loss = self.sung(z, spec, prior_mean, prior_log, mask, style)
+        sounding = z
+        if spoken:
+            rows = torch.tensor(spoken, device=z.device)
+            said = self.flow(prior_mean[rows], mask[rows], style[rows], reverse=True)
+            sounding = z.index_copy(0, rows, said.to(z.dtype))
+        inner, pitch_loss = self.sung(sounding, spec, prior_mean, prior_log, mask, style)
         return TrainingPass(
             wave=self.dec(slice_segments(inner, starts, segment), style),
             starts=starts,
@@ -225,9 +237,9 @@ class AcousticModel(nn.Module):
     ) -> Tensor:
         """codes 1 x T, phones 1 x X (of the same words), style 1 x G x 1 -> wave 1 x 1 x N', -1..1, float32.
 
-        noise_scale 0 is the most probable latent, 1 the full spread. speed 1 gives N' = F * hop, otherwise
-        (int(F / speed) + 1) * hop. The latent noise comes from `generator` (CPU, so that one seed is one result on
-        every device) unless `noise` is given. Raises ValueError outside the bounds.
+        noise_scale 0 is the most probable latent, 1 the full spread (SUNG_NOISE of it with a source). speed 1 gives
+        N' = F * hop, otherwise (int(F / speed) + 1) * hop. The latent noise comes from `generator` (CPU, so that one
+        seed is one result on every device) unless `noise` is given. Raises ValueError outside the bounds.
         """
         check_settings(speed, noise_scale)
         if noise is None and generator is None and noise_scale > 0:
@@ -282,7 +294,8 @@ class AcousticModel(nn.Module):
         `phase` in its frame `number` (see `excitation.carry`)."""
         z_prior = mean
         if noise_scale > 0 and noise is not None:
-            z_prior = mean + noise * torch.exp(log_deviation) * noise_scale
+            share = noise_scale if self.pitch is None else noise_scale * SUNG_NOISE
+            z_prior = mean + noise * torch.exp(log_deviation) * share
         z: Tensor = self.flow(z_prior, mask, style, reverse=True)
         if self.pitch is None:
             return z * mask

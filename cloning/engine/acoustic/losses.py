@@ -16,7 +16,7 @@ from cloning.engine.acoustic.discriminators import Judgement
 from cloning.engine.acoustic.excitation import periodicity_loss
 from cloning.engine.acoustic.generator import TrainingPass
 from cloning.engine.config import AudioConfig
-from cloning.engine.features.spectrogram import linear, log_mel, magnitude
+from cloning.engine.features.spectrogram import linear, log_mel, magnitude, mel_filters
 
 #: Weights of the official recipe.
 MEL_WEIGHT = 45.0
@@ -26,8 +26,15 @@ FEATURE_WEIGHT = 2.0
 PITCH_WEIGHT = 2.0
 #: Of `excitation.periodicity_loss`, likewise for models with a source; the making of a base takes more.
 PERIODICITY_WEIGHT = 20.0
+#: Of `envelope_loss`, likewise.
+ENVELOPE_WEIGHT = 40.0
 #: FFT sizes of the multi-resolution loss; each hop is a quarter.
 RESOLUTIONS = (256, 512, 1024, 2048)
+#: The ear's view of `envelope_loss`, as recognisers have it: windows of 32 ms every 10 ms, and few broad bands in Hz.
+ENVELOPE_SECONDS, ENVELOPE_HOP_SECONDS = 0.032, 0.010
+ENVELOPE_BANDS, ENVELOPE_RANGE = 28, (100.0, 7000.0)
+#: Power below which bands do not differ: about 50 dB under a vowel.
+ENVELOPE_FLOOR = 1e-3
 
 
 def discriminator_loss(real: Judgement, fake: Judgement) -> Tensor:
@@ -66,14 +73,32 @@ def kl_loss(out: TrainingPass) -> Tensor:
 def source_loss(
     out: TrainingPass, fake: Tensor, real: Tensor, audio: AudioConfig, weight: float = PERIODICITY_WEIGHT
 ) -> Tensor:
-    """What a model with a source is asked beside the rest: to tell the pitch, and to follow the one it is given."""
-    return PITCH_WEIGHT * out.pitch_loss.mean() + weight * periodicity_loss(fake, real, audio)
+    """What a model with a source is asked beside the rest: to tell the pitch, to follow the one it is given, and the
+    envelope. `weight`: of following the pitch."""
+    told = PITCH_WEIGHT * out.pitch_loss.mean() + weight * periodicity_loss(fake, real, audio)
+    return told + ENVELOPE_WEIGHT * envelope_loss(fake, real, audio)
 
 
 def mel_loss(fake: Tensor, real: Tensor, audio: AudioConfig) -> Tensor:
     """Mean absolute difference of log-mels, with the frames of `audio`."""
     with torch.autocast(fake.device.type, enabled=False):
         ours, theirs = (log_mel(linear(wave[:, 0], audio), audio) for wave in (fake, real))
+        return (ours - theirs).abs().mean()
+
+
+def envelope_loss(fake: Tensor, real: Tensor, audio: AudioConfig) -> Tensor:
+    """Mean absolute difference of log powers in a few broad bands, in nats: formants and noises without the harmonics.
+
+    It is what words are told by. The finer distances spend themselves on harmonics and on noise nobody can predict.
+    """
+    size, hop = round(ENVELOPE_SECONDS * audio.sample_rate), round(ENVELOPE_HOP_SECONDS * audio.sample_rate)
+    with torch.autocast(fake.device.type, enabled=False):
+        filters = mel_filters(audio.sample_rate, size, ENVELOPE_BANDS, *ENVELOPE_RANGE).to(fake.device)
+        filters = filters / filters.sum(1, keepdim=True)
+        ours, theirs = (
+            (filters @ magnitude(wave[:, 0], n_fft=size, win=size, hop=hop).square() + ENVELOPE_FLOOR).log()
+            for wave in (fake, real)
+        )
         return (ours - theirs).abs().mean()
 
 

@@ -18,14 +18,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cloning.engine.acoustic.generator import AcousticModel, TrainingPass, slice_segments
+from cloning.engine.acoustic.generator import AcousticModel, slice_segments
 from cloning.engine.acoustic.layers import length_mask
-from cloning.engine.acoustic.losses import KL_WEIGHT, kl_loss, mel_loss, multi_resolution_loss, source_loss
+from cloning.engine.acoustic.losses import (
+    KL_WEIGHT,
+    kl_loss,
+    mel_loss,
+    multi_resolution_loss,
+    source_loss,
+)
 from cloning.engine.features.content import ContentEncoder
 from cloning.engine.features.spectrogram import linear
 from cloning.engine.starter.average import Average
 from cloning.engine.training import quick
-from cloning.engine.training.acoustic import CRITIC_CLIP, AcousticStage, adversarial_losses
+from cloning.engine.training.acoustic import CRITIC_CLIP, AcousticStage, adversarial_losses, spoken
 from cloning.engine.training.batches import CODE_STEP, PHONE_STEP, stack
 from cloning.engine.training.loop import rate_at, step_optimiser
 from cloning.engine.training.prepare import Item
@@ -103,9 +109,10 @@ class SoundingStage(AcousticStage):
         with torch.no_grad():
             spec = linear(waves, audio)
         with torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.bfloat16):
-            out = styled_pass(
-                model, codes.to(self.device), spec, (code_lengths * self.span).to(self.device), phones.to(self.device),
-                phone_lengths.to(self.device), self.style(items, rng), segment=segment, generator=generator,
+            out = model(
+                codes.to(self.device), spec, (code_lengths * self.span).to(self.device), phones.to(self.device),
+                phone_lengths.to(self.device), style=self.style(items, rng), segment=segment, generator=generator,
+                spoken=spoken(model, len(items)),
             )  # fmt: skip
         fake = out.wave.float()
         real = slice_segments(waves[:, None], out.starts * audio.hop, segment * audio.hop)
@@ -132,44 +139,6 @@ class SoundingStage(AcousticStage):
         told = {"pitch": out.pitch_loss.mean(), "kl": kl, "heard": heard}
         self.parts |= {name: float(value.detach()) for name, value in told.items()}
         return float(spectral.detach())
-
-
-def styled_pass(
-    model: AcousticModel,
-    codes: Tensor,
-    spec: Tensor,
-    lengths: Tensor,
-    phones: Tensor,
-    phone_lengths: Tensor,
-    style: Tensor,
-    *,
-    segment: int,
-    generator: torch.Generator,
-) -> TrainingPass:
-    """`AcousticModel.forward` in a given style B x G x 1 and with segments of any length up to the shortest item's."""
-    if model.enc_q is None:
-        raise ValueError("this model was built without a posterior encoder and cannot be trained")
-    mask = length_mask(lengths, spec.shape[2])
-    frames = model.code_frames(codes)
-    _, prior_mean, prior_log, _ = model.enc_p(frames, lengths, phones, phone_lengths, model.prior_style(style))
-    posterior_mean, posterior_log = model.enc_q(spec, mask, style)
-    noise = torch.randn(posterior_mean.shape, generator=generator).to(posterior_mean.device)
-    z = (posterior_mean + noise * torch.exp(posterior_log)) * mask
-    room = (lengths.cpu() - segment + 1).clamp(min=1)
-    starts = (torch.rand(room.shape, generator=generator) * room).long().to(lengths.device)
-    inner, pitch_loss = model.sung(z, spec, prior_mean, prior_log, mask, style)
-    return TrainingPass(
-        wave=model.dec(slice_segments(inner, starts, segment), style),
-        starts=starts,
-        mask=mask,
-        z=z,
-        z_prior=model.flow(z, mask, style),
-        prior_mean=prior_mean,
-        prior_log=prior_log,
-        posterior_mean=posterior_mean,
-        posterior_log=posterior_log,
-        pitch_loss=pitch_loss,
-    )
 
 
 def listening_loss(listener: ContentEncoder, fake: Tensor, real: Tensor) -> Tensor:

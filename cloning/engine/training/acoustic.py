@@ -119,6 +119,7 @@ class AcousticStage:
             out = self.model(
                 codes.to(self.device), spec, lengths, phones.to(self.device), phone_lengths.to(self.device),
                 generator=generator, frames=frames, speaker=None if speaker is None else speaker.to(self.device),
+                spoken=spoken(self.model, len(items)),
             )  # fmt: skip
         fake = out.wave.float()
         real = slice_segments(waves[:, None], out.starts * audio.hop, segment * audio.hop)
@@ -144,6 +145,15 @@ class AcousticStage:
         if not step_optimiser(loss, self.model, self.optimiser, share=share, clip=self.recipe.clip):
             return None
         return float(spectral.detach())
+
+
+def spoken(model: AcousticModel, count: int) -> range:
+    """Which of `count` items sound from the prior's mean in a step: every second one of a model with a source.
+
+    The posterior knows what the codes do not say, and what it alone makes good is missing in use (bidirectional
+    training: Tan et al. 2022, NaturalSpeech). Official models are trained as upstream trains them.
+    """
+    return range(0, count if model.pitch is not None else 0, 2)
 
 
 def build_critics(model: AcousticModel, seed: int, weights: Mapping[str, Tensor] | None) -> Discriminators:

@@ -24,6 +24,7 @@ from cloning.engine.acoustic.generator import AcousticModel, slice_segments
 from cloning.engine.acoustic.losses import KL_WEIGHT, kl_loss, mel_loss, multi_resolution_loss, source_loss
 from cloning.engine.features.spectrogram import linear
 from cloning.engine.semantic.model import IGNORED, Text2Semantic
+from cloning.engine.training.acoustic import spoken
 from cloning.engine.training.batches import CODE_STEP, PHONE_STEP, pick
 from cloning.engine.training.early import STRETCHES
 from cloning.engine.training.prepare import Item
@@ -192,7 +193,8 @@ class AcousticCrowd:
             out = self.model(
                 codes, spec, torch.tensor([len(row.item.codes) * self.span for row in rows], device=self.device),
                 phones, torch.tensor([len(row.item.phones) for row in rows], device=self.device),
-                noise=noise, speaker=speaker, starts=torch.tensor([row.start for row in rows], device=self.device),
+                noise=noise, speaker=speaker, spoken=[] if judged else _spoken(self.model, blocks),
+                starts=torch.tensor([row.start for row in rows], device=self.device),
             )  # fmt: skip
         real = slice_segments(wave[:, None], out.starts * audio.hop, self.segment * audio.hop)
         width = max(len(block) for block in blocks)
@@ -210,6 +212,12 @@ class AcousticCrowd:
                     loss = loss + source_loss(mine, mine.wave.float(), real[own], audio)
             losses.append(loss)
         return torch.stack(losses)
+
+
+def _spoken(model: AcousticModel, blocks: Sequence[Sequence[Heard]]) -> list[int]:
+    """Rows of the filled blocks that sound from the prior, in each block as if it were alone."""
+    width = max(len(block) for block in blocks)
+    return [voice * width + row for voice, block in enumerate(blocks) for row in spoken(model, len(block))]
 
 
 def _filled(blocks: Sequence[Sequence[R]]) -> list[R]:

@@ -118,10 +118,31 @@ def test_a_long_sentence_is_cut_between_words_and_keeps_every_phone() -> None:
     cut = fragments(text)
     assert len(whole) == 1
     assert len(cut) == math.ceil(len(whole[0]) / STARTER_PHONES)
-    comma = table()[","]
-    assert all(part[-1] == comma for part in cut[:-1])
+    stop = table()["."]
+    assert all(part[-1] == stop for part in cut)
     assert [phone for part in cut[:-1] for phone in part[:-1]] + cut[-1] == whole[0]
     assert max(map(len, cut)) - min(map(len, cut)) < STARTER_PHONES / 3
+
+
+@pytest.mark.parametrize(
+    ("text", "last"),
+    [
+        ("I am sorry, I did not hear.", ".."), ("If it is good; then", "."), ("Wait - what?", "?"), ("Go, now!", "!"),
+        ("No mark at all", "."), ("And then…", "."), ("The first part: the second", ".."),
+        ("Is it really? Yes it is", "?."),
+    ],
+)  # fmt: skip
+def test_every_part_ends_as_the_base_s_sentences_did(text: str, last: str) -> None:
+    """Behind a comma the base goes on speaking, of nothing that was asked for."""
+    cut = fragments(text)
+    marks = {table()[mark]: mark for mark in ",.!?-…"}
+    ends = "".join(marks[part[-1]] for part in cut)
+    assert ends == last
+    assert all(part[-2] not in marks for part in cut)
+    # what other versions read is as it was
+    other = fragments(text, dataclasses.replace(starter(), version="v2"))
+    said = [[row for row in part if row not in marks] for part in other]
+    assert said == [[row for row in part if row not in marks] for part in cut]
 
 
 def test_no_breath_begins_with_a_mark() -> None:

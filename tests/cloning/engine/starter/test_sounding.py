@@ -7,7 +7,7 @@ from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.config import tiny
 from cloning.engine.features.content import ContentEncoder
 from cloning.engine.starter.average import Average
-from cloning.engine.starter.sounding import SoundingRecipe, SoundingStage, listening_loss, styled_pass
+from cloning.engine.starter.sounding import SoundingRecipe, SoundingStage, listening_loss
 from cloning.engine.training.prepare import Item
 from cloning.engine.training.recipe import AcousticRecipe
 
@@ -108,7 +108,7 @@ def test_listening_hears_a_difference_and_teaches_only_the_generated_wave() -> N
     assert float(fake.grad.abs().sum()) > 0
 
 
-def test_a_styled_pass_in_the_own_style_is_the_models_own_forward() -> None:
+def test_a_pass_in_the_own_style_given_is_the_models_own() -> None:
     model = stage(recipe()).model.eval()
     one = item(4, codes=CONFIG.acoustic.segment_frames)
     spec = _spec(model, one)
@@ -116,8 +116,8 @@ def test_a_styled_pass_in_the_own_style_is_the_models_own_forward() -> None:
     style = model.style(spec, torch.ones_like(spec[:, :1]))
     segment = CONFIG.acoustic.segment_frames
     with torch.no_grad():
-        ours = styled_pass(
-            model, one.codes[None], spec, lengths, one.phones[None], phones, style, segment=segment,
+        ours = model(
+            one.codes[None], spec, lengths, one.phones[None], phones, style=style, segment=segment,
             generator=torch.Generator().manual_seed(3),
         )  # fmt: skip
         theirs = model(
