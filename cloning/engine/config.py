@@ -23,6 +23,8 @@ V1_SEMANTIC_ROWS = 512
 V2_SYMBOLS = 732
 #: Codes of the semantic codebook in every official version.
 OFFICIAL_CODES = 1024
+#: Of the starter base: codes (1,024 learnt from English, the others from Mandarin) and classes of its content encoder.
+STARTER_CODES, STARTER_CLASSES = 1472, 259
 #: Length of the ERes2NetV2 speaker vector that the Pro versions read.
 PRO_SPEAKER_DIM = 20480
 #: Linear bins the official style encoder reads: v1 all of them, the others everything below 11 kHz.
@@ -297,13 +299,19 @@ def starter() -> EngineConfig:
     return EngineConfig(
         version="starter",
         audio=AudioConfig(sample_rate=16000, n_fft=1024, win=1024, hop=320, n_mels=80, fmin=0.0, fmax=8000.0),
-        content=ContentConfig(kind="built_in", dim=128),
+        content=ContentConfig(kind="built_in", dim=128, phones=STARTER_CLASSES),
         semantic=SemanticConfig(
-            codes=1024, phonemes=V2_SYMBOLS, width=256, heads=4, layers=5, phone_classes=V2_SYMBOLS, dropout=0.05
+            codes=STARTER_CODES,
+            phonemes=V2_SYMBOLS,
+            width=256,
+            heads=4,
+            layers=5,
+            dropout=0.05,
+            phone_classes=V1_SYMBOLS,  # those of English and Mandarin stand first
         ),
         acoustic=AcousticConfig(
             content_dim=128,
-            codes=1024,
+            codes=STARTER_CODES,
             phonemes=V2_SYMBOLS,
             hidden=192,
             filter=384,

@@ -22,7 +22,7 @@ from cloning.engine.acoustic import fast
 from cloning.engine.acoustic.adapted import adapted
 from cloning.engine.acoustic.generator import LEAST_SPEED, MOST_SPEED, AcousticModel
 from cloning.engine.acoustic.layers import fold_weight_norm
-from cloning.engine.config import EngineConfig
+from cloning.engine.config import STARTER_CODES, EngineConfig
 from cloning.engine.errors import EngineError, SynthesisFailed, TextError, VoiceFileError
 from cloning.engine.reference import Reference
 from cloning.engine.semantic.adapters import SemanticAdapters
@@ -39,11 +39,9 @@ OFFICIAL_SAMPLING = Sampling(top_k=15, top_p=1.0, temperature=1.0, repetition_pe
 STARTER_SAMPLING = Sampling(top_k=5, top_p=1.0, temperature=0.6, repetition_penalty=1.0)
 #: Most phones of one fragment, the longest utterance the training recipe admits.
 MOST_PHONES = 540
-#: Languages that the shipped starter base has heard (CARD.md). Its symbol table knows more, and would babble them.
-STARTER_LANGUAGES = frozenset({"en"})
-#: Longest fragment of a starter voice, in phones: about 12 s, the longest utterance its base has learnt from. A longer
-#: one is cut between words, or the voice would lose its place.
-STARTER_PHONES = 150
+#: Longest fragment of a starter voice, in phones by language: about 12 s, the longest utterance its base has learnt
+#: from. A longer one is cut between words, or the voice would lose its place.
+STARTER_PHONES = {"en": 150, "zh": 80}
 #: Marks that ended what its base has learnt from.
 STARTER_ENDS = ".?!"
 #: Longest pause between fragments, in seconds.
@@ -290,7 +288,7 @@ class Speaker:
             # Each reading has chances of its own, all from the request's.
             seeds = torch.randint(2**63 - 1, (together,), generator=generator).tolist()
             readings = [drawn(torch.Generator().manual_seed(seed)) for seed in seeds]
-            decoded_all = decode_batch(self.semantic, readings, progress=count)
+            decoded_all = decode_batch(self.semantic, readings, progress=count, patience=ears.PATIENCE)
             yield from ranked(decoded_all, [self.ears.score(one.codes, ids) for one in decoded_all], ids)
             return
         for _ in range(ATTEMPTS):
@@ -330,11 +328,18 @@ def check_finite(pcm: npt.NDArray[np.float32]) -> None:
         raise SynthesisFailed("not_finite", "the voice gave values that are not sound")
 
 
+def check_language(version: str, codes: int, language: str) -> None:
+    """Raise TextError `unsupported_language` for what a starter voice has not heard (CARD.md): its symbol table knows
+    more, and it would babble. Voices of the first bases, whose codes were fewer, have heard English only."""
+    known = ("en", "zh") if codes >= STARTER_CODES else ("en",)
+    if version == "starter" and language not in known:
+        raise TextError("unsupported_language", f"this voice speaks {', '.join(known)} only")
+
+
 def fragments(request: SpeechRequest, config: EngineConfig) -> list[list[int]]:
     """Phones of every fragment that has something to say; no letter of the text may get lost on the way."""
     starter = config.version == "starter"
-    if starter and request.language not in STARTER_LANGUAGES:
-        raise TextError("unsupported_language", f"this voice speaks {', '.join(sorted(STARTER_LANGUAGES))} only")
+    check_language(config.version, config.semantic.codes, request.language)
     pieces = frontend.split(request.text, request.split_method)
     if _letters("".join(pieces)) != _letters(request.text):
         raise TextError("lost_text", "splitting the text would lose a part of it")
@@ -345,7 +350,8 @@ def fragments(request: SpeechRequest, config: EngineConfig) -> list[list[int]]:
         read = frontend.to_phones(piece, request.language)
         if not read.ids:
             raise TextError("unspeakable", "a part of the text has no pronunciation")
-        for ids in [_ended(part) for part in _breaths(read, STARTER_PHONES)] if starter else [read.ids]:
+        breaths = _breaths(read, STARTER_PHONES[request.language]) if starter else [read.ids]
+        for ids in map(_ended, breaths) if starter else breaths:
             if len(ids) > MOST_PHONES:
                 raise TextError(
                     "fragment_too_long", "a fragment is too long; choose a split method that cuts more often"

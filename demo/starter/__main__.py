@@ -2,16 +2,18 @@
 
     python -m demo.starter --work FOLDER
 
-Corpus, content encoder and codebook, S1 (text to codes), S2 (codes to sound), in this order; each stage continues from
-what the folder holds, so the command can be stopped and started again at any time. `--only STAGE` runs one of them;
-several `--only corpus` may run at once. The base lies in FOLDER/base; `--install` copies it into the engine.
-The voice `awb` is never trained on; it judges.
+English speech, a content encoder and codebook for it, Mandarin speech, the encoder and codebook for both, S1 (text to
+codes), S2 (codes to sound), in this order; each stage continues from what the folder holds, so the command can be
+stopped and started again at any time. `--only STAGE` runs one of them; several of `speech`, `mandarin` and `items` may
+run at once. The base lies in FOLDER/base; `--install` copies it into the engine. Mandarin needs the program espeak-ng.
+The voice `awb` and a family of espeak-ng's are never trained on; they judge.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,15 +25,22 @@ from cloning.engine.starter.sounding import SoundingRecipe
 from cloning.engine.training.base import ACOUSTIC_FILE, CONTENT_FILE, SEMANTIC_FILE, load_base
 from cloning.engine.training.recipe import AcousticRecipe
 from demo.starter import shards, stages
+from demo.starter.mandarin import Timer
 
-STAGES = ("speech", "content", "items", "semantic", "vocoder", "acoustic")
+STAGES = ("speech", "content", "mandarin", "bilingual", "items", "semantic", "vocoder", "acoustic", "pitch")
 #: Only when asked for: it makes the vocoder of an S2 that speaks already anew.
 ON_DEMAND = ("vocoder",)
 #: Shards (twenty minutes each) of the whole corpus, and how many of them teach the content encoder and S2.
 SHARDS, CONTENT_SHARDS, ACOUSTIC_SHARDS = 60, 12, 24
+#: The same of Mandarin; all of them teach S1 and S2.
+ZH_SHARDS, ZH_CONTENT_SHARDS = 12, 6
 #: Utterances of the shards that are only measured with.
 HELD_OUT = 40
-CONTENT_STEPS = 2400
+CONTENT_STEPS, BILINGUAL_STEPS = 2400, 2700
+#: Shards of each language that the pitch head alone learns from at the end.
+PITCH_SHARDS = 4
+#: Of the alignment of Mandarin.
+TIMER_SEED = 7
 #: Share of S2's steps after which critics join; 1: never, as in the making of the shipped base.
 CRITICS_FROM = 1.0
 READING = ReadingRecipe()
@@ -65,21 +74,27 @@ def main() -> None:
     first, _, stride = args.part.partition("/")
     numbers = range(int(first), args.shards, int(stride))
     for stage in (s for s in STAGES if s in wanted):
-        if stage in ("speech", "items"):
+        if stage in ("speech", "mandarin", "items"):
             base = load_base(place.base) if stage == "items" else None
-            for kind, number, count in (
-                *((kind, 0, HELD_OUT) for kind in ("held_out", "judge")),
-                *(("train", number, shards.SHARD) for number in numbers),
-            ):
-                shards.make(args.work, kind, number, base, count)
+            timer = Timer.learn(stages.read_english(place)[0], TIMER_SEED) if stage == "mandarin" else None
+            english = [*_shards("", numbers)] if stage != "mandarin" else []
+            zh = [*_shards(shards.ZH, [n for n in numbers if n < ZH_SHARDS])] if stage != "speech" else []
+            for kind, number, count in english + zh:
+                shards.make(args.work, kind, number, base, count, timer)
                 stages.say(f"{stage} {kind} {number}")
         elif stage == "content":
             stages.train_content(place, CONTENT_STEPS, min(CONTENT_SHARDS, args.shards))
+        elif stage == "bilingual":
+            stages.teach_mandarin(
+                place, BILINGUAL_STEPS, min(CONTENT_SHARDS, args.shards), min(ZH_CONTENT_SHARDS, args.shards)
+            )
         elif stage == "semantic":
             stages.train_semantic(place, replace(READING, steps=args.steps or READING.steps))
         elif stage == "vocoder":
             acoustic = replace(VOCODER, steps=args.steps or VOCODER.steps)
             stages.train_vocoder(place, replace(SOUNDING, acoustic=acoustic, average=60), ACOUSTIC_SHARDS)
+        elif stage == "pitch":
+            stages.train_pitch(place, PITCH_SHARDS)
         else:
             steps = args.steps or SOUNDING.acoustic.steps
             critics = round(args.critics_from * steps) if args.critics_from < 1 else None
@@ -88,6 +103,12 @@ def main() -> None:
     if args.install:
         for name in (CONTENT_FILE, SEMANTIC_FILE, ACOUSTIC_FILE):
             shutil.copyfile(place.base / name, Path(starter.__file__).parent / name)
+
+
+def _shards(prefix: str, numbers: Iterable[int]) -> Iterator[tuple[str, int, int]]:
+    """Kind, number and utterances of a language's shards."""
+    yield from ((f"{prefix}{kind}", 0, HELD_OUT) for kind in ("held_out", "judge"))
+    yield from ((f"{prefix}train", number, shards.SHARD) for number in numbers)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,8 @@ from cloning.engine.features.spectrogram import linear
 from cloning.engine.semantic.choice import Sampling
 from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.semantic.sampling import Utterance, code_bound, decode_batch, prepare
-from cloning.engine.starter import corpus
+from cloning.engine.starter import corpus, ears
 from cloning.engine.starter.items import TimedItem
-from cloning.engine.text.symbols import PUNCTUATION, SYMBOLS
 
 #: How codes are drawn when judged: as the platform draws them.
 SAMPLING = Sampling(top_k=15, temperature=1.0, repetition_penalty=1.0)
@@ -56,8 +55,7 @@ def heard(encoder: ContentEncoder, wave: np.ndarray) -> list[int]:
 
 def wanted(item: TimedItem) -> list[int]:
     """The phones of the item's text."""
-    names = (SYMBOLS[int(row)] for row in item.phones)
-    return [corpus.PHONE_INDEX[name.rstrip("012").lower()] for name in names if name not in PUNCTUATION]
+    return ears.wanted(item.phones.tolist())
 
 
 def errors(truth: Sequence[int], told: Sequence[int]) -> int:

@@ -21,6 +21,7 @@ from cloning.engine.starter.items import TimedItem
 from cloning.engine.starter.items import item as starter_item
 from cloning.engine.training.base import Base
 from demo.flite.speaker import speak_timed
+from demo.starter import mandarin
 
 TRAIN_VOICES = ("slt", "rms", "kal16")
 #: Never trained on.
@@ -29,12 +30,16 @@ SPEAKERS_PER_VOICE = 60
 #: Utterances of a shard: about twenty minutes.
 SHARD = 300
 #: Seeds of what is drawn, by the kind of shard.
-SEEDS = {"train": 101, "held_out": 102, "judge": 103}
+SEEDS = {"train": 101, "held_out": 102, "judge": 103, "zh_train": 104, "zh_held_out": 105, "zh_judge": 106}
+#: Kinds of this prefix are Mandarin.
+ZH = "zh_"
 
 
 def speakers(kind: str) -> list[corpus.VirtualSpeaker]:
     """The virtual speakers of a kind of shard; held-out ones are new warps of the trained voices."""
     rng = np.random.default_rng(SEEDS[kind])
+    if kind.startswith(ZH):
+        return mandarin.speakers(kind == "zh_judge", rng)
     voices = (JUDGE_VOICE,) if kind == "judge" else TRAIN_VOICES
     return [s for voice in voices for s in corpus.virtual_speakers(voice, SPEAKERS_PER_VOICE, rng)]
 
@@ -46,6 +51,13 @@ def spoken(kind: str, index: int, count: int = SHARD) -> list[corpus.Utterance]:
     return [
         corpus.utter(speak_timed, texts.text(rng), pool[int(rng.integers(len(pool)))]) for _ in range(count)
     ]  # fmt: skip
+
+
+def spoken_mandarin(kind: str, index: int, timer: mandarin.Timer, count: int = SHARD) -> list[corpus.Utterance]:
+    """The same of Mandarin, whose phone times `timer` tells; an utterance that it cannot time is left out."""
+    rng = np.random.default_rng((SEEDS[kind], index))
+    made = mandarin.spoken_texts(rng, speakers(kind), count)
+    return [timed for one in made if (timed := timer.timed(one)) is not None]
 
 
 def write_utterances(path: Path, utterances: Sequence[corpus.Utterance]) -> None:
@@ -110,11 +122,18 @@ def read_items(paths: Iterable[Path]) -> list[TimedItem]:
     return out
 
 
-def make(work: Path, kind: str, index: int, base: Base | None, count: int = SHARD) -> None:
-    """Make the shard's speech, and with a base its items, unless they are there already."""
+def make(
+    work: Path, kind: str, index: int, base: Base | None, count: int = SHARD, timer: mandarin.Timer | None = None
+) -> None:
+    """Make the shard's speech, and with a base its items, unless they are there already. `timer`: for Mandarin."""
     speech, items = work / "speech" / f"{kind}-{index:04d}.st", work / "items" / f"{kind}-{index:04d}.st"
     if not speech.exists():
-        write_utterances(speech, spoken(kind, index, count))
+        if kind.startswith(ZH):
+            if timer is None:
+                raise ValueError(f"{speech} cannot be made without what tells its phone times")
+            write_utterances(speech, spoken_mandarin(kind, index, timer, count))
+        else:
+            write_utterances(speech, spoken(kind, index, count))
     if base is not None and not items.exists():
         encoder = base.build_content()
         made = [

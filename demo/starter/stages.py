@@ -16,20 +16,27 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cloning.engine.acoustic.generator import AcousticModel
+from cloning.engine.config import ContentConfig
 from cloning.engine.config import starter as starter_config
+from cloning.engine.features.content import ContentEncoder
 from cloning.engine.semantic.model import Text2Semantic
-from cloning.engine.starter import content
+from cloning.engine.starter import content, corpus
 from cloning.engine.starter.items import TimedItem
 from cloning.engine.starter.reading import ReadingRecipe, ReadingStage
+from cloning.engine.starter.singing import SingingRecipe
+from cloning.engine.starter.singing import train_pitch as train_pitch_head
 from cloning.engine.starter.sounding import SoundingRecipe, SoundingStage
 from cloning.engine.training.base import ACOUSTIC_FILE, CODES, CONTENT_FILE, SEMANTIC_FILE, load_base
 from cloning.engine.training.loop import Progress, freeze, restore, run, thaw
 from demo.starter import judge, shards
 
+#: Where `train_content` leaves what `teach_mandarin` begins with, and the codes of its codebook.
+ENGLISH_FILE, ENGLISH_CODES = "english.safetensors", 1024
 #: Steps between two lines of the log.
 REPORT_EVERY = 25
 #: Utterances that S2 says when it is measured.
@@ -59,8 +66,8 @@ def say(line: str) -> None:
 
 
 def train_content(place: Place, steps: int, shard_count: int) -> None:
-    """Content encoder and codebook, from the first shards; done when the file is there."""
-    if (place.base / CONTENT_FILE).exists():
+    """Content encoder and codebook of English alone, from the first shards; done when the file is there."""
+    if (place.work / ENGLISH_FILE).exists():
         return
     config = starter_config()
     train, held_out, awb = (
@@ -69,28 +76,74 @@ def train_content(place: Place, steps: int, shard_count: int) -> None:
     )
     recipe = content.ContentRecipe(steps=steps, bfloat16=place.bfloat16)
     encoder = content.train_content(
-        train, config.content, recipe, seed=1, device=place.device,
-        report=lambda step, loss, seconds: say(f"content {step}/{recipe.steps} loss {loss:.3f} {seconds:.0f} s"),
-    )  # fmt: skip
+        train, english_content(), recipe, seed=1, device=place.device, report=_reporting(recipe)
+    )
     book = content.learn_codebook(
-        encoder, train[:1500], codes=config.acoustic.codes, frames_per_code=config.acoustic.frames_per_code, seed=1
+        encoder, train[:1500], codes=ENGLISH_CODES, frames_per_code=config.acoustic.frames_per_code, seed=1
     )
     facts = {
         "steps": str(steps),
         "accuracy_held_out": f"{content.phone_accuracy(encoder, held_out):.3f}",
         "accuracy_judge": f"{content.phone_accuracy(encoder, awb):.3f}",
     }
+    write_content(place.work / ENGLISH_FILE, encoder, book, facts)
+
+
+def teach_mandarin(place: Place, steps: int, english: int, mandarin_shards: int) -> None:
+    """The same encoder for both languages, and codes added to its codebook; done when the file is there."""
+    if (place.base / CONTENT_FILE).exists():
+        return
+    config = starter_config()
+    teacher, book = read_english(place)
+    measured = ("held_out", "judge", "zh_held_out", "zh_judge")
+    counts = {"train": english, "zh_train": mandarin_shards, **dict.fromkeys(measured, 1)}
+    spoken = {
+        kind: [u for n in range(count) for u in shards.read_utterances(place.work / f"speech/{kind}-{n:04d}.st")]
+        for kind, count in counts.items()
+    }
+    recipe = content.ContentRecipe(steps=steps, learning_rate=5e-4, bfloat16=place.bfloat16)
+    encoder = content.train_content(
+        spoken["train"] + spoken["zh_train"], config.content, recipe, seed=1, device=place.device,
+        report=_reporting(recipe), teacher=teacher,
+    )  # fmt: skip
+    book = content.learn_codebook(
+        encoder, spoken["zh_train"][:1000], codes=config.acoustic.codes,
+        frames_per_code=config.acoustic.frames_per_code, seed=1, fixed=book,
+    )  # fmt: skip
+    facts = {f"accuracy_{kind}": f"{content.phone_accuracy(encoder, spoken[kind]):.3f}" for kind in measured}
+    write_content(place.base / CONTENT_FILE, encoder, book, {"steps": str(steps), **facts})
+
+
+def english_content() -> ContentConfig:
+    """Of the encoder that knows English only."""
+    return replace(starter_config().content, phones=len(corpus.ENGLISH))
+
+
+def read_english(place: Place) -> tuple[ContentEncoder, Tensor]:
+    """The encoder and the codebook of `train_content`."""
+    tensors = load_file(place.work / ENGLISH_FILE)
+    book = tensors.pop("codebook").float()
+    encoder = ContentEncoder(english_content())
+    encoder.load_state_dict({name.removeprefix("content."): value.float() for name, value in tensors.items()})
+    return encoder.eval(), book
+
+
+def write_content(path: Path, encoder: ContentEncoder, codebook: Tensor, facts: dict[str, str]) -> None:
     say(json.dumps(facts))
-    tensors = {f"content.{name}": value for name, value in encoder.state_dict().items()} | {"codebook": book}
-    write_weights(place.base / CONTENT_FILE, tensors, facts)
+    tensors = {f"content.{name}": value for name, value in encoder.state_dict().items()} | {"codebook": codebook}
+    write_weights(path, tensors, facts)
+
+
+def _reporting(recipe: content.ContentRecipe) -> Callable[[int, float, float], None]:
+    return lambda step, loss, seconds: say(f"content {step}/{recipe.steps} loss {loss:.3f} {seconds:.0f} s")
 
 
 def train_semantic(place: Place, recipe: ReadingRecipe) -> None:
     """S1, from the folder's own state, or else the weights in its base, or else random ones."""
     base = load_base(place.base)
     encoder = base.build_content()
-    items = shards.read_items(shards.paths(place.work, "train"))
-    tests = shards.read_items(shards.paths(place.work, "held_out"))
+    items = shards.read_items(shards.paths(place.work, "train") + shards.paths(place.work, "zh_train"))
+    tests = {kind: shards.read_items(shards.paths(place.work, kind)) for kind in ("held_out", "zh_held_out")}
     say(f"{len(items)} utterances, {sum(len(i.codes) for i in items) / 25 / 3600:.1f} h")
     model = base.build_semantic(1)
     stage = ReadingStage(model, items, recipe, bfloat16=place.bfloat16, device=place.device)
@@ -98,9 +151,12 @@ def train_semantic(place: Place, recipe: ReadingRecipe) -> None:
     def measure() -> dict[str, str]:
         reader = copy.deepcopy(stage.average.network).cpu()
         assert isinstance(reader, Text2Semantic)
-        alone, ended = judge.phone_error_of_reading(reader, encoder, base.codebook, tests)
-        behind, _ = judge.phone_error_of_reading(reader, encoder, base.codebook, tests, prompts_for(tests))
-        return {"phone_error": f"{alone:.3f}", "behind_prompt": f"{behind:.3f}", "ended": f"{ended:.2f}"}
+        english, zh = tests.values()
+        alone, ended = judge.phone_error_of_reading(reader, encoder, base.codebook, english)
+        behind, _ = judge.phone_error_of_reading(reader, encoder, base.codebook, english, prompts_for(english))
+        mandarin, _ = judge.phone_error_of_reading(reader, encoder, base.codebook, zh)
+        figures = {"phone_error": alone, "behind_prompt": behind, "zh_phone_error": mandarin, "ended": ended}
+        return {name: f"{value:.3f}" for name, value in figures.items()}
 
     drive(stage, place, SEMANTIC_FILE, measure)
 
@@ -133,8 +189,13 @@ def train_acoustic(place: Place, recipe: SoundingRecipe, shard_count: int, name:
             torch.manual_seed(7)
             fresh = AcousticModel(base.config.acoustic, base.config.audio).state_dict()
         model.load_state_dict(model.state_dict() | {n: v for n, v in fresh.items() if n.startswith(VOCODER)})
-    items = shards.read_items(shards.paths(place.work, "train")[:shard_count])
-    tests = shards.read_items(shards.paths(place.work, "held_out"))[:MEASURED_COPIES]
+    items = shards.read_items(
+        shards.paths(place.work, "train")[:shard_count] + shards.paths(place.work, "zh_train")[:shard_count]
+    )
+    tests = {
+        kind: shards.read_items(shards.paths(place.work, kind))[:MEASURED_COPIES]
+        for kind in ("held_out", "zh_held_out")
+    }
     stage = SoundingStage(
         model, items, recipe, base.build_content(), bfloat16=place.bfloat16, device=place.device,
         seed=1,
@@ -144,10 +205,30 @@ def train_acoustic(place: Place, recipe: SoundingRecipe, shard_count: int, name:
     def measure() -> dict[str, str]:
         reader = copy.deepcopy(stage.average.network).cpu()
         assert isinstance(reader, AcousticModel)
-        source, copies = judge.phone_error_of_copies(reader, encoder, tests, prompts_for(tests))
-        return {"phone_error_source": f"{source:.3f}", "phone_error_copy": f"{copies:.3f}"}
+        facts = {}
+        for kind, some in tests.items():
+            source, copies = judge.phone_error_of_copies(reader, encoder, some, prompts_for(some))
+            facts |= {f"{kind}_source": f"{source:.3f}", f"{kind}_copy": f"{copies:.3f}"}
+        return facts
 
     drive(stage, place, ACOUSTIC_FILE, measure)
+
+
+def train_pitch(place: Place, shard_count: int) -> None:
+    """The pitch head alone, in the S2 that the base holds; not when it says that this was done."""
+    path = place.base / ACOUSTIC_FILE
+    with safe_open(path, "pt") as file:
+        facts = dict(file.metadata() or {})
+    if "pitch_steps" in facts:
+        return
+    model = load_base(place.base).build_acoustic(1)
+    items = shards.read_items(
+        shards.paths(place.work, "train")[:shard_count] + shards.paths(place.work, "zh_train")[:shard_count]
+    )
+    recipe = SingingRecipe()
+    train_pitch_head(model, items, recipe, seed=1, report=lambda step, loss: say(f"pitch {step} loss {loss:.3f}"))
+    learnt = {name: value for name, value in model.state_dict().items() if not name.startswith(CODES)}
+    write_weights(path, learnt, {**facts, "pitch_steps": str(recipe.steps)})
 
 
 def drive(stage: ReadingStage | SoundingStage, place: Place, file: str, measure: Callable[[], dict[str, str]]) -> None:

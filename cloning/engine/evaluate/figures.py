@@ -61,6 +61,25 @@ def difference(parts: Sequence[float], others: Sequence[float], wholes: Sequence
     return _ratio(np.asarray(parts, float) - np.asarray(others, float), np.asarray(wholes, float))
 
 
+def difference_of_rates(
+    parts: Sequence[float], wholes: Sequence[float], others: Sequence[float], other_wholes: Sequence[float]
+) -> Figure | None:
+    """rate(parts, wholes) - rate(others, other_wholes) on the same sentences, where each has wholes of its own."""
+    sums = np.array([parts, wholes, others, other_wholes], float)
+    if not (sums[[1, 3]].sum(axis=1) > 0).all():
+        return None
+
+    def apart(rows: np.ndarray) -> np.ndarray:
+        return np.asarray(rows[0] / rows[1] - rows[2] / rows[3])
+
+    value, count = float(apart(sums.sum(axis=1))), sums.shape[1]
+    if count < 2:
+        return Figure(value, float("nan"), float("nan"), count)
+    drawn = sums[:, np.random.default_rng(SEED).integers(count, size=(DRAWS, count))].sum(axis=2)
+    low, high = np.quantile(apart(drawn[:, (drawn[[1, 3]] > 0).all(axis=0)]), (LEFT_OUT / 2, 1 - LEFT_OUT / 2))
+    return Figure(value, float(low), float(high), count)
+
+
 def correlation(groups: Sequence[tuple[np.ndarray, np.ndarray]]) -> Figure | None:
     """Pearson's correlation of all pairs, drawn by sentence: each gives two rows of the same length."""
     sums = np.array([[len(x), x.sum(), y.sum(), x @ x, y @ y, x @ y] for x, y in groups]).reshape(-1, 6)

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from cloning.engine.evaluate import align, figures, likeness, prosody
+from cloning.engine.evaluate import align, figures, likeness, prosody, tones
 from cloning.engine.evaluate.figures import Figure
 from cloning.engine.evaluate.hearing import NoRecogniser, Recogniser
 from cloning.engine.evaluate.likeness import Enrolled
 from cloning.engine.evaluate.listening import Heard, Listener
 from cloning.engine.evaluate.source import Speaker
-from cloning.engine.evaluate.texts import Item
+from cloning.engine.evaluate.texts import SETS, Item
 
 #: Sentences whose pitch contours the report keeps.
 CONTOURS = 3
@@ -43,6 +43,7 @@ class Sentence:
 
 def words(sentences: Sequence[Sentence], listener: Listener) -> dict[str, Any]:
     """Per set: word, forced-choice and phone error rates, skipped and repeated words; voice, source and difference.
+    Mandarin also: syllables wrong when tones do not count, and tones right where the sounds are.
 
     A difference, and the source's figure beside it, is over the sentences that the source has said too.
     """
@@ -61,6 +62,9 @@ def words(sentences: Sequence[Sentence], listener: Listener) -> dict[str, Any]:
         }
         if name == "matrix":
             measures["forced_choice_error"] = (lambda heard: heard.forced, counts)
+        mandarin = name in SETS["zh"]
+        if mandarin:
+            measures["toneless_error"] = (lambda heard: tones.errors_without(heard.steps), counts)
         report[name] = {"sentences": len(rows), "words": sum(counts)} | {
             measure: _beside(
                 [_count(of(row.heard)) for row in rows if row.heard is not None],
@@ -70,6 +74,8 @@ def words(sentences: Sequence[Sentence], listener: Listener) -> dict[str, Any]:
             )
             for measure, (of, wholes) in measures.items()
         }
+        if mandarin:
+            report[name]["tones_right"] = _tones(rows)
     return report
 
 
@@ -172,6 +178,20 @@ def _beside(
         report |= {
             "source": _dict(one(theirs, of)),
             "difference": _dict(figures.difference(ours, theirs, of)),
+        }
+    return report
+
+
+def _tones(rows: Sequence[Sentence]) -> dict[str, Any]:
+    """Tones right of the syllables whose initial and final are: how many these are differs, so each has its own."""
+    heard = [tones.right(row.heard.steps) for row in rows if row.heard is not None]
+    both = [(*tones.right(row.heard.steps), *tones.right(row.source.steps)) for row in rows if row.heard and row.source]
+    report = {"voice": _dict(figures.rate(*zip(*heard, strict=True))), "source": None, "difference": None}
+    if both:
+        ours, of, theirs, of_theirs = zip(*both, strict=True)
+        report |= {
+            "source": _dict(figures.rate(theirs, of_theirs)),
+            "difference": _dict(figures.difference_of_rates(ours, of, theirs, of_theirs)),
         }
     return report
 

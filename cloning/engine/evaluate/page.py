@@ -17,17 +17,19 @@ SETS = {
     "matrix": "Matrix sentences",
     "open": "Open sentences",
     "hard": "Hard words, numbers and names",
-    "mandarin": "Mandarin sentences",
+    "mandarin": "Mandarin sentences (a word is a syllable with its tone)",
 }
 _MEASURES = (
     ("forced_choice_error", "words wrong, forced choice"),
     ("word_error", "word error rate"),
+    ("toneless_error", "syllable error rate, tones ignored"),
+    ("tones_right", "tones right, of syllables with the right initial and final"),
     ("phone_error", "phone error rate"),
     ("skipped", "words skipped"),
     ("repeated", "words repeated"),
     ("intact", "sentences with nothing skipped or repeated"),
 )
-_PLOTTED = ("forced_choice_error", "word_error", "phone_error")
+_PLOTTED = ("forced_choice_error", "word_error", "toneless_error", "phone_error")
 _IDENTITY = (
     ("own", "cosine to the own speaker"),
     ("impostor", "mean cosine to the others"),

@@ -162,13 +162,16 @@ def decode_batch(
     *,
     compat: bool = False,
     progress: Callable[[int], None] | None = None,
+    patience: float | None = None,
 ) -> list[Decoded]:
     """Say many utterances together, each exactly as alone; finished ones leave the batch.
 
     progress(n): codes so far, of all together. With `compat` the last code is lost where the limit ended a prompted
-    decoding, as in the official batched path.
+    decoding, as in the official batched path. `patience`, at least 1, is for readings of one text of which one is
+    wanted: when half of them have ended by themselves, the others get this many times as long in all and are then cut,
+    as at their bound.
     """
-    decoded = _collect(model, utterances, progress)
+    decoded = _collect(model, utterances, progress, patience)
     if not compat:
         return decoded
     pairs = zip(decoded, utterances, strict=True)
@@ -247,11 +250,15 @@ def _runner(model: Text2Semantic | Runner) -> Runner:
 
 
 def _collect(
-    model: Text2Semantic | Runner, utterances: Sequence[Utterance], progress: Callable[[int], None] | None
+    model: Text2Semantic | Runner,
+    utterances: Sequence[Utterance],
+    progress: Callable[[int], None] | None,
+    patience: float | None = None,
 ) -> list[Decoded]:
     codes: list[list[int]] = [[] for _ in utterances]
     ended = [False] * len(utterances)
-    for step in speak(_runner(model), utterances):
+    last = math.inf
+    for number, step in enumerate(speak(_runner(model), utterances), start=1):
         for index, code in step:
             if code is None:
                 ended[index] = True
@@ -259,6 +266,10 @@ def _collect(
                 codes[index].append(code)
         if progress is not None and any(code is not None for _, code in step):
             progress(sum(map(len, codes)))
+        if patience is not None and last == math.inf and 2 * sum(ended) >= len(utterances):
+            last = patience * number
+        if number >= last:
+            break
     return [
         Decoded(torch.tensor(said, dtype=torch.long, device=u.phones.device), done)
         for said, done, u in zip(codes, ended, utterances, strict=True)

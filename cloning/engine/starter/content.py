@@ -1,8 +1,10 @@
 """Training of the built-in content encoder and its codebook: supervised by the synthesiser's own phone times.
 
 Loss: cross entropy over phones (label smoothing) + PITCH_WEIGHT * (smooth L1 of the normalised pitch on voiced frames +
-VOICING_WEIGHT * binary cross entropy of voicing). Afterwards the encoder is frozen and k-means over pairs of
-frames gives the codebook; nothing is learned about either again.
+VOICING_WEIGHT * binary cross entropy of voicing). Afterwards k-means over pairs of frames gives the codebook.
+
+A second language is taught to an encoder that has a codebook already (`teacher`): of the first one its frames shall
+stay what they were, so that the old codes keep their meaning, and codes for the new sounds are added.
 """
 
 from __future__ import annotations
@@ -26,6 +28,10 @@ from cloning.engine.starter.pitch import normalised_pitch
 PITCH_WEIGHT = 0.5
 VOICING_WEIGHT = 0.3
 LABEL_SMOOTHING = 0.05
+#: Weight of the mean absolute difference from the teacher's frames, of the teacher's language.
+KEEP_WEIGHT = 10.0
+#: Where the classes begin that a teacher lacks: improbable.
+NEW_CLASS_BIAS = -4.0
 #: Frequency axis stretched by up to this (log scale): other vocal tracts.
 MEL_WARP = 0.18
 #: Spread of the random equaliser in nats, drawn at EQ_POINTS frequencies: other microphones.
@@ -53,6 +59,7 @@ class ContentRecipe:
 class Labelled:
     """One utterance ready for training: mels (n_mels, 2T) before normalisation, phones, pitch, voiced (T,)."""
 
+    language: str
     mels: Tensor
     phones: Tensor
     pitch: Tensor
@@ -68,6 +75,7 @@ def label(utterance: Utterance, encoder: ContentEncoder) -> Labelled:
     mels = mel_filters(c.sample_rate, c.n_fft, c.n_mels, 0.0, MEL_TOP) @ spectrum
     pitch, voiced = normalised_pitch(wave)
     return Labelled(
+        language=utterance.speaker.language,
         mels=mels.half(),
         phones=torch.from_numpy(utterance.frame_phones(frames)),
         pitch=torch.from_numpy(pitch),
@@ -91,10 +99,12 @@ def augment(mels: Tensor, rng: np.random.Generator) -> Tensor:
     return out
 
 
-def _batch(items: Sequence[Labelled], recipe: ContentRecipe, rng: np.random.Generator) -> tuple[Tensor, ...]:
+def _batch(groups: Sequence[Sequence[Labelled]], recipe: ContentRecipe, rng: np.random.Generator) -> tuple[Tensor, ...]:
+    """Crops from the groups in turn: mels, phones, pitch, voiced."""
     mels, phones, pitch, voiced = [], [], [], []
-    for index in rng.integers(len(items), size=recipe.batch):
-        item = items[int(index)]
+    for number in range(recipe.batch):
+        group = groups[number % len(groups)]
+        item = group[int(rng.integers(len(group)))]
         frames = len(item.phones)
         start = int(rng.integers(max(1, frames - recipe.crop + 1)))
         stop = start + recipe.crop
@@ -114,15 +124,22 @@ def train_content(
     seed: int,
     report: Callable[[int, float, float], None],
     device: str = "cpu",
+    teacher: ContentEncoder | None = None,
 ) -> ContentEncoder:
-    """A trained content encoder in eval mode, on the CPU whatever trained it.
+    """A trained content encoder in eval mode, on the CPU whatever trained it; every language has an equal share.
 
-    `report(step, loss, seconds)` is called every REPORT_EVERY steps.
+    `report(step, loss, seconds)` is called every REPORT_EVERY steps. `teacher`: an encoder of the same sizes but for
+    its phone classes, which are the first of these; training begins from it and keeps its frames of English.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     encoder = ContentEncoder(config)
     items = [label(utterance, encoder) for utterance in utterances]
+    # English first: `kept` below counts on it.
+    groups = [[item for item in items if item.language == one] for one in sorted({i.language for i in items})]
+    if teacher is not None:
+        _begin_from(encoder, teacher)
+        teacher.to(device)
     encoder.to(device)
     optimiser = torch.optim.AdamW(encoder.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
 
@@ -132,15 +149,21 @@ def train_content(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
     started, running = time.monotonic(), 0.0
     for step in range(1, recipe.steps + 1):
-        mels, phones, pitch, voiced = (value.to(device) for value in _batch(items, recipe, rng))
+        mels, phones, pitch, voiced = (value.to(device) for value in _batch(groups, recipe, rng))
         inputs = encoder.normalise(torch.log(mels + LOG_OFFSET))
         with torch.autocast(device.partition(":")[0], torch.bfloat16, enabled=recipe.bfloat16):
-            logits, tone = encoder.heads(encoder.encode(inputs))
+            frames = encoder.encode(inputs)
+            logits, tone = encoder.heads(frames)
         logits, tone = logits.float(), tone.float()
         loss = F.cross_entropy(logits.flatten(0, 1), phones.flatten(), label_smoothing=LABEL_SMOOTHING)
         voicing = F.binary_cross_entropy_with_logits(tone[..., 1], voiced.float())
         heard = F.smooth_l1_loss(tone[..., 0], pitch, reduction="none")[voiced]
         loss = loss + PITCH_WEIGHT * (heard.sum() / max(1, heard.numel()) + VOICING_WEIGHT * voicing)
+        if teacher is not None:
+            kept = inputs[:: len(groups)]
+            with torch.no_grad():
+                theirs = teacher.encode(kept)
+            loss = loss + KEEP_WEIGHT * (frames[:: len(groups)].float() - theirs).abs().mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(encoder.parameters(), recipe.clip)
@@ -151,6 +174,18 @@ def train_content(
             report(step, running / REPORT_EVERY, time.monotonic() - started)
             running = 0.0
     return encoder.cpu().eval()
+
+
+def _begin_from(encoder: ContentEncoder, teacher: ContentEncoder) -> None:
+    """Take the teacher's weights; phone classes that it lacks begin as improbable everywhere."""
+    theirs = dict(teacher.state_dict())
+    own = encoder.phone_head
+    with torch.no_grad():
+        own.bias.fill_(NEW_CLASS_BIAS)
+        for name in ("weight", "bias"):
+            value = theirs.pop(f"phone_head.{name}")
+            getattr(own, name)[: len(value)] = value
+    encoder.load_state_dict(theirs, strict=False)
 
 
 @torch.no_grad()
@@ -177,10 +212,12 @@ def learn_codebook(
     vectors: int = 60_000,
     rounds: int = 20,
     seed: int,
+    fixed: Tensor | None = None,
 ) -> Tensor:
     """K-means centroids over pairs of content frames, (codes, frames_per_code * dim) float32.
 
-    A centroid that loses all its vectors is set on a random vector again.
+    `fixed`: the first of them, which stay where they are. A centroid that loses all its vectors is set on a random
+    vector again. Raises ValueError for too few vectors.
     """
     generator = torch.Generator().manual_seed(seed)
     gathered = [
@@ -188,16 +225,20 @@ def learn_codebook(
     ]
     points = torch.cat(gathered)
     points = points[torch.randperm(len(points), generator=generator)[:vectors]]
-    centroids = points[torch.randperm(len(points), generator=generator)[:codes]].clone()
-    if len(centroids) < codes:
-        raise ValueError(f"{len(points)} vectors are too few for {codes} codes")
+    old = points[:0] if fixed is None else fixed.float()
+    free = codes - len(old)
+    if len(points) < free:
+        raise ValueError(f"{len(points)} vectors are too few for {free} codes")
+    centroids = torch.cat((old, points[torch.randperm(len(points), generator=generator)[:free]]))
     for _ in range(rounds):
         nearest = nearest_codes(points, centroids)
         counts = torch.bincount(nearest, minlength=codes).float()
         sums = torch.zeros_like(centroids).index_add_(0, nearest, points)
         used = counts > 0
+        used[: len(old)] = False
         centroids[used] = sums[used] / counts[used, None]
-        lost = int((~used).sum())
-        if lost:
-            centroids[~used] = points[torch.randint(len(points), (lost,), generator=generator)]
+        lost = counts == 0
+        lost[: len(old)] = False
+        if lost.any():
+            centroids[lost] = points[torch.randint(len(points), (int(lost.sum()),), generator=generator)]
     return centroids

@@ -19,12 +19,14 @@ from torch import Tensor
 
 from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.config import EngineConfig, starter
-from cloning.engine.starter.corpus import PHONE_INDEX
+from cloning.engine.starter.corpus import PHONE_INDEX, phone_class
 from cloning.engine.text.symbols import SYMBOLS
 from cloning.engine.training.base import starter_base
 
 #: Readings that are drawn of a fragment. S1 says eight in one batch in a fraction of the time that S2 takes for one.
 READINGS = 8
+#: A reading that takes this many times as long as half of the others has lost its end; nobody waits for it.
+PATIENCE = 1.5
 #: Least log probability of a phone in a frame: one frame told wrongly is not the end of a reading.
 LEAST = -7.0
 PAUSE = PHONE_INDEX["pau"]
@@ -72,8 +74,8 @@ def shipped_ears() -> Ears:
 
 def wanted(ids: Sequence[int]) -> list[int]:
     """Phones, as the encoder's classes, of a text's symbols; marks are pauses, which need not be spoken."""
-    names = (SYMBOLS[row].rstrip("012").lower() for row in ids)
-    return [PHONE_INDEX[name] for name in names if name in PHONE_INDEX]
+    classes = (phone_class(SYMBOLS[row]) for row in ids)
+    return [phone for phone in classes if phone is not None]
 
 
 def fit(said: npt.NDArray[np.float32], phones: Sequence[int]) -> float:

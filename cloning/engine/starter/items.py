@@ -15,7 +15,7 @@ from torch import Tensor
 from cloning.engine.config import EngineConfig
 from cloning.engine.features.content import ContentEncoder
 from cloning.engine.semantic.model import IGNORED
-from cloning.engine.starter.corpus import PHONE_INDEX, PHONES, Utterance
+from cloning.engine.starter.corpus import PHONE_INDEX, PHONES, Utterance, phone_class
 from cloning.engine.text import Phones, to_phones
 from cloning.engine.text.symbols import PUNCTUATION
 from cloning.engine.training.prepare import Item, encode
@@ -24,7 +24,7 @@ from cloning.engine.training.prepare import Item, encode
 VOWEL_COST, WRONG_COST, GAP_COST = 0.5, 1.0, 1.0
 #: Utterances above this mean cost per phone are left out.
 MOST_DISAGREEMENT = 0.12
-_VOWELS = frozenset(str.split("AA AE AH AO AW AX AY EH ER EY IH IY OW OY UH UW"))
+_VOWELS = frozenset(str.split("aa ae ah ao aw ax ay eh er ey ih iy ow oy uh uw"))
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class TimedItem(Item):
 
 def item(utterance: Utterance, *, config: EngineConfig, encoder: ContentEncoder, codebook: Tensor) -> TimedItem | None:
     """The utterance as a training item; None when the dictionaries disagree about it."""
-    read = to_phones(utterance.text, "en")
+    read = to_phones(utterance.text, utterance.speaker.language)
     matched = align(read, utterance)
     if matched is None:
         return None
@@ -62,8 +62,9 @@ def align(read: Phones, utterance: Utterance) -> np.ndarray | None:
     A pause belongs to the first mark between its neighbours, where there is one. Least-cost alignment (Wagner and
     Fischer 1974). None above MOST_DISAGREEMENT.
     """
-    text = [(s.rstrip("012"), place) for place, s in enumerate(read.symbols) if s not in PUNCTUATION]
-    spoken = [(PHONES[p].upper(), place) for place, p in enumerate(utterance.phones) if PHONES[p] != "pau"]
+    classes = [(phone_class(symbol), place) for place, symbol in enumerate(read.symbols)]
+    text = [(PHONES[phone], place) for phone, place in classes if phone is not None]
+    spoken = [(PHONES[p], place) for place, p in enumerate(utterance.phones) if PHONES[p] != "pau"]
     cost = np.zeros((len(text) + 1, len(spoken) + 1))
     cost[:, 0] = np.arange(len(text) + 1) * GAP_COST
     cost[0] = np.arange(len(spoken) + 1) * GAP_COST
@@ -93,6 +94,6 @@ def align(read: Phones, utterance: Utterance) -> np.ndarray | None:
 
 
 def _difference(wanted: str, heard: str) -> float:
-    if wanted == heard or (wanted == "AH" and heard == "AX"):
+    if wanted == heard or (wanted == "ah" and heard == "ax"):
         return 0.0
     return VOWEL_COST if wanted in _VOWELS and heard in _VOWELS else WRONG_COST

@@ -18,7 +18,7 @@ import torch
 from cloning.engine.config import EngineConfig
 from cloning.engine.features import audio
 from cloning.engine.features.content import ContentEncoder
-from cloning.engine.starter.corpus import PHONE_INDEX
+from cloning.engine.starter.corpus import ENGLISH, PHONES, phone_class
 from cloning.engine.text.symbols import SYMBOLS
 
 if TYPE_CHECKING:
@@ -40,8 +40,9 @@ FEWEST = 3
 #: apart (cosine of their centres). Measured: two microphones of one speaker 0.71 to 0.79 and 0.64 to 0.92, woman and
 #: man 0.67 to 0.93 and below -0.1; men of like pitch are not told apart.
 COMPACT, APART = 0.65, 0.55
-#: Centres farther apart than this are no doubt any more but a finding: half way between what was measured.
-CLEARLY_APART = 0.25
+#: Centres farther apart than this are no doubt any more but a finding. With the base of two languages woman and man are
+#: -0.04 to 0.26 apart (before: -0.1 to 0.17), two men 0.35 to 0.75.
+CLEARLY_APART = 0.3
 #: From this share of the utterances on, a second speaker is a refusal; below it those utterances are left out.
 MOST_OTHER = 0.2
 #: Most utterances that are compared.
@@ -68,7 +69,7 @@ def texts(items: Sequence[Item], encoder: ContentEncoder, config: EngineConfig) 
     they are most of all. Fewer than FEWEST texts long enough to be judged are taken as they are.
     """
     judged = [place for place, item in enumerate(items) if len(item.phones) >= FEWEST_PHONES]
-    if len(judged) < FEWEST or config.content.phones != len(PHONE_INDEX):
+    if len(judged) < FEWEST or config.content.phones != len(PHONES):
         return Texts((), True)
     found = {place: agreement(items[place], encoder, config) for place in judged}
     unconfirmed = [place for place, (fits, _) in found.items() if fits < CONFIRMED]
@@ -86,9 +87,11 @@ def agreement(item: Item, encoder: ContentEncoder, config: EngineConfig) -> tupl
     (0, -inf) when none of its phones is known to the encoder.
     """
     wave = audio.resample(item.wave.numpy(), config.audio.sample_rate, config.content.sample_rate)
-    heard = encoder.heads(encoder(torch.from_numpy(wave)[None]))[0][0].log_softmax(-1).double().numpy()
-    names = (SYMBOLS[row].rstrip("012").lower() for row in item.phones.tolist())
-    phones = [PHONE_INDEX[name] for name in names if name in PHONE_INDEX]
+    told = encoder.heads(encoder(torch.from_numpy(wave)[None]))[0][0]
+    # Of the language's own classes: what else the encoder knows makes it no less sure.
+    heard = told[:, : len(ENGLISH)].log_softmax(-1).double().numpy()
+    classes = (phone_class(SYMBOLS[row]) for row in item.phones.tolist())
+    phones = [phone for phone in classes if phone is not None and phone < len(ENGLISH)]
     if not phones or not len(heard):
         return 0.0, -math.inf
     return fit(heard, phones) - fit(heard, phones[::-1]), float(heard.max(axis=1).mean())

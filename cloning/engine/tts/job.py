@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from cloning.engine.errors import EngineError, TextError
-from cloning.engine.synthesis import STARTER_LANGUAGES
+from cloning.engine.errors import EngineError
+from cloning.engine.synthesis import check_language
 from cloning.engine.tts.flow import Flow, Prompt, check_request, prepared_flow
 from cloning.engine.tts.references import Listener, References, content_of
 from cloning.engine.tts.request import TtsRequest
@@ -84,8 +84,7 @@ def prepare(
     if voice.flow is not None:
         check_request(voice, request, vocoders)
     compat = request.compat == "upstream"
-    if voice.version == "starter" and request.text_lang.lower() not in STARTER_LANGUAGES:
-        raise TextError("unsupported_language", f"this voice speaks {', '.join(sorted(STARTER_LANGUAGES))} only")
+    check_language(voice.version, voice.semantic_config.codes, request.text_lang.lower())
     overrides = all_overrides(voice.manner.overrides, request.overrides, voice.table)
     reader = Reader(
         table=voice.table,

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from cloning.engine.evaluate.figures import correlation, difference, mean, rate, share
+from cloning.engine.evaluate.figures import correlation, difference, difference_of_rates, mean, rate, share
 
 
 def test_a_rate_is_all_parts_over_all_wholes() -> None:
@@ -66,3 +66,16 @@ def test_a_correlation_is_pearson_s_over_all_pairs() -> None:
     assert figure.value == pytest.approx(np.corrcoef(first, second)[0, 1])
     assert -1 <= figure.low < figure.value < figure.high <= 1
     assert correlation([(np.ones(3), np.arange(3.0))]) is None
+
+
+def test_a_difference_of_rates_is_paired_and_each_has_its_own_wholes() -> None:
+    alike = difference_of_rates([1, 0, 3], [5, 5, 10], [2, 0, 6], [10, 10, 20])
+    assert alike is not None
+    assert (alike.value, alike.low, alike.high, alike.count) == (0.0, 0.0, 0.0, 3)
+    apart = difference_of_rates([4, 4], [5, 5], [1, 1], [2, 2])
+    assert apart is not None
+    assert apart.value == pytest.approx(0.3)
+    assert difference_of_rates([1, 1], [2, 2], [0, 0], [0, 0]) is None
+    one = difference_of_rates([1], [2], [0], [1])
+    assert one is not None
+    assert one.to_dict() == {"value": 0.5, "low": None, "high": None, "count": 1}

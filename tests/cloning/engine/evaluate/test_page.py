@@ -116,6 +116,20 @@ def test_what_was_not_measured_is_said_to_be_so(part: str) -> None:
     assert "Not measured (no_recogniser): nobody listens" in html
 
 
+def test_mandarin_shows_its_tones() -> None:
+    found = copy.deepcopy(report())
+    found["voices"][0]["words"]["sets"] = {
+        "mandarin": {
+            "sentences": 1, "words": 2, "word_error": BESIDE, "toneless_error": BESIDE,
+            "tones_right": {"voice": None, "source": FIGURE, "difference": None},
+        }
+    }  # fmt: skip
+    html = page.render(found, {})
+    read(html)
+    assert "tones ignored" in html
+    assert "tones right" in html
+
+
 def test_intervals_stand_where_their_values_say() -> None:
     svg = plots.intervals("t", [("row", FIGURE, None)], most=0.5)
     width = plots.WIDTH - plots.LEFT - plots.RIGHT

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -81,6 +83,23 @@ def test_each_row_says_what_it_says_alone(
         assert (decoded.codes.tolist(), decoded.ended) == (alone.codes.tolist(), alone.ended)
         assert len(decoded.codes) <= own.most
         assert not decoded.ended or len(decoded.codes) >= STEPS_WITHOUT_END
+
+
+@given(batch=st.lists(rows, min_size=1, max_size=6), patience=st.floats(1.0, 3.0))
+@settings(max_examples=25, deadline=None)
+def test_patience_cuts_only_what_goes_on_long_after_half_have_ended(
+    model: Text2Semantic, batch: list[dict[str, float]], patience: float
+) -> None:
+    whole = decode_batch(model, [utterance(row) for row in batch])
+    cut = decode_batch(model, [utterance(row) for row in batch], patience=patience)
+    # The end takes a step of its own.
+    ends = sorted(len(one.codes) + 1 for one in whole if one.ended)
+    half = -(-len(batch) // 2)
+    last = math.ceil(patience * ends[half - 1]) if len(ends) >= half else math.inf
+    for one, other in zip(whole, cut, strict=True):
+        in_time = len(one.codes) + one.ended <= last
+        assert other.ended == (one.ended and in_time)
+        assert other.codes.tolist() == (one.codes.tolist() if in_time else one.codes[: int(last)].tolist())
 
 
 @given(row=rows, chunk=st.integers(1, 15), muted=st.booleans())

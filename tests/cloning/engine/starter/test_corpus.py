@@ -1,4 +1,6 @@
+import dataclasses
 from dataclasses import dataclass
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -9,10 +11,13 @@ from cloning.engine.features.content import ContentEncoder
 from cloning.engine.semantic.model import IGNORED
 from cloning.engine.starter import content
 from cloning.engine.starter.corpus import (
+    ENGLISH,
     PHONE_INDEX,
     PHONES,
+    SILENT,
     Utterance,
     VirtualSpeaker,
+    phone_class,
     sentence,
     utter,
     virtual_speakers,
@@ -55,7 +60,29 @@ def utterances(count: int) -> list[Utterance]:
 
 
 def test_inventory_fits_the_content_head() -> None:
-    assert len(PHONES) == 41 == tiny().content.phones
+    assert len(PHONES) == len(set(PHONES)) == tiny().content.phones
+
+
+@pytest.mark.parametrize(
+    ("symbol", "name"),
+    [("AH0", "ah"), ("B", "b"), ("b", "cmn:b"), ("i05", "cmn:i05"), ("ir2", "cmn:ir2"), ("En4", "cmn:En4"), ("Y", "y")],
+)
+def test_a_symbol_is_a_class_of_its_language(symbol: str, name: str) -> None:
+    phone = phone_class(symbol)
+    assert phone is not None
+    assert PHONES[phone] == name
+
+
+@pytest.mark.parametrize("symbol", ["AA", "EE", "OO", ".", "SP", "UNK", ""])
+def test_what_is_not_heard_has_no_class(symbol: str) -> None:
+    assert phone_class(symbol) is None
+
+
+def test_every_syllable_of_mandarin_has_its_classes() -> None:
+    rows = resources.files("cloning.engine.text").joinpath("data/pinyin_symbols.txt").read_text("utf-8").splitlines()
+    for _, initial, final in map(str.split, rows):
+        assert initial in SILENT or phone_class(initial) is not None
+        assert all(phone_class(f"{final}{tone}") is not None for tone in range(1, 6))
 
 
 def test_sentences_are_repeatable_and_readable() -> None:
@@ -149,3 +176,56 @@ def test_the_content_encoder_learns_phones_and_its_codebook_covers_them() -> Non
     assert torch.equal(coded.phones[coded.places[known]], coded.phone_targets[known])
     assert torch.equal(known, coded.phone_targets != IGNORED)
     assert len(coded.codes.unique()) > 5
+
+
+def mandarin_utterances(count: int) -> list[Utterance]:
+    """Tones in pairs of sounds (each 120 ms) that English does not have."""
+    rng = np.random.default_rng(1)
+    sounds = [PHONE_INDEX[name] for name in ("cmn:x", "cmn:ang1", "cmn:ang4", "cmn:q", "cmn:van2")]
+    time = np.arange(1920) / 16000
+    out = []
+    for _ in range(count):
+        phones = rng.choice(sounds, size=20)
+        waves = [np.sin(2 * np.pi * 160 * time) + np.sin(2 * np.pi * (900 + 25 * phone) * time) for phone in phones]
+        pcm = (np.concatenate(waves) * 9000).astype(np.int16)
+        speaker = VirtualSpeaker("cmn-tones")
+        out.append(Utterance("", speaker, pcm, phones, np.arange(1, 21) * 0.12))
+    return out
+
+
+def test_a_second_language_is_learnt_without_losing_the_first_nor_its_codes() -> None:
+    config = tiny().content
+    english, mandarin = utterances(16), mandarin_utterances(16)
+    first = content.ContentRecipe(steps=80, batch=8, crop=60, warm_up=10, learning_rate=5e-3)
+    second = dataclasses.replace(first, steps=200)
+    only_english = dataclasses.replace(config, phones=len(ENGLISH))
+
+    def ignore(step: int, loss: float, seconds: float) -> None:
+        pass
+
+    with torch.random.fork_rng():
+        teacher = content.train_content(english[:12], only_english, first, seed=1, report=ignore)
+        both = content.train_content(
+            english[:12] + mandarin[:12], config, second, seed=1, report=ignore, teacher=teacher
+        )  # fmt: skip
+        alone = content.train_content(mandarin[:12], config, second, seed=1, report=ignore, teacher=None)
+    assert content.phone_accuracy(both, mandarin[12:]) > 0.5
+    assert content.phone_accuracy(both, english[12:]) > 0.8 * content.phone_accuracy(teacher, english[12:])
+
+    def distance(encoder: ContentEncoder) -> float:
+        wave = torch.from_numpy(english[13].wave.astype(np.float32) / 32768)[None]
+        with torch.no_grad():
+            return float((encoder(wave) - teacher(wave)).abs().mean())
+
+    assert distance(both) < 0.5 * distance(alone)
+    book = content.learn_codebook(teacher, english, codes=48, frames_per_code=2, rounds=3, seed=1)
+    wider = content.learn_codebook(both, mandarin, codes=64, frames_per_code=2, rounds=3, seed=1, fixed=book)
+    assert wider.shape == (64, 32)
+    assert torch.equal(wider[:48], book)
+    assert len(wider.unique(dim=0)) == 64
+
+
+def test_too_little_speech_makes_no_codebook() -> None:
+    encoder = ContentEncoder(tiny().content).eval()
+    with pytest.raises(ValueError, match="too few"):
+        content.learn_codebook(encoder, utterances(1), codes=6000, frames_per_code=2, seed=1)

@@ -89,7 +89,8 @@ def test_the_reading_that_is_said_is_better_than_most(voice: Voice) -> None:
     encoder, codebook = starter_base().build_content(), speaker.ears.codebook
     chosen, mean = 0.0, 0.0
     for seed, text in enumerate((TEXT, "The doctor said that nothing was broken.", "Would you like some more tea?")):
-        request = SpeechRequest(text, seed=seed)
+        # Drawn so wildly that readings do go wrong.
+        request = SpeechRequest(text, seed=seed, temperature=1.3, top_k=60)
         (ids,) = fragments(request, voice.config)
         readings = list(speaker.attempts(ids, request, torch.Generator().manual_seed(seed), lambda _: None))
         scores = [speaker.ears.score(one.codes, ids) for one in readings]
