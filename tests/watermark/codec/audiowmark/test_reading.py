@@ -29,6 +29,8 @@ def read_report(name):
     file = MARKED[name]
     wave, rate = sound(FOLDER / name)
     used = parse_key_file((FOLDER / file["key_file"]).read_text(), path=file["key_file"])
+    if used.secret == Key.zero().secret:  # The tool was run without a key there, so its reports name none.
+        used = Key.zero()
     return report(read(wave, rate, used), used, wave.shape[-1] / rate)
 
 
