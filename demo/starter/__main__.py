@@ -3,9 +3,10 @@
     python -m demo.starter --work FOLDER
 
 English speech, a content encoder and codebook for it, Mandarin speech, the encoder and codebook for both, S1 (text to
-codes), S2 (codes to sound), in this order; each stage continues from what the folder holds, so the command can be
-stopped and started again at any time. `--only STAGE` runs one of them; several of `speech`, `mandarin` and `items` may
-run at once. The base lies in FOLDER/base; `--install` copies it into the engine. Mandarin needs the program espeak-ng.
+codes) and its practice, S2 (codes to sound), in this order; each stage continues from what the folder holds, so the
+command can be stopped and started again at any time. `--only STAGE` runs one of them; several of `speech`, `mandarin`
+and `items` may run at once. The base lies in FOLDER/base; `--install` copies it into the engine. Mandarin needs the
+program espeak-ng.
 The voice `awb` and a family of espeak-ng's are never trained on; they judge.
 """
 
@@ -20,14 +21,16 @@ from pathlib import Path
 import torch
 
 from cloning.engine import starter
+from cloning.engine.starter.practising import PractisingRecipe
 from cloning.engine.starter.reading import ReadingRecipe
 from cloning.engine.starter.sounding import SoundingRecipe
+from cloning.engine.training import quick
 from cloning.engine.training.base import ACOUSTIC_FILE, CONTENT_FILE, SEMANTIC_FILE, load_base
 from cloning.engine.training.recipe import AcousticRecipe
 from demo.starter import shards, stages
 from demo.starter.mandarin import Timer
 
-STAGES = ("speech", "content", "mandarin", "bilingual", "items", "semantic", "vocoder", "acoustic", "pitch")
+STAGES = ("speech", "content", "mandarin", "bilingual", "items", "semantic", "practice", "vocoder", "acoustic", "pitch")
 #: Only when asked for: it makes the vocoder of an S2 that speaks already anew.
 ON_DEMAND = ("vocoder",)
 #: Shards (twenty minutes each) of the whole corpus, and how many of them teach the content encoder and S2.
@@ -44,6 +47,8 @@ TIMER_SEED = 7
 #: Share of S2's steps after which critics join; 1: never, as in the making of the shipped base.
 CRITICS_FROM = 1.0
 READING = ReadingRecipe()
+#: Rounds in which S1 practises, and texts of each language that it reads in one.
+PRACTICE_ROUNDS, PRACTICE_TEXTS = 1, {"en": 1600, "zh": 550}
 SOUNDING = SoundingRecipe(
     AcousticRecipe(
         steps=6000, batch=8, batch_frames=1600, learning_rate=6e-4, text_rate=1.0, warm_up=100, final=0.1,
@@ -64,12 +69,14 @@ def main() -> None:
     parser.add_argument("--critics-from", type=float, default=CRITICS_FROM, help="share of S2's steps without critics")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--float32", action="store_true", help="for processors without bfloat16 products")
+    parser.add_argument(
+        "--float32", action="store_true", help="single precision; without it bfloat16 where the processor gains by it"
+    )
     parser.add_argument("--install", action="store_true", help="at the end, copy the base into the engine")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
-    place = stages.Place(args.work, args.device, not args.float32)
+    place = stages.Place(args.work, args.device, quick.narrow(not args.float32, args.device))
     wanted = args.only or [stage for stage in STAGES if stage not in ON_DEMAND]
     first, _, stride = args.part.partition("/")
     numbers = range(int(first), args.shards, int(stride))
@@ -90,6 +97,8 @@ def main() -> None:
             )
         elif stage == "semantic":
             stages.train_semantic(place, replace(READING, steps=args.steps or READING.steps))
+        elif stage == "practice":
+            stages.practise_reading(place, PractisingRecipe(), PRACTICE_ROUNDS, PRACTICE_TEXTS)
         elif stage == "vocoder":
             acoustic = replace(VOCODER, steps=args.steps or VOCODER.steps)
             stages.train_vocoder(place, replace(SOUNDING, acoustic=acoustic, average=60), ACOUSTIC_SHARDS)

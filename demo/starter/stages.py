@@ -10,7 +10,7 @@ import copy
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,13 +25,16 @@ from cloning.engine.config import ContentConfig
 from cloning.engine.config import starter as starter_config
 from cloning.engine.features.content import ContentEncoder
 from cloning.engine.semantic.model import Text2Semantic
-from cloning.engine.starter import content, corpus
+from cloning.engine.starter import content, corpus, ears, mandarin_texts, texts
 from cloning.engine.starter.items import TimedItem
+from cloning.engine.starter.practising import PractisingRecipe, practise, prefer
 from cloning.engine.starter.reading import ReadingRecipe, ReadingStage
 from cloning.engine.starter.singing import SingingRecipe
 from cloning.engine.starter.singing import train_pitch as train_pitch_head
 from cloning.engine.starter.sounding import SoundingRecipe, SoundingStage
-from cloning.engine.training.base import ACOUSTIC_FILE, CODES, CONTENT_FILE, SEMANTIC_FILE, load_base
+from cloning.engine.synthesis import STARTER_PHONES
+from cloning.engine.text import to_phones
+from cloning.engine.training.base import ACOUSTIC_FILE, CODES, CONTENT_FILE, SEMANTIC_FILE, Base, load_base
 from cloning.engine.training.loop import Progress, freeze, restore, run, thaw
 from demo.starter import judge, shards
 
@@ -39,6 +42,8 @@ from demo.starter import judge, shards
 ENGLISH_FILE, ENGLISH_CODES = "english.safetensors", 1024
 #: Steps between two lines of the log.
 REPORT_EVERY = 25
+#: Of the texts that S1 practises with, together with the round's number.
+PRACTICE_SEED = 107
 #: Utterances that S2 says when it is measured.
 MEASURED_COPIES = 16
 #: The parts of S2 that `train_vocoder` makes anew.
@@ -148,17 +153,57 @@ def train_semantic(place: Place, recipe: ReadingRecipe) -> None:
     model = base.build_semantic(1)
     stage = ReadingStage(model, items, recipe, bfloat16=place.bfloat16, device=place.device)
 
-    def measure() -> dict[str, str]:
-        reader = copy.deepcopy(stage.average.network).cpu()
-        assert isinstance(reader, Text2Semantic)
-        english, zh = tests.values()
-        alone, ended = judge.phone_error_of_reading(reader, encoder, base.codebook, english)
-        behind, _ = judge.phone_error_of_reading(reader, encoder, base.codebook, english, prompts_for(english))
-        mandarin, _ = judge.phone_error_of_reading(reader, encoder, base.codebook, zh)
-        figures = {"phone_error": alone, "behind_prompt": behind, "zh_phone_error": mandarin, "ended": ended}
-        return {name: f"{value:.3f}" for name, value in figures.items()}
+    drive(stage, place, SEMANTIC_FILE, lambda: _measured_reading(stage.average.network, encoder, base, tests))
 
-    drive(stage, place, SEMANTIC_FILE, measure)
+
+def practise_reading(place: Place, recipe: PractisingRecipe, rounds: int, read: Mapping[str, int]) -> None:
+    """S1 reads `read` texts of each language a round and learns to prefer its better readings; continues from the
+    round that the base tells of."""
+    path = place.base / SEMANTIC_FILE
+    encoder = load_base(place.base).build_content()
+    tests = {kind: shards.read_items(shards.paths(place.work, kind)) for kind in ("held_out", "zh_held_out")}
+    with safe_open(path, "pt") as file:
+        facts = dict(file.metadata() or {})
+    for number in range(int(facts.get("practice_rounds", 0)), rounds):
+        base = load_base(place.base)
+        model = base.build_semantic(1)
+        pairs = practise(
+            model.eval(), ears.ears_of(base), _to_read(number, read), recipe, seed=number,
+            report=lambda count: say(f"practice read {count}") if count % REPORT_EVERY == 0 else None,
+        )  # fmt: skip
+        say(f"practice round {number}: {len(pairs)} pairs")
+        learnt = prefer(model, pairs, recipe, seed=number, device=place.device, report=_practised)
+        told = _measured_reading(learnt, encoder, base, tests)
+        facts |= {"practice_rounds": str(number + 1), **told}
+        write_weights(path, learnt.state_dict(), facts)
+        say(f"practice kept after round {number} {json.dumps(told)}")
+
+
+def _practised(step: int, loss: float) -> None:
+    if step % REPORT_EVERY == 0:
+        say(f"practice {step} loss {loss:.3f}")
+
+
+def _to_read(number: int, read: Mapping[str, int]) -> list[list[int]]:
+    """Phone ids of a round's texts, each one fragment long."""
+    rng = np.random.default_rng((PRACTICE_SEED, number))
+    said = {"en": texts.text, "zh": mandarin_texts.text}
+    found = [(to_phones(said[lang](rng), lang).ids, lang) for lang, count in read.items() for _ in range(count)]
+    return [ids for ids, lang in found if len(ids) <= STARTER_PHONES[lang]]
+
+
+def _measured_reading(
+    network: torch.nn.Module, encoder: ContentEncoder, base: Base, tests: Mapping[str, list[TimedItem]]
+) -> dict[str, str]:
+    """Phone errors of S1, by the encoder's own ears: alone, behind a prompt, Mandarin; and the share that ended."""
+    reader = copy.deepcopy(network).cpu()
+    assert isinstance(reader, Text2Semantic)
+    english, zh = tests["held_out"], tests["zh_held_out"]
+    alone, ended = judge.phone_error_of_reading(reader, encoder, base.codebook, english)
+    behind, _ = judge.phone_error_of_reading(reader, encoder, base.codebook, english, prompts_for(english))
+    mandarin, _ = judge.phone_error_of_reading(reader, encoder, base.codebook, zh)
+    figures = {"phone_error": alone, "behind_prompt": behind, "zh_phone_error": mandarin, "ended": ended}
+    return {name: f"{value:.3f}" for name, value in figures.items()}
 
 
 def prompts_for(tests: list[TimedItem]) -> list[TimedItem]:

@@ -21,7 +21,7 @@ from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.config import EngineConfig, starter
 from cloning.engine.starter.corpus import PHONE_INDEX, phone_class
 from cloning.engine.text.symbols import SYMBOLS
-from cloning.engine.training.base import starter_base
+from cloning.engine.training.base import Base, starter_base
 
 #: Readings that are drawn of a fragment. S1 says eight in one batch in a fraction of the time that S2 takes for one.
 READINGS = 8
@@ -63,7 +63,11 @@ def known_to(config: EngineConfig, model: AcousticModel) -> Ears | None:
 @functools.lru_cache(maxsize=1)
 def shipped_ears() -> Ears:
     """Of the shipped base. Raises EngineError `missing_base`."""
-    base = starter_base()
+    return ears_of(starter_base())
+
+
+def ears_of(base: Base) -> Ears:
+    """Of a base with a content encoder of its own."""
     encoder, codebook = base.build_content(), base.codebook.float()
     with torch.inference_mode():
         logits, _ = encoder.heads(codebook.view(len(codebook), -1, base.config.content.dim))

@@ -36,6 +36,7 @@ from cloning.engine.training.frugal import attempt
 from cloning.engine.training.hearing import OfficialHearing
 from cloning.engine.training.loop import Progress
 from cloning.engine.training.prepare import Material, prepare
+from cloning.engine.training.quick import narrow
 from cloning.engine.training.recipe import TrainingRecipe
 from cloning.engine.training.stages import equip
 from cloning.engine.training.together import AcousticCrowd, SemanticCrowd
@@ -168,16 +169,17 @@ def _group(crowd: Crowd, requests: Sequence[VoiceRequest], places: range) -> Non
     the others are rounded with it beside them.
     """
     recipe, device, start = crowd.recipe, crowd.device, places.start
+    half = narrow(recipe.bfloat16, device)
     kept = crowd.ledger.group(start)
     still = places if kept is None else [place for place in places if str(place) in kept[0].get("members", {})]
     members = _prepared(crowd, requests, still)
-    semantic = SemanticCrowd(crowd.semantic, recipe.semantic, bfloat16=recipe.bfloat16, device=device)
+    semantic = SemanticCrowd(crowd.semantic, recipe.semantic, bfloat16=half, device=device)
     if kept is not None and kept[0].get("stage") == AcousticCrowd.name:
         members = [member for part in returned(kept, members) for member in part]
     else:
         members = _stage(crowd, semantic, members, start, kept)
         kept = None
-    acoustic = AcousticCrowd(crowd.acoustic, recipe.acoustic, bfloat16=recipe.bfloat16, device=device)
+    acoustic = AcousticCrowd(crowd.acoustic, recipe.acoustic, bfloat16=half, device=device)
     for member in _stage(crowd, acoustic, members, start, kept):
         _finish(crowd, member)
 

@@ -20,6 +20,7 @@ from cloning.engine.training.frugal import Frugal
 from cloning.engine.training.hearing import OfficialHearing
 from cloning.engine.training.loop import CheckpointSink, Progress, Stage
 from cloning.engine.training.prepare import Material, Recording, prepare
+from cloning.engine.training.quick import narrow
 from cloning.engine.training.recipe import TrainingRecipe
 from cloning.engine.training.stages import semantic_stage
 from cloning.engine.training.voice import Run, outcome
@@ -129,7 +130,7 @@ class FlowRun(Run):
         self.adapters = [attach(self.semantic, recipe.adapters, seeds=[seed])] if recipe.adapters else []
         first = semantic_stage(recipe, self.semantic, material.items, config=base.shared.config, device=device)
         second = FlowStage(
-            self.model, self.trained, material.items, recipe.flow, bfloat16=recipe.bfloat16,
+            self.model, self.trained, material.items, recipe.flow, bfloat16=narrow(recipe.bfloat16, device),
             recompute=recipe.recompute, device=device,
         )  # fmt: skip
         self.frugal = [Frugal(first), Frugal(second)]

@@ -48,6 +48,7 @@ from cloning.engine.training.batches import CODE_STEP, PHONE_STEP, pick, stack
 from cloning.engine.training.keep import write_whole
 from cloning.engine.training.loop import MOST_BYTES, Progress, freeze, rate_at, restore, run, thaw
 from cloning.engine.training.prepare import Item, prepare
+from cloning.engine.training.quick import narrow
 from cloning.engine.training.recipe import TrainingRecipe
 from cloning.engine.training.recordings import read_recordings
 from cloning.engine.training.semantic import SemanticStage
@@ -132,7 +133,7 @@ class SharedSemantic(SemanticStage):
     def __init__(
         self, team: Team, model: Text2Semantic, items: Sequence[Item], recipe: TrainingRecipe, device: str
     ) -> None:
-        super().__init__(model, items, recipe.semantic, bfloat16=recipe.bfloat16, device=device)
+        super().__init__(model, items, recipe.semantic, bfloat16=narrow(recipe.bfloat16, device), device=device)
         self.team = team
         team.equal_start(self.model)
 
@@ -162,7 +163,9 @@ class SharedAcoustic(AcousticStage):
     ) -> None:
         if recipe.acoustic.commitment:
             raise TrainingRefused("bad_recipe", "codes are not trained in several processes")
-        super().__init__(model, items, recipe.acoustic, bfloat16=recipe.bfloat16, device=device, seed=seed)
+        super().__init__(
+            model, items, recipe.acoustic, bfloat16=narrow(recipe.bfloat16, device), device=device, seed=seed
+        )
         self.team = team
         team.equal_start(self.model)
         if self.critics is not None:

@@ -118,7 +118,7 @@ class TrainingRecipe:
     #: Threads torch uses. OpenMP spins at every barrier, so one thread more than there are free cores is not a
     #: little slower but much (measured: eight times). One is right everywhere.
     threads: int = 1
-    #: bfloat16 matrix products, for processors with AVX512-BF16, AMX or CUDA; others are slower with it.
+    #: bfloat16 matrix products where they are a gain (CUDA, AVX512-BF16, AMX): see `quick.narrow`.
     bfloat16: bool = True
     #: With bfloat16 on a processor that gains by them: the forms of `training.quick`. Same function, same files.
     quick: bool = True

@@ -14,7 +14,7 @@ from cloning.engine.training.acoustic import AcousticStage
 from cloning.engine.training.frugal import Shrinking
 from cloning.engine.training.memory import recompute
 from cloning.engine.training.prepare import Item
-from cloning.engine.training.quick import available, quicken
+from cloning.engine.training.quick import available, narrow, quicken
 from cloning.engine.training.recipe import TrainingRecipe
 from cloning.engine.training.semantic import SemanticStage
 from cloning.engine.training.upstream_acoustic_stage import UpstreamAcousticStage
@@ -37,17 +37,17 @@ def build_stages(
     `critics`: weights that S2's critics start from; None: random ones from the seed. How many steps a recipe comes to
     is the stages' `steps`. Raises TrainingRefused `no_items` when the official filters leave nothing.
     """
-    narrow = recipe.bfloat16
+    half = narrow(recipe.bfloat16, device)
     first = semantic_stage(recipe, semantic, items, config=config, device=device)
     second: Shrinking
     if recipe.official is not None:
         second = UpstreamAcousticStage(
-            acoustic, items, recipe.official, bfloat16=narrow, device=device, seed=seed, critics=critics
+            acoustic, items, recipe.official, bfloat16=half, device=device, seed=seed, critics=critics
         )
     else:
         faster = recipe.adapters.rate if recipe.adapters else 1.0
         rules = dataclasses.replace(recipe.acoustic, learning_rate=recipe.acoustic.learning_rate * faster)
-        second = AcousticStage(acoustic, items, rules, bfloat16=narrow, device=device, seed=seed, critics=critics)
+        second = AcousticStage(acoustic, items, rules, bfloat16=half, device=device, seed=seed, critics=critics)
     for module in second.modules().values():
         equip(module, recipe, device)
     return [first, second]
@@ -60,12 +60,17 @@ def semantic_stage(
     stage: Shrinking
     if recipe.official is not None:
         stage = UpstreamSemanticStage(
-            semantic, items, recipe.official, code_rate=config.code_rate, bfloat16=recipe.bfloat16, device=device
+            semantic,
+            items,
+            recipe.official,
+            code_rate=config.code_rate,
+            bfloat16=narrow(recipe.bfloat16, device),
+            device=device,
         )
     else:
         faster = recipe.adapters.rate if recipe.adapters else 1.0
         rules = dataclasses.replace(recipe.semantic, learning_rate=recipe.semantic.learning_rate * faster)
-        stage = SemanticStage(semantic, items, rules, bfloat16=recipe.bfloat16, device=device)
+        stage = SemanticStage(semantic, items, rules, bfloat16=narrow(recipe.bfloat16, device), device=device)
     for module in stage.modules().values():
         equip(module, recipe, device)
     return stage

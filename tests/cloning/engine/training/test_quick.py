@@ -18,7 +18,7 @@ from cloning.engine.config import tiny
 from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.training.acoustic import both
 from cloning.engine.training.adapters import AdapterRecipe, attach
-from cloning.engine.training.quick import PLAIN, dropout, quicken, weight
+from cloning.engine.training.quick import PLAIN, available, dropout, narrow, quicken, weight
 from cloning.engine.training.recipe import TrainingRecipe
 from cloning.engine.training.rows import NormedWeight, Shape, convolve, laid_out, spread, weight_gradient
 from cloning.engine.training.stages import build_stages
@@ -27,6 +27,8 @@ from tests.cloning.engine.training import made
 #: bfloat16 holds eight binary digits.
 ROUGH = 3e-2
 ALIKE = 0.99
+#: Elsewhere they are never taken: see `quick.narrow`.
+products = pytest.mark.skipif(not available(), reason="the quick convolutions need a processor with bfloat16 products")
 
 
 def alike(first: Tensor, second: Tensor) -> float:
@@ -37,6 +39,7 @@ def gradients(model: nn.Module) -> Tensor:
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
 
+@products
 @pytest.mark.parametrize(
     "shape",
     [Shape(1), Shape(3, 1, 1), Shape(11, 1, 25, 5), Shape(5, 3, 2), Shape(4, 2, 1), Shape(5, 1, 0), Shape(8, 8, 0)],
@@ -114,6 +117,7 @@ def test_the_semantic_model_keeps_its_function() -> None:
     torch.testing.assert_close(quick.eval()(*batch).loss, plain.eval()(*batch).loss)
 
 
+@products
 def test_the_acoustic_model_keeps_its_function() -> None:
     config = tiny()
     full = dataclasses.replace(config.acoustic, resblock="1", resblock_dilations=((1, 3, 5),) * 3)
@@ -146,6 +150,7 @@ def test_the_acoustic_model_keeps_its_function() -> None:
     assert alike(gradients(plain), gradients(quick)) > ALIKE
 
 
+@products
 def test_critics_judge_as_before() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(1)
@@ -182,10 +187,10 @@ def test_a_step_of_each_stage_is_that_of_the_plain_forms(adapters: AdapterRecipe
         acoustic=dataclasses.replace(made.CONFIG.acoustic, dropout=0.0),
     )
     start = dataclasses.replace(start, config=config)
-    for narrow in (False, True):
+    for half in (False, True):
         recipe = TrainingRecipe.tiny()
         recipe = dataclasses.replace(
-            recipe, acoustic=dataclasses.replace(recipe.acoustic, adversarial_from=0), bfloat16=narrow,
+            recipe, acoustic=dataclasses.replace(recipe.acoustic, adversarial_from=0), bfloat16=half,
             adapters=adapters, recompute=recompute,
         )  # fmt: skip
         models = start.build_semantic(1), start.build_acoustic(1)
@@ -194,7 +199,7 @@ def test_a_step_of_each_stage_is_that_of_the_plain_forms(adapters: AdapterRecipe
                 attach(model, adapters)
         stages = build_stages(recipe, *models, pool, config=config, device="cpu", seed=1)
         convs = [m for m in models[1].modules() if isinstance(m, NormedConv)]
-        assert all((PLAIN in vars(conv)) == narrow for conv in convs)
+        assert all((PLAIN in vars(conv)) == narrow(half, "cpu") for conv in convs)
         told.append([made.finish(stage, stop=1)[0] for stage in stages])
         moved.append([gradients(module) for stage in stages for module in stage.modules().values()])
     assert told[1] == pytest.approx(told[0], rel=ROUGH)
@@ -222,3 +227,22 @@ def test_a_weight_that_takes_no_gradient_is_computed_anew_when_it_changes() -> N
     assert not torch.equal(weight(conv), first)
     conv.requires_grad_(True)
     assert weight(conv).requires_grad
+
+
+def test_a_processor_trains_in_bfloat16_only_where_it_gains_by_it() -> None:
+    # Emulated products take ten times as long as single precision.
+    assert narrow(True, "cpu") is available("cpu")
+    assert narrow(True, "cuda")
+    assert not narrow(False, "cpu")
+    assert not narrow(False, "cuda")
+
+
+def test_the_stages_of_a_recipe_are_as_narrow_as_the_processor() -> None:
+    config = made.CONFIG
+    for wanted in (True, False):
+        recipe = dataclasses.replace(TrainingRecipe.demo(), bfloat16=wanted)
+        stages = build_stages(
+            recipe, Text2Semantic(config.semantic), AcousticModel(config.acoustic, config.audio), made.items([40, 40]),
+            config=config, device="cpu", seed=1,
+        )  # fmt: skip
+        assert {vars(stage)["bfloat16"] for stage in stages} == {wanted and available("cpu")}

@@ -1,0 +1,54 @@
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from cloning.engine import starter
+from cloning.engine.semantic.choice import Sampling
+from cloning.engine.starter.items import TimedItem
+from cloning.engine.starter.practising import PractisingRecipe
+from cloning.engine.text import to_phones
+from cloning.engine.training.base import SEMANTIC_FILE
+from demo.starter import shards, stages
+
+#: Hot enough that some readings of a short text are bad.
+RECIPE = PractisingRecipe(
+    readings=3, sampling=Sampling(top_k=50, top_p=1.0, temperature=1.3, repetition_penalty=1.0), margin=0.0,
+    stretch=1.0, steps=2,
+)  # fmt: skip
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> stages.Place:
+    """A folder with the shipped base and two utterances of each language to measure with."""
+    (tmp_path / "base").mkdir()
+    for file in Path(starter.__file__).parent.glob("*.safetensors"):
+        shutil.copyfile(file, tmp_path / "base" / file.name)
+    for kind, text, language in (("held_out", "Good day.", "en"), ("zh_held_out", "你好。", "zh")):
+        ids = torch.tensor(to_phones(text, language).ids)
+        said = torch.arange(20)
+        one = TimedItem(torch.zeros(20 * 640), said, ids, True, "slt-1", said, places=said % len(ids))
+        shards.write_items(tmp_path / "items" / f"{kind}-0000.st", [one, one])
+    return stages.Place(tmp_path, "cpu", bfloat16=False)
+
+
+def test_practice_changes_s1_once_a_round_and_not_again(place: stages.Place) -> None:
+    # The shipped base has practised a round.
+    path = place.base / SEMANTIC_FILE
+    before = path.read_bytes()
+    stages.practise_reading(place, RECIPE, 2, {"en": 2, "zh": 1})
+    after = path.read_bytes()
+    with safe_open(path, "pt") as file:
+        assert file.metadata()["practice_rounds"] == "2"
+    assert after != before
+    stages.practise_reading(place, RECIPE, 2, {"en": 2, "zh": 1})
+    assert path.read_bytes() == after
+
+
+def test_each_round_reads_other_texts_that_fit_into_a_fragment() -> None:
+    first, second = (stages._to_read(number, {"en": 6, "zh": 4}) for number in (0, 1))
+    assert first == stages._to_read(0, {"en": 6, "zh": 4})
+    assert not any(ids in second for ids in first)
+    assert all(len(ids) <= 150 for ids in first + second)
