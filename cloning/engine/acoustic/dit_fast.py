@@ -20,6 +20,7 @@ from cloning.engine.acoustic.dit import Dit, DitBlock, normed, turned
 from cloning.engine.acoustic.dit_blocks import Blocks, fits
 from cloning.engine.errors import EngineError
 from cloning.engine.lowrank import Pair
+from cloning.engine.processor import check_bfloat16
 
 Precision = Literal["float32", "bfloat16"]
 DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -117,10 +118,14 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) ->
 def prepare(dit: Dit, precision: Precision) -> Dit:
     """Turn the transformer into its fast form; it is changed in place, returned, and cannot be trained any more.
 
-    Raises EngineError `unsupported_precision`, before anything is changed.
+    Raises EngineError `unsupported_precision`, before anything is changed; on a CPU also for
+    bfloat16 without products of its own.
     """
     if precision not in DTYPES:
         raise EngineError("unsupported_precision", f"no precision {precision!r:.40} here; known: {', '.join(DTYPES)}")
+    on_cpu = dit.proj_out.weight.device.type == "cpu"
+    if on_cpu and precision == "bfloat16":
+        check_bfloat16()
     dtype = DTYPES[precision]
     if all(isinstance(block, FastBlock) for block in dit.transformer_blocks):
         if dit.proj_out.weight.dtype != dtype:
@@ -129,7 +134,6 @@ def prepare(dit: Dit, precision: Precision) -> Dit:
     blocks = [FastBlock(block, dtype) if isinstance(block, DitBlock) else block for block in dit.transformer_blocks]
     dit.transformer_blocks = nn.ModuleList(blocks)
     dit.to(dtype).eval().requires_grad_(False)
-    on_cpu = dit.proj_out.weight.device.type == "cpu"
     if on_cpu and precision == "bfloat16" and fits(dit.config.width, dit.config.head_width):
         dit.run = Blocks(
             [block for block in blocks if isinstance(block, FastBlock)], dit.config.width, dit.config.head_width

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cloning.engine.errors import EngineError
+from cloning.engine.processor import check_int8
 
 #: Steps of an unsigned byte left for the values. The zero point stays off both ends: oneDNN prepares the weights for a
 #: zero point that is not 0.
@@ -24,9 +25,11 @@ LEAST_RANGE = 1e-9
 
 
 def check_available() -> None:
-    """Raises EngineError `unsupported_precision` where torch was built without oneDNN's quantised convolution."""
+    """Raises EngineError `unsupported_precision` where torch was built without oneDNN's quantised convolution, or on a
+    processor on which its sums overflow."""
     if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.onednn, "qconv_prepack")):
         raise EngineError("unsupported_precision", "this build of torch has no 8-bit convolution")
+    check_int8()
 
 
 class Int8Conv(nn.Module):

@@ -18,13 +18,14 @@ from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.bench.timing import MEGABYTE, added_memory, interleaved
 from cloning.engine.config import EngineConfig, official
 from cloning.engine.parity.recipe import recipe_state
+from cloning.engine.processor import has_int8
 
 #: Recipe seed and output scale of the full-size golden files.
 SEED = 5011
 POST_SCALE = 2.0**-4
 CODES, QUICK_CODES = 100, 10
 ROUNDS, QUICK_ROUNDS = 9, 2
-PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "int8")
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", *(("int8",) if has_int8() else ()))
 #: A form with more signal over noise than this counts as exact; its largest difference is told instead.
 EXACT_DB = 100.0
 

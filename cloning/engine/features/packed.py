@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from cloning.engine.processor import has_bfloat16
+
 
 class PackedLinear(nn.Module):
     """Takes the place of a Linear whose weights will not change: * x in -> * x out, on the CPU, without gradients.
@@ -53,10 +55,13 @@ def can_pack() -> bool:
 
 def pack(model: nn.Module, *, rows: int) -> None:
     """Replace every Linear and every plain 1 x 1 convolution inside `model` (on the CPU, any depth) by its packed
-    form. Does nothing where the kernels are missing."""
+    form. Does nothing where the kernels are missing, and leaves layers in bfloat16 as they are on a processor that has
+    no products of it."""
     if not can_pack():
         return
     for name, part in model.named_children():
+        if any(value.dtype == torch.bfloat16 for value in part.parameters(recurse=False)) and not has_bfloat16():
+            continue
         if isinstance(part, nn.Linear):
             setattr(model, name, PackedLinear(part.weight, part.bias, rows=rows))
         elif isinstance(part, nn.Conv2d) and part.kernel_size == (1, 1) and part.padding == (0, 0) and part.groups == 1:

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from cloning.engine.acoustic.discriminators import SLOPE, PeriodCritic
 from cloning.engine.acoustic.layers import NormedConv, NormedTransposedConv
+from cloning.engine.processor import has_bfloat16
 from cloning.engine.semantic.model import Block, KeyValueCache, SelfAttention
 from cloning.engine.training.adapters import CHILD
 from cloning.engine.training.rows import Convolution, NormedWeight, Shape, Transposed, laid_out
@@ -34,9 +35,7 @@ PLAIN, HELD = "plain_forward", "held_weight"
 
 def available(device: str = "cpu") -> bool:
     """Whether this processor gains: x86-64 with bfloat16 products in oneDNN."""
-    return (
-        device == "cpu" and torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    )
+    return device == "cpu" and has_bfloat16()
 
 
 def narrow(wanted: bool, device: str) -> bool:

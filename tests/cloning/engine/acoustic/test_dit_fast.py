@@ -14,6 +14,7 @@ from cloning.engine.acoustic.dit_fast import FastBlock, attention, prepare
 from cloning.engine.acoustic.lora import beside, together
 from cloning.engine.errors import EngineError
 from tests.cloning.engine.acoustic.tiny_diffusion import adapter, model
+from tests.cloning.engine.processor import needs_bfloat16
 
 
 def sampled(voice: DiffusionModel, voices: list[DiffusionModel] | None = None) -> torch.Tensor:
@@ -35,6 +36,7 @@ def test_single_precision_is_the_same_function() -> None:
     torch.testing.assert_close(sampled(fast), sampled(plain), atol=2e-5, rtol=1e-4)
 
 
+@needs_bfloat16
 def test_half_precision_is_near_and_gives_single_precision() -> None:
     plain = model()
     fast = copy.deepcopy(plain)
@@ -43,7 +45,7 @@ def test_half_precision_is_near_and_gives_single_precision() -> None:
     assert snr(sampled(fast), sampled(plain)) > 25
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=needs_bfloat16)])
 def test_adapters_stand_beside_the_fast_one_too(precision: str) -> None:
     plain = model()
     loras = [adapter(plain, seed, rank=1 + seed) for seed in range(3)]
@@ -63,6 +65,7 @@ def test_attention_leaves_out_what_is_masked() -> None:
     torch.testing.assert_close(attention(query, key, value, mask), wanted)
 
 
+@needs_bfloat16
 def test_another_precision_is_refused_and_twice_is_once() -> None:
     dit = model().cfm.estimator
     with pytest.raises(EngineError, match="unsupported_precision"):
@@ -74,6 +77,7 @@ def test_another_precision_is_refused_and_twice_is_once() -> None:
         prepare(dit, "float32")
 
 
+@needs_bfloat16
 def test_what_is_left_out_behind_a_long_prompt_is_not_missed() -> None:
     plain = model()
     torch.manual_seed(3)

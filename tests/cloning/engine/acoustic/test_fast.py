@@ -18,6 +18,7 @@ from cloning.engine.bench.acoustic import snr_db
 from cloning.engine.config import AcousticConfig, tiny
 from cloning.engine.errors import EngineError
 from tests.cloning.engine.acoustic.made import sung
+from tests.cloning.engine.processor import needs_int8
 
 TINY = tiny()
 #: The official decoder's shape at a small width: paired residuals, three kernels, long kernels with wide dilations.
@@ -93,7 +94,7 @@ def test_the_whole_decode_is_the_same_and_the_input_is_left_alone() -> None:
     assert torch.equal(style, kept)
 
 
-@pytest.mark.parametrize(("precision", "least"), [("bfloat16", 30), ("int8", 25)])
+@pytest.mark.parametrize(("precision", "least"), [("bfloat16", 30), pytest.param("int8", 25, marks=needs_int8)])
 @torch.inference_mode()
 def test_low_precision_stays_close_and_gives_float32(precision: Precision, least: float) -> None:
     model = build(WIDE)
@@ -118,6 +119,7 @@ def test_quantised_bytes_give_back_the_values_within_half_a_step() -> None:
     assert (steps == zero).all()
 
 
+@needs_int8
 @pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), (7, 3), (11, 5)])
 @torch.inference_mode()
 def test_the_integer_convolution_is_the_convolution_of_the_quantised_numbers(kernel: int, dilation: int) -> None:

@@ -16,6 +16,7 @@ from cloning.engine.bench.acoustic import full_size, snr_db
 from cloning.engine.checkpoints import load_acoustic
 from cloning.engine.config import official
 from tests.cloning.engine.official import arrays, needs_fixtures, unpacked
+from tests.cloning.engine.processor import needs_bfloat16, needs_int8
 
 pytestmark = needs_fixtures
 
@@ -62,7 +63,10 @@ def test_prepared_float32_passes_at_the_same_tolerance(case: tuple[AcousticModel
         compare(name, got, wanted[name])
 
 
-@pytest.mark.parametrize(("precision", "least"), [("bfloat16", 29), ("int8", 20)])
+@pytest.mark.parametrize(
+    ("precision", "least"),
+    [pytest.param("bfloat16", 29, marks=needs_bfloat16), pytest.param("int8", 20, marks=needs_int8)],
+)
 def test_low_precision_waves_stay_close(
     case: tuple[AcousticModel, dict[str, Tensor]], precision: Precision, least: float
 ) -> None:

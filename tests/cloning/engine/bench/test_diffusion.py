@@ -6,8 +6,10 @@ import torch
 
 from cloning.engine.bench.diffusion import BATCH, LENGTH, integrators, measure, vowels
 from cloning.engine.diffusion_config import DitConfig
+from tests.cloning.engine.processor import needs_bfloat16
 
 
+@needs_bfloat16
 def test_every_form_has_a_row_beside_the_plain_one() -> None:
     rows = measure(DitConfig(width=32, depth=2, heads=2, head_width=16, text=16, text_layers=1), 32, 40, 1)
     assert [(row["variant"], row["precision"]) for row in rows] == [

@@ -15,6 +15,7 @@ from cloning.engine.training.memory import recompute
 from cloning.engine.training.recipe import TrainingRecipe
 from cloning.engine.training.semantic import SemanticStage, log_likelihood
 from cloning.engine.training.stages import build_stages
+from tests.cloning.engine.processor import needs_bfloat16
 from tests.cloning.engine.training.made import CONFIG, base, finish, items, same
 
 LENGTHS = (20, 24, 30, 36)
@@ -43,7 +44,7 @@ def ends(recipe: TrainingRecipe) -> list[torch.nn.Module]:
 CRITICS = dataclasses.replace(TINY, acoustic=dataclasses.replace(TINY.acoustic, adversarial_from=0))
 
 
-@pytest.mark.parametrize("narrow", [False, True], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("narrow", [False, pytest.param(True, marks=needs_bfloat16)], ids=["float32", "bfloat16"])
 def test_recomputing_changes_nothing_but_memory(narrow: bool) -> None:
     recipe = dataclasses.replace(CRITICS, bfloat16=narrow)
     plain, again = ends(recipe), ends(dataclasses.replace(recipe, recompute=True))
@@ -73,7 +74,7 @@ def test_recomputing_keeps_less() -> None:
     assert kept_numbers(model) < 0.6 * plain
 
 
-@pytest.mark.parametrize("narrow", [False, True], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("narrow", [False, pytest.param(True, marks=needs_bfloat16)], ids=["float32", "bfloat16"])
 def test_one_seed_is_one_result(narrow: bool) -> None:
     recipe = dataclasses.replace(CRITICS, bfloat16=narrow)
     first, second = ends(recipe), ends(recipe)

@@ -22,13 +22,12 @@ from cloning.engine.training.quick import PLAIN, available, dropout, narrow, qui
 from cloning.engine.training.recipe import TrainingRecipe
 from cloning.engine.training.rows import NormedWeight, Shape, convolve, laid_out, spread, weight_gradient
 from cloning.engine.training.stages import build_stages
+from tests.cloning.engine.processor import needs_bfloat16
 from tests.cloning.engine.training import made
 
 #: bfloat16 holds eight binary digits.
 ROUGH = 3e-2
 ALIKE = 0.99
-#: Elsewhere they are never taken: see `quick.narrow`.
-products = pytest.mark.skipif(not available(), reason="the quick convolutions need a processor with bfloat16 products")
 
 
 def alike(first: Tensor, second: Tensor) -> float:
@@ -39,7 +38,7 @@ def gradients(model: nn.Module) -> Tensor:
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
 
-@products
+@needs_bfloat16
 @pytest.mark.parametrize(
     "shape",
     [Shape(1), Shape(3, 1, 1), Shape(11, 1, 25, 5), Shape(5, 3, 2), Shape(4, 2, 1), Shape(5, 1, 0), Shape(8, 8, 0)],
@@ -117,7 +116,7 @@ def test_the_semantic_model_keeps_its_function() -> None:
     torch.testing.assert_close(quick.eval()(*batch).loss, plain.eval()(*batch).loss)
 
 
-@products
+@needs_bfloat16
 def test_the_acoustic_model_keeps_its_function() -> None:
     config = tiny()
     full = dataclasses.replace(config.acoustic, resblock="1", resblock_dilations=((1, 3, 5),) * 3)
@@ -150,7 +149,7 @@ def test_the_acoustic_model_keeps_its_function() -> None:
     assert alike(gradients(plain), gradients(quick)) > ALIKE
 
 
-@products
+@needs_bfloat16
 def test_critics_judge_as_before() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(1)
