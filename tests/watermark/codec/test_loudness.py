@@ -24,7 +24,8 @@ def test_mark_is_louder_where_a_telephone_codec_keeps_the_wave_form():
     at_906, at_1406 = (int(np.searchsorted(EDGES, end)) for end in (29, 45))
     assert out[0, 0, at_1406 - 1] / out[0, 0, at_1406] == pytest.approx(1.4, rel=0.05)
     assert out[0, 0, at_906 - 1] / out[0, 0, at_906] == pytest.approx(0.95 / 1.4, rel=0.05)
-    assert (out[0] == out[0, :1]).all()
+    # Up to the order a processor's matrix product adds in, which may differ in its last row.
+    np.testing.assert_allclose(out[0], np.broadcast_to(out[0, :1], out[0].shape), rtol=1e-6)
 
 
 @pytest.mark.parametrize("strength", [0.0, -1.0, MAX_STRENGTH + 0.1, float("nan")])
