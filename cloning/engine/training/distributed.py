@@ -8,7 +8,8 @@ CPU processes speak gloo, CUDA processes nccl. Process 0 writes: checkpoints whi
 folder (`base.load_base`). A run that is started again with the same arguments goes on from the last checkpoint.
 
 What differs from one process with the whole batch: dropout draws fall elsewhere, float32 sums have another order, and
-the spectral convergence of `multi_resolution_loss`, a ratio of norms, is one for each share.
+the spectral convergence of `multi_resolution_loss`, a ratio of norms, is one for each share, as is the mean over loud
+frames of `periodicity_loss`.
 """
 
 from __future__ import annotations
@@ -37,12 +38,13 @@ from cloning.engine.acoustic.losses import (
     kl_loss,
     mel_loss,
     multi_resolution_loss,
+    source_loss,
 )
 from cloning.engine.checkpoints import read_bounded
 from cloning.engine.errors import EngineError, TrainingRefused
 from cloning.engine.features.spectrogram import linear
 from cloning.engine.semantic.model import Text2Semantic
-from cloning.engine.training.acoustic import CRITIC_CLIP, AcousticStage
+from cloning.engine.training.acoustic import CRITIC_CLIP, AcousticStage, spoken
 from cloning.engine.training.base import ACOUSTIC_FILE, CONTENT_FILE, SEMANTIC_FILE, Base, load_base, starter_base
 from cloning.engine.training.batches import CODE_STEP, PHONE_STEP, pick, stack
 from cloning.engine.training.keep import write_whole
@@ -171,6 +173,11 @@ class SharedAcoustic(AcousticStage):
         if self.critics is not None:
             team.equal_start(self.critics)
 
+    def spoken_here(self, count: int) -> list[int]:
+        """Which of this process's items are among those of the whole batch (`count`) that `acoustic.spoken` names."""
+        wanted = spoken(self.model, count)
+        return [own for own, place in enumerate(range(count)[self.team.share(count)]) if place in wanted]
+
     def advance(self, step: int, rng: np.random.Generator, generator: torch.Generator) -> float | None:
         items = self.batch(rng)
         audio, segment = self.model.audio, self.model.config.segment_frames
@@ -198,6 +205,7 @@ class SharedAcoustic(AcousticStage):
                     phones.to(self.device), phone_lengths.to(self.device),
                     noise=noise[share].to(self.device), starts=starts[share].to(self.device),
                     speaker=torch.stack(speaker).to(self.device) if speaker else None,
+                    spoken=self.spoken_here(len(items)),
                 )  # fmt: skip
             fake = out.wave.float()
             real = slice_segments(waves[:, None], out.starts * audio.hop, segment * audio.hop)
@@ -208,6 +216,8 @@ class SharedAcoustic(AcousticStage):
             loss = KL_WEIGHT * kl_loss(out) * (float(lengths[share].sum()) / float(lengths.sum()))
             resolution = self.recipe.resolution_weight * multi_resolution_loss(fake, real)
             loss = loss + part * (self.recipe.mel_weight * spectral + resolution)
+            if self.model.pitch is not None:
+                loss = loss + part * source_loss(out, fake, real, audio)
         rate = rate_at(step, steps=self.steps, warm_up=self.recipe.warm_up, final=self.recipe.final)
         if self.critics is not None and step > (self.recipe.adversarial_from or 0):
             verdict = None

@@ -39,7 +39,8 @@ def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
     resumed = shared_worker.train(Team(), tmp_path / "checkpoint")
     alone = shared_worker.train(Team())
     moved = 0.0
-    untrained = shared_worker.random_base(shared_worker.tiny(), 1).build_semantic(3).state_dict()
+    base = shared_worker.random_base(shared_worker.tiny(), 1)
+    untrained = base.build_semantic(3).state_dict()
     for name, value in alone.items():
         if name.endswith(SHIFTS):
             continue
@@ -48,6 +49,9 @@ def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
         if name.startswith("s."):
             moved = max(moved, float((value - untrained[name[2:]]).abs().max()))
     assert moved > 10 * TOLERANCE
+    # Nothing but the losses of a source moves the pitch head.
+    head = base.build_acoustic(3).state_dict()["pitch.post.weight"]
+    assert float((alone["a.pitch.post.weight"] - head).abs().max()) > 10 * TOLERANCE
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
