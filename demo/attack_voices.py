@@ -27,6 +27,7 @@ from cloning.engine.training.acoustic import AcousticStage
 from cloning.engine.training.base import Base, load_base, starter_base
 from cloning.engine.training.loop import run
 from cloning.engine.training.prepare import Item, Recording, encode
+from cloning.engine.training.quick import narrow
 from cloning.engine.training.recipe import AcousticRecipe, TrainingRecipe
 from cloning.engine.training.voice import train_voice
 from cloning.engine.training.zero_shot import instant_voice
@@ -69,9 +70,12 @@ def vocoders(
         "own engine, shipped: text to speech": partial(read_copy, None),
         "own engine, disturbed: posterior": posterior_copy(disturbed(base, seed)),
         "own engine, trained further: posterior": posterior_copy(longer),
+        "own engine, trained further: text to speech": spoken_by(base, longer),
         "own engine, converted: codes": code_copy(shipped, base, encoder, style_of=speech[0]),
         "own engine, trained with critics: posterior": posterior_copy(criticised),
+        "own engine, trained with critics: text to speech": spoken_by(base, criticised),
         "own engine, trained on the victims (never trained on): posterior": posterior_copy(attacker),
+        "own engine, trained on the victims (never trained on): text to speech": spoken_by(base, attacker),
         **{name: copy for number, folder in enumerate(further, 1) for name, copy in _further(folder, number).items()},
     }
 
@@ -106,7 +110,9 @@ def trained_on(
     recipe = AcousticRecipe(
         steps=steps, batch=BATCH, learning_rate=1e-3, adversarial_from=steps // 4 if critics else None
     )
-    stage = AcousticStage(base.build_acoustic(seed), items, recipe, bfloat16=True, device="cpu", seed=seed)
+    stage = AcousticStage(
+        base.build_acoustic(seed), items, recipe, bfloat16=narrow(True, "cpu"), device="cpu", seed=seed
+    )
     run(
         stage, seed=seed, start=0, progress=lambda _: None, most_skipped=10, checkpoint_every=steps + 1, save_at=None,
         should_stop=None,
@@ -141,6 +147,11 @@ def code_copy(model: AcousticModel, base: Base, encoder: ContentEncoder, style_o
         return np.asarray(model.decode(item.codes[None], item.phones[None], style, generator=generator)[0, 0].numpy())
 
     return copy
+
+
+def spoken_by(base: Base, model: AcousticModel) -> Copy:
+    """`read_copy` by a base whose S2 is this one, as a fine-tuned voice's is no longer the shipped one."""
+    return partial(read_copy, replace(base, acoustic=model.state_dict(), digest=""))
 
 
 def read_copy(base: Base | None, sound: np.ndarray) -> np.ndarray:
