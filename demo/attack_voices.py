@@ -70,12 +70,9 @@ def vocoders(
         "own engine, shipped: text to speech": partial(read_copy, None),
         "own engine, disturbed: posterior": posterior_copy(disturbed(base, seed)),
         "own engine, trained further: posterior": posterior_copy(longer),
-        "own engine, trained further: text to speech": spoken_by(base, longer),
         "own engine, converted: codes": code_copy(shipped, base, encoder, style_of=speech[0]),
         "own engine, trained with critics: posterior": posterior_copy(criticised),
-        "own engine, trained with critics: text to speech": spoken_by(base, criticised),
         "own engine, trained on the victims (never trained on): posterior": posterior_copy(attacker),
-        "own engine, trained on the victims (never trained on): text to speech": spoken_by(base, attacker),
         **{name: copy for number, folder in enumerate(further, 1) for name, copy in _further(folder, number).items()},
     }
 
@@ -147,11 +144,6 @@ def code_copy(model: AcousticModel, base: Base, encoder: ContentEncoder, style_o
         return np.asarray(model.decode(item.codes[None], item.phones[None], style, generator=generator)[0, 0].numpy())
 
     return copy
-
-
-def spoken_by(base: Base, model: AcousticModel) -> Copy:
-    """`read_copy` by a base whose S2 is this one, as a fine-tuned voice's is no longer the shipped one."""
-    return partial(read_copy, replace(base, acoustic=model.state_dict(), digest=""))
 
 
 def read_copy(base: Base | None, sound: np.ndarray) -> np.ndarray:
