@@ -18,7 +18,7 @@ REPORTS = Path(__file__).parents[4] / "docs" / "starter-report"
 NAMES = {
     "awb-zero-shot": "awb, zero-shot, never trained",
     "slt-zero-shot": "slt, zero-shot",
-    "awb": "awb, few-shot, never trained",
+    "awb": "awb, few-shot",
     "slt": "slt, few-shot",
 }
 
