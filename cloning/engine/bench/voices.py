@@ -15,6 +15,7 @@ from torch import Tensor
 
 from cloning.engine import lowrank
 from cloning.engine.acoustic.generator import AcousticModel
+from cloning.engine.bench.acoustic import snr_db
 from cloning.engine.bench.timing import MEGABYTE, Timing, interleaved
 from cloning.engine.config import EngineConfig, official, tiny
 from cloning.engine.reference import Reference
@@ -153,7 +154,8 @@ def _one_by_one(work: Callable[[], object]) -> Callable[[], object]:
 
 
 def _sound(voices: list[LoadedVoice], merged: LoadedVoice, rounds: int) -> list[dict[str, Any]]:
-    """Seconds of 4 s of sound, and the difference of the waves."""
+    """Seconds of 4 s of sound; signal over noise of what adapters make against the merged weights, and of what another
+    voice's adapters would have made: how much a wrong sound would differ."""
     config = voices[0].direct.config
     draw = torch.Generator().manual_seed(1)
     codes = torch.randint(0, config.codes, (1, CODES), generator=draw)
@@ -163,12 +165,12 @@ def _sound(voices: list[LoadedVoice], merged: LoadedVoice, rounds: int) -> list[
     def speak(voice: LoadedVoice) -> Callable[[], Tensor]:
         return lambda: voice.direct.decode(codes, phones, style, noise_scale=0.0)
 
-    work = {"engine": speak(voices[0]), "reference": speak(merged)}
-    loudest = float(work["reference"]().abs().max())
-    difference = float((work["engine"]() - work["reference"]()).abs().max()) / loudest
+    work = {"engine": speak(voices[0]), "another voice": speak(voices[1]), "reference": speak(merged)}
+    waves = {name: made() for name, made in work.items()}
     times = interleaved(work, rounds=rounds)
     rows = [_row("voices sound", name, times[name], times["reference"], 1) for name in work]
-    rows[0]["difference"] = difference
+    for row in rows[:-1]:
+        row["snr_db"] = snr_db(waves["reference"], waves[row["variant"]])
     return rows
 
 
