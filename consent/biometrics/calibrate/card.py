@@ -30,9 +30,8 @@ LINES: Final = (
 )
 FLOOR: Final = (
     "The tables judge by z alone. The gate also asks for a raw cosine that rises with the length of the speech "
-    "(`speaker.FLOOR`, with what it costs people), because the calibration knows people: to it two synthesisers may be "
-    "one voice. Beside 60 live answers by flite's `awb`, 50 s of its `rms` passed 17 times while the floor stopped "
-    "rising at 10 s, and never since; the nearest came to 0.807, where 0.81 is asked for."
+    "(`speaker.FLOOR`, where it says what that costs people): the calibration knows people, and to it two synthesisers "
+    "may be one voice."
 )
 #: The last heading.
 ATTACKS: Final = "## Attacks (ISO/IEC 30107-3)"
