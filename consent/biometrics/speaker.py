@@ -46,9 +46,10 @@ UNLIKE: Final = 0.05
 #: Nor may its raw cosine be below this.
 UNLIKE_RAW: Final = 0.683
 #: Raw cosine (nothing taken away) that one person's speech has to reach, by net seconds. As high as costs people next
-#: to nothing: of their speech that the calibration accepts, a quiet room loses 0.2, 0 and 0 points at 5, 10 and 25 s,
-#: noise at 20 dB 0.1, 0.1 and 0, a room of 0.3 s 1.2, 1.4 and 2.0. The calibration alone is not enough: what it takes
-#: away is what recordings of people share, and voices from outside that crowd (synthesisers) then look alike.
+#: to nothing: of their speech that the calibration accepts, a quiet room and noise at 20 dB lose at most 0.1 points at
+#: 4.5, 9 and 27 s, a room of 0.3 s 0.7, 1.3 and 1.0 (`calibrate.floor` measures it). The calibration alone is not
+#: enough: what it takes away is what recordings of people share, and voices from outside that crowd (synthesisers)
+#: then look alike.
 FLOOR: Final = {3.0: 0.743, 5.0: 0.780, 10.0: 0.800, 25.0: 0.810}
 #: That far below the floor it is somebody else; nearer, nothing is said.
 FLOOR_BAND: Final = 0.09
@@ -187,12 +188,17 @@ def _probabilities(scale: Calibration, cosine: float, facts: np.ndarray) -> tupl
     return value, float(scale.probability(scale.margin, facts))
 
 
+def floor(net: float) -> float:
+    """The raw cosine that passes at ``net`` seconds of speech: `FLOOR`, in straight lines over the log of these."""
+    return float(np.interp(math.log(max(net, 1e-3)), np.log(list(FLOOR)), list(FLOOR.values())))
+
+
 def _held_down(value: float, limit: float, raw: float, net: float) -> float:
     """The probability, kept below the threshold where the raw cosine is below its floor for ``net`` seconds."""
-    floor = float(np.interp(math.log(max(net, 1e-3)), np.log(list(FLOOR)), list(FLOOR.values())))
-    if raw >= floor:
+    least = floor(net)
+    if raw >= least:
         return value
-    return min(value, 0.99 * limit if raw >= floor - FLOOR_BAND else 0.99 * REFUSE_BELOW)
+    return min(value, 0.99 * limit if raw >= least - FLOOR_BAND else 0.99 * REFUSE_BELOW)
 
 
 def _decided(value: float, limit: float) -> tuple[Verdict, str]:
