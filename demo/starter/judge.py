@@ -19,20 +19,17 @@ from cloning.engine.features.spectrogram import linear
 from cloning.engine.semantic.choice import Sampling
 from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.semantic.sampling import Utterance, code_bound, decode_batch, prepare
-from cloning.engine.starter import corpus, ears
 from cloning.engine.starter.items import TimedItem
+from cloning.engine.text.classes import NAMED, PAUSE, REDUCED, classes_of
 
 #: How codes are drawn when judged: as the platform draws them.
 SAMPLING = Sampling(top_k=15, temperature=1.0, repetition_penalty=1.0)
-PAUSE = corpus.PHONE_INDEX["pau"]
-#: The synthesiser's reduced vowel has no name of its own in the text's symbols.
-_AX, _AH = corpus.PHONE_INDEX["ax"], corpus.PHONE_INDEX["ah"]
 
 
 def runs(told: Sequence[int]) -> list[int]:
-    """Phones of frames (20 ms) in order: runs of at least two frames, pauses left out, `ax` counted as `ah`."""
+    """Phones of frames (20 ms) in order: runs of at least two frames, pauses left out, the reduced vowel named."""
     found: list[list[int]] = []
-    for phone in (_AH if p == _AX else p for p in told):
+    for phone in (NAMED if p == REDUCED else p for p in told):
         if found and found[-1][0] == phone:
             found[-1][1] += 1
         else:
@@ -55,7 +52,7 @@ def heard(encoder: ContentEncoder, wave: np.ndarray) -> list[int]:
 
 def wanted(item: TimedItem) -> list[int]:
     """The phones of the item's text."""
-    return ears.wanted(item.phones.tolist())
+    return classes_of(item.phones.tolist())
 
 
 def errors(truth: Sequence[int], told: Sequence[int]) -> int:

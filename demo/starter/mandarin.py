@@ -19,6 +19,7 @@ import torch
 from cloning.engine.features.content import ContentEncoder
 from cloning.engine.starter import aligning, corpus, mandarin_texts
 from cloning.engine.text import to_phones
+from cloning.engine.text.classes import PAUSE, SILENT, phone_class
 from cloning.engine.text.symbols import PUNCTUATION
 from demo.espeak import speak_pinyin
 
@@ -52,7 +53,7 @@ class Clause:
     @property
     def sounds(self) -> list[str]:
         """Initials and finals without tone, as `aligning` knows them."""
-        heard = (symbol for symbol in self.symbols if symbol not in corpus.SILENT)
+        heard = (symbol for symbol in self.symbols if symbol not in SILENT)
         return [symbol[:-1] if symbol[-1] in "12345" else symbol for symbol in heard]
 
 
@@ -186,8 +187,8 @@ class Timer:
             stops = self.aligner.ends(heard, clause.sounds)
             if stops is None:
                 return None
-            classes = [corpus.phone_class(symbol) for symbol in clause.symbols]
-            phones += [corpus.PHONE_INDEX["pau"], *(phone for phone in classes if phone is not None)]
+            classes = [phone_class(symbol) for symbol in clause.symbols]
+            phones += [PAUSE, *(phone for phone in classes if phone is not None)]
             ends += [clause.start / corpus.RATE, *((clause.start // HOP + stops) * HOP / corpus.RATE)]
         return corpus.Utterance(spoken.text, spoken.speaker, spoken.wave, np.array(phones), np.array(ends))
 

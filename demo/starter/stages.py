@@ -25,7 +25,7 @@ from cloning.engine.config import ContentConfig
 from cloning.engine.config import starter as starter_config
 from cloning.engine.features.content import ContentEncoder
 from cloning.engine.semantic.model import Text2Semantic
-from cloning.engine.starter import content, corpus, ears, mandarin_texts, texts
+from cloning.engine.starter import content, ears, mandarin_texts, texts
 from cloning.engine.starter.items import TimedItem
 from cloning.engine.starter.practising import PractisingRecipe, practise, prefer
 from cloning.engine.starter.reading import ReadingRecipe, ReadingStage
@@ -34,6 +34,7 @@ from cloning.engine.starter.singing import train_pitch as train_pitch_head
 from cloning.engine.starter.sounding import SoundingRecipe, SoundingStage
 from cloning.engine.synthesis import STARTER_PHONES
 from cloning.engine.text import to_phones
+from cloning.engine.text.classes import ENGLISH
 from cloning.engine.training.base import ACOUSTIC_FILE, CODES, CONTENT_FILE, SEMANTIC_FILE, Base, load_base
 from cloning.engine.training.loop import Progress, freeze, restore, run, thaw
 from demo.starter import judge, shards
@@ -121,7 +122,7 @@ def teach_mandarin(place: Place, steps: int, english: int, mandarin_shards: int)
 
 def english_content() -> ContentConfig:
     """Of the encoder that knows English only."""
-    return replace(starter_config().content, phones=len(corpus.ENGLISH))
+    return replace(starter_config().content, phones=len(ENGLISH))
 
 
 def read_english(place: Place) -> tuple[ContentEncoder, Tensor]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cloning.engine.starter.corpus import FINALS
+from cloning.engine.text.classes import FINALS
 
 #: States of an initial and of a final: at least one and two frames of 20 ms.
 STATES_INITIAL, STATES_FINAL = 1, 2

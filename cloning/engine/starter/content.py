@@ -22,8 +22,9 @@ from torch.nn import functional as F
 from cloning.engine.config import ContentConfig
 from cloning.engine.features.content import LOG_OFFSET, MEL_TOP, ContentEncoder, nearest_codes, pair
 from cloning.engine.features.spectrogram import magnitude, mel_filters
-from cloning.engine.starter.corpus import PHONE_INDEX, Utterance
+from cloning.engine.starter.corpus import Utterance
 from cloning.engine.starter.pitch import normalised_pitch
+from cloning.engine.text.classes import PAUSE
 
 PITCH_WEIGHT = 0.5
 VOICING_WEIGHT = 0.3
@@ -110,7 +111,7 @@ def _batch(groups: Sequence[Sequence[Labelled]], recipe: ContentRecipe, rng: np.
         stop = start + recipe.crop
         missing = max(0, stop - frames)
         mels.append(F.pad(augment(item.mels[:, 2 * start : 2 * stop].float(), rng), (0, 2 * missing)))
-        phones.append(F.pad(item.phones[start:stop], (0, missing), value=PHONE_INDEX["pau"]))
+        phones.append(F.pad(item.phones[start:stop], (0, missing), value=PAUSE))
         pitch.append(F.pad(item.pitch[start:stop], (0, missing)))
         voiced.append(F.pad(item.voiced[start:stop], (0, missing)))
     return torch.stack(mels), torch.stack(phones), torch.stack(pitch), torch.stack(voiced)
@@ -196,7 +197,7 @@ def phone_accuracy(encoder: ContentEncoder, utterances: Sequence[Utterance]) -> 
         wave = torch.from_numpy(utterance.wave.astype(np.float32) / 32768)[None]
         told = encoder.heads(encoder(wave))[0][0].argmax(-1)
         truth = torch.from_numpy(utterance.frame_phones(len(told)))
-        speech = truth != PHONE_INDEX["pau"]
+        speech = truth != PAUSE
         right += int((told[speech] == truth[speech]).sum())
         total += int(speech.sum())
     return right / max(1, total)

@@ -16,26 +16,9 @@ from typing import Protocol
 import numpy as np
 import soxr
 
+from cloning.engine.text.classes import PAUSE, PHONE_INDEX
+
 RATE = 16_000
-#: Phones of the English synthesiser's lexicon: ARPAbet without stress, the reduced vowel `ax`, and the pause.
-ENGLISH = str.split(
-    "pau aa ae ah ao aw ax ay b ch d dh eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh t th uh uw v w y z zh"
-)
-#: Of Mandarin the initials and the finals without tone, as the text's symbols spell them.
-INITIALS = str.split("b c ch d f g h j k l m n p q r s sh t w x y z zh")
-FINALS = str.split(
-    "a ai an ang ao e ei en eng er i i0 ia ian iang iao ie in ing iong ir iu o ong ou u ua uai uan uang ui un uo "
-    "v van ve vn E En"
-)
-#: The classes of the content encoder. Finals are told with their tones, so that its frames, and the codes, carry them.
-PHONES = [
-    *ENGLISH,
-    *(f"cmn:{name}" for name in INITIALS),
-    *(f"cmn:{name}{tone}" for name in FINALS for tone in range(1, 6)),
-]
-PHONE_INDEX = {name: index for index, name in enumerate(PHONES)}
-#: Stand where a Mandarin syllable has no initial; nothing is heard of them.
-SILENT = frozenset({"AA", "EE", "OO"})
 #: Voices of this prefix speak Mandarin.
 MANDARIN_VOICE = "cmn-"
 
@@ -43,14 +26,6 @@ MANDARIN_VOICE = "cmn-"
 FORMANTS = (0.84, 1.20)
 PITCH_OCTAVES = (-0.45, 0.45)
 TEMPO = (0.9, 1.15)
-
-
-def phone_class(symbol: str) -> int | None:
-    """The class of a text's symbol; None for marks and whatever else is not heard by itself."""
-    if symbol in SILENT:
-        return None
-    english = PHONE_INDEX.get(symbol.rstrip("012").lower()) if symbol[:1].isupper() else None
-    return PHONE_INDEX.get(f"cmn:{symbol}") if english is None else english
 
 
 class Marked(Protocol):
@@ -114,7 +89,7 @@ class Utterance:
 
     def frame_phones(self, frames: int, hop: int = 320) -> np.ndarray:
         """Index of the phone spoken at the middle of each frame, (frames,) int64; pause after the last one."""
-        phones: np.ndarray = np.append(self.phones, PHONE_INDEX["pau"])[self.positions(frames, hop)]
+        phones: np.ndarray = np.append(self.phones, PAUSE)[self.positions(frames, hop)]
         return phones
 
 

@@ -15,8 +15,9 @@ from torch import Tensor
 from cloning.engine.config import EngineConfig
 from cloning.engine.features.content import ContentEncoder
 from cloning.engine.semantic.model import IGNORED
-from cloning.engine.starter.corpus import PHONE_INDEX, PHONES, Utterance, phone_class
+from cloning.engine.starter.corpus import Utterance
 from cloning.engine.text import Phones, to_phones
+from cloning.engine.text.classes import PAUSE, PHONES, phone_class
 from cloning.engine.text.symbols import PUNCTUATION
 from cloning.engine.training.prepare import Item, encode
 
@@ -64,7 +65,7 @@ def align(read: Phones, utterance: Utterance) -> np.ndarray | None:
     """
     classes = [(phone_class(symbol), place) for place, symbol in enumerate(read.symbols)]
     text = [(PHONES[phone], place) for phone, place in classes if phone is not None]
-    spoken = [(PHONES[p], place) for place, p in enumerate(utterance.phones) if PHONES[p] != "pau"]
+    spoken = [(PHONES[p], place) for place, p in enumerate(utterance.phones) if p != PAUSE]
     cost = np.zeros((len(text) + 1, len(spoken) + 1))
     cost[:, 0] = np.arange(len(text) + 1) * GAP_COST
     cost[0] = np.arange(len(spoken) + 1) * GAP_COST
@@ -84,7 +85,7 @@ def align(read: Phones, utterance: Utterance) -> np.ndarray | None:
             i -= 1
         else:
             j -= 1
-    for place in np.flatnonzero(utterance.phones == PHONE_INDEX["pau"]):
+    for place in np.flatnonzero(utterance.phones == PAUSE):
         before = out[:place].max(initial=-1)
         after = min((int(x) for x in out[place + 1 :] if x != IGNORED), default=len(read.symbols))
         marks = [k for k in range(before + 1, after) if read.symbols[k] in PUNCTUATION]

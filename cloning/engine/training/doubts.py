@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from cloning.engine.alignment import fit
 from cloning.engine.config import EngineConfig
 from cloning.engine.features import audio
 from cloning.engine.features.content import ContentEncoder
-from cloning.engine.starter.corpus import ENGLISH, PHONES, phone_class
-from cloning.engine.text.symbols import SYMBOLS
+from cloning.engine.text.classes import ENGLISH, PHONES, classes_of
 
 if TYPE_CHECKING:
     from cloning.engine.training.prepare import Item
@@ -47,7 +47,6 @@ CLEARLY_APART = 0.3
 MOST_OTHER = 0.2
 #: Most utterances that are compared.
 MOST_COMPARED = 60
-_IMPOSSIBLE = -1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,30 +89,11 @@ def agreement(item: Item, encoder: ContentEncoder, config: EngineConfig) -> tupl
     told = encoder.heads(encoder(torch.from_numpy(wave)[None]))[0][0]
     # Of the language's own classes: what else the encoder knows makes it no less sure.
     heard = told[:, : len(ENGLISH)].log_softmax(-1).double().numpy()
-    classes = (phone_class(SYMBOLS[row]) for row in item.phones.tolist())
-    phones = [phone for phone in classes if phone is not None and phone < len(ENGLISH)]
+    phones = [phone for phone in classes_of(item.phones.tolist()) if phone < len(ENGLISH)]
     if not phones or not len(heard):
         return 0.0, -math.inf
-    return fit(heard, phones) - fit(heard, phones[::-1]), float(heard.max(axis=1).mean())
-
-
-def fit(heard: np.ndarray, phones: Sequence[int]) -> float:
-    """Mean log probability of the best path through the phones in order, with optional pauses (class 0) between them.
-
-    `heard` (frames, classes) log probabilities (Viterbi 1967).
-    """
-    states = np.zeros(2 * len(phones) + 1, dtype=np.int64)
-    states[1::2] = phones
-    gained = heard[:, states]
-    best = np.full(len(states), _IMPOSSIBLE)
-    best[:2] = gained[0, :2]
-    is_phone = np.arange(len(states)) % 2 == 1
-    for row in gained[1:]:
-        moved = best.copy()
-        moved[1:] = np.maximum(moved[1:], best[:-1])
-        moved[2:] = np.where(is_phone[2:], np.maximum(moved[2:], best[:-2]), moved[2:])
-        best = moved + row
-    return float(max(best[-1], best[-2])) / len(heard)
+    sure = float(heard.max(axis=1).mean())
+    return (fit(heard, phones) - fit(heard, phones[::-1]) if len(heard) >= len(phones) else 0.0), sure
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from cloning.engine.starter import corpus
 from cloning.engine.starter.aligning import Aligner
 from cloning.engine.starter.items import align
 from cloning.engine.text import to_phones
+from cloning.engine.text.classes import PHONES
 from demo.starter import mandarin
 
 installed = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
@@ -82,7 +83,7 @@ def test_what_is_said_is_a_training_item_whose_phones_are_the_texts() -> None:
     read = to_phones(timed.text, "zh")
     places = align(read, timed)
     assert places is not None
-    spoken = [corpus.PHONES[phone] for phone in timed.phones]
+    spoken = [PHONES[phone] for phone in timed.phones]
     matched = [
         f"cmn:{read.symbols[place]}" if name != "pau" else "pau" for name, place in zip(spoken, places, strict=True)
     ]

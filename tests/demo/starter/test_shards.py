@@ -6,6 +6,7 @@ import torch
 
 from cloning.engine.config import starter
 from cloning.engine.semantic.model import IGNORED
+from cloning.engine.text.classes import PHONE_INDEX
 from cloning.engine.training.base import Base, random_base
 from demo.starter import judge, shards
 from demo.starter.stages import prompts_for
@@ -69,7 +70,7 @@ def test_errors_are_counted_per_phone() -> None:
 
 
 def test_single_frames_and_pauses_are_not_heard() -> None:
-    a, b = judge.corpus.PHONE_INDEX["aa"], judge.corpus.PHONE_INDEX["b"]
+    a, b = PHONE_INDEX["aa"], PHONE_INDEX["b"]
     assert judge.runs([judge.PAUSE, judge.PAUSE, a, a, b, a, a, b, b]) == [a, a, b]
 
 

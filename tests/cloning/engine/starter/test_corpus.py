@@ -1,6 +1,5 @@
 import dataclasses
 from dataclasses import dataclass
-from importlib import resources
 
 import numpy as np
 import pytest
@@ -11,13 +10,8 @@ from cloning.engine.features.content import ContentEncoder
 from cloning.engine.semantic.model import IGNORED
 from cloning.engine.starter import content
 from cloning.engine.starter.corpus import (
-    ENGLISH,
-    PHONE_INDEX,
-    PHONES,
-    SILENT,
     Utterance,
     VirtualSpeaker,
-    phone_class,
     sentence,
     utter,
     virtual_speakers,
@@ -25,6 +19,7 @@ from cloning.engine.starter.corpus import (
 from cloning.engine.starter.items import align, item
 from cloning.engine.starter.pitch import normalised_pitch
 from cloning.engine.text import to_phones
+from cloning.engine.text.classes import ENGLISH, PHONE_INDEX
 
 
 @dataclass(frozen=True)
@@ -57,32 +52,6 @@ def speak_tones(text: str, *, voice: str, f0_shift: float = 1.0, stretch: float 
 def utterances(count: int) -> list[Utterance]:
     rng = np.random.default_rng(0)
     return [utter(speak_tones, sentence(rng), VirtualSpeaker("tones")) for _ in range(count)]
-
-
-def test_inventory_fits_the_content_head() -> None:
-    assert len(PHONES) == len(set(PHONES)) == tiny().content.phones
-
-
-@pytest.mark.parametrize(
-    ("symbol", "name"),
-    [("AH0", "ah"), ("B", "b"), ("b", "cmn:b"), ("i05", "cmn:i05"), ("ir2", "cmn:ir2"), ("En4", "cmn:En4"), ("Y", "y")],
-)
-def test_a_symbol_is_a_class_of_its_language(symbol: str, name: str) -> None:
-    phone = phone_class(symbol)
-    assert phone is not None
-    assert PHONES[phone] == name
-
-
-@pytest.mark.parametrize("symbol", ["AA", "EE", "OO", ".", "SP", "UNK", ""])
-def test_what_is_not_heard_has_no_class(symbol: str) -> None:
-    assert phone_class(symbol) is None
-
-
-def test_every_syllable_of_mandarin_has_its_classes() -> None:
-    rows = resources.files("cloning.engine.text").joinpath("data/pinyin_symbols.txt").read_text("utf-8").splitlines()
-    for _, initial, final in map(str.split, rows):
-        assert initial in SILENT or phone_class(initial) is not None
-        assert all(phone_class(f"{final}{tone}") is not None for tone in range(1, 6))
 
 
 def test_sentences_are_repeatable_and_readable() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from cloning.engine.errors import TrainingRefused
 from cloning.engine.training.base import Base, starter_base
-from cloning.engine.training.doubts import CLEARLY_APART, Texts, agreement, fit, texts, two_speakers
+from cloning.engine.training.doubts import CLEARLY_APART, Texts, agreement, texts, two_speakers
 from cloning.engine.training.prepare import Material, Recording, prepare
 from cloning.engine.training.voice import one_speaker, outcome
 from tests.cloning.engine.training.conftest import TEXTS
@@ -14,15 +14,6 @@ from tests.cloning.engine.training.conftest import TEXTS
 
 def heard(recordings: list[Recording], base: Base) -> Material:
     return prepare(recordings, language="en", config=base.config, encoder=base.build_content(), codebook=base.codebook)
-
-
-def test_the_best_path_takes_phones_in_order_with_pauses_between() -> None:
-    frames = np.full((6, 3), np.log(0.1))
-    for row, phone in enumerate([0, 1, 1, 0, 2, 2]):
-        frames[row, phone] = np.log(0.8)
-    assert fit(frames, [1, 2]) == pytest.approx(np.log(0.8))
-    assert fit(frames, [2, 1]) < np.log(0.3)
-    assert fit(frames[1:3], [1]) == pytest.approx(np.log(0.8))
 
 
 def test_a_transcript_of_something_else_is_left_out(recordings: list[Recording]) -> None:
