@@ -1,7 +1,7 @@
 """Frozen dataclasses whose fields carry bounds, and reading them from plain data that somebody else wrote.
 
 A field says `field(metadata=within(low, high))`; tuples are checked number by number. Unknown keys, missing keys, wrong
-types and values out of range are a `ConfigError`.
+types and values out of range are a `ConfigError`. Only a field that says `added` may be missing.
 """
 
 from __future__ import annotations
@@ -19,9 +19,14 @@ T = TypeVar("T")
 _LARGEST = 1e9
 
 
-def within(low: float, high: float) -> dict[str, tuple[float, float]]:
+def within(low: float, high: float) -> dict[str, Any]:
     """Field metadata: the inclusive range of the field's number or numbers."""
     return {"within": (low, high)}
+
+
+def added(low: float, high: float) -> dict[str, Any]:
+    """The same, of a field that came when files without it were about: there it has its default."""
+    return within(low, high) | {"added": True}
 
 
 def must(condition: bool, sentence: str) -> None:
@@ -65,9 +70,9 @@ def build(cls: type[T], data: object, where: str) -> T:
     fields = {item.name: item for item in dataclasses.fields(typing.cast(Any, cls))}
     unknown = sorted(str(key) for key in data if key not in fields)
     must(not unknown, f"{where} has unknown keys: {', '.join(unknown)[:200]}")
-    missing = sorted(set(fields) - set(data))
+    missing = sorted(name for name, item in fields.items() if name not in data and "added" not in item.metadata)
     must(not missing, f"{where} lacks {', '.join(missing)}")
-    return cls(**{name: _value(hints[name], data[name], f"{where}.{name}") for name in fields})
+    return cls(**{name: _value(hints[name], data[name], f"{where}.{name}") for name in fields if name in data})
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:

@@ -14,7 +14,7 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cloning.engine.bounded import build, check_values, must, plain, within
+from cloning.engine.bounded import added, build, check_values, must, plain, within
 from cloning.engine.errors import ConfigError
 
 #: Rows of the two symbol tables (text/symbols). S1 of v1 has room for more rows than the table has symbols.
@@ -109,7 +109,7 @@ class SemanticConfig:
     heads: int = field(metadata=within(1, 32))
     layers: int = field(metadata=within(1, 32))
     bert_dim: int = field(default=0, metadata=within(0, 1024))
-    phone_classes: int = field(default=0, metadata=within(0, 2048))
+    phone_classes: int = field(default=0, metadata=added(0, 2048))
     dropout: float = field(default=0.1, metadata=within(0.0, 0.9))
 
     @property
@@ -138,8 +138,9 @@ class AcousticConfig:
     is one frame, repeated (official, entries of `content_dim`); "concat": an entry is `frames_per_code` frames laid end
     to end. `speaker_dim` 0 means no speaker vector; otherwise the Pro path (style vector + projected speaker vector).
     `pitch_hidden`: width of the pitch head where the decoder is given its source (`acoustic.excitation`), 0 without
-    one (official). `*_input` say what the style and posterior encoders do with the linear magnitude spectrogram they
-    are given.
+    one (official). `phone_classes`: classes of the content encoder by which the text is laid along the codes
+    (`acoustic.words`), `phone_width` the length of a phone's vector there; both 0 without (official). `*_input` say
+    what the style and posterior encoders do with the linear magnitude spectrogram they are given.
     """
 
     content_dim: int = field(metadata=within(4, 1024))
@@ -182,6 +183,8 @@ class AcousticConfig:
     dropout: float = field(default=0.1, metadata=within(0.0, 0.9))
     segment_frames: int = field(default=32, metadata=within(2, 256))
     pitch_hidden: int = field(default=0, metadata=within(0, 512))
+    phone_classes: int = field(default=0, metadata=added(0, 1024))
+    phone_width: int = field(default=0, metadata=added(0, 256))
 
     @property
     def code_dim(self) -> int:
@@ -194,6 +197,8 @@ class AcousticConfig:
         must(self.mrte_width % self.mrte_heads == 0, "acoustic: mrte_width must divide by mrte_heads")
         must(self.style_hidden % 2 == 0, "acoustic: style_hidden must be even")
         must(self.latent % 2 == 0, "acoustic: latent must be even")
+        must((self.phone_classes > 0) == (self.phone_width > 0), "acoustic: phone_classes and phone_width go together")
+        must(self.pitch_hidden > 0 or self.phone_classes == 0, "acoustic: only a pitch head is told the phones")
         must(self.kernel % 2 == 1 and self.code_kernel % 2 == 1, "acoustic: kernels must be odd")
         must(self.speaker_dim > 0 or self.style == self.mrte_width, "acoustic: without speaker_dim style = mrte_width")
         stages = len(self.upsample_rates)
@@ -340,6 +345,8 @@ def starter() -> EngineConfig:
             discriminator_base=4,
             dropout=0.05,
             pitch_hidden=48,
+            phone_classes=STARTER_CLASSES,
+            phone_width=16,
         ),
     )
 

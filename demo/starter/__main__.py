@@ -23,6 +23,7 @@ import torch
 from cloning.engine import starter
 from cloning.engine.starter.practising import PractisingRecipe
 from cloning.engine.starter.reading import ReadingRecipe
+from cloning.engine.starter.singing import SingingRecipe
 from cloning.engine.starter.sounding import SoundingRecipe
 from cloning.engine.training import quick
 from cloning.engine.training.base import ACOUSTIC_FILE, CONTENT_FILE, SEMANTIC_FILE, load_base
@@ -40,8 +41,8 @@ ZH_SHARDS, ZH_CONTENT_SHARDS = 12, 6
 #: Utterances of the shards that are only measured with.
 HELD_OUT = 40
 CONTENT_STEPS, BILINGUAL_STEPS = 2400, 2700
-#: Shards of each language that the pitch head alone learns from at the end.
-PITCH_SHARDS = 4
+#: Shards that the pitch head alone learns from at the end.
+PITCH_SHARDS = {"train": 6, "zh_train": 8}
 #: Of the alignment of Mandarin.
 TIMER_SEED = 7
 #: Share of S2's steps after which critics join; 1: never, as in the making of the shipped base.
@@ -103,7 +104,7 @@ def main() -> None:
             acoustic = replace(VOCODER, steps=args.steps or VOCODER.steps)
             stages.train_vocoder(place, replace(SOUNDING, acoustic=acoustic, average=60), ACOUSTIC_SHARDS)
         elif stage == "pitch":
-            stages.train_pitch(place, PITCH_SHARDS)
+            stages.train_pitch(place, SingingRecipe(), PITCH_SHARDS)
         else:
             steps = args.steps or SOUNDING.acoustic.steps
             critics = round(args.critics_from * steps) if args.critics_from < 1 else None

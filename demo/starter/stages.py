@@ -260,18 +260,16 @@ def train_acoustic(place: Place, recipe: SoundingRecipe, shard_count: int, name:
     drive(stage, place, ACOUSTIC_FILE, measure)
 
 
-def train_pitch(place: Place, shard_count: int) -> None:
-    """The pitch head alone, in the S2 that the base holds; not when it says that this was done."""
+def train_pitch(place: Place, recipe: SingingRecipe, counts: Mapping[str, int]) -> None:
+    """The pitch head alone, in the S2 that the base holds, from the first shards of each kind; not when the base says
+    that this was done."""
     path = place.base / ACOUSTIC_FILE
     with safe_open(path, "pt") as file:
         facts = dict(file.metadata() or {})
     if "pitch_steps" in facts:
         return
     model = load_base(place.base).build_acoustic(1)
-    items = shards.read_items(
-        shards.paths(place.work, "train")[:shard_count] + shards.paths(place.work, "zh_train")[:shard_count]
-    )
-    recipe = SingingRecipe()
+    items = shards.read_items([p for kind, count in counts.items() for p in shards.paths(place.work, kind)[:count]])
     train_pitch_head(model, items, recipe, seed=1, report=lambda step, loss: say(f"pitch {step} loss {loss:.3f}"))
     learnt = {name: value for name, value in model.state_dict().items() if not name.startswith(CODES)}
     write_weights(path, learnt, {**facts, "pitch_steps": str(recipe.steps)})

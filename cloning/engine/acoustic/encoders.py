@@ -57,6 +57,7 @@ class PriorEncoder(nn.Module):
         self.encoder_text = encoder(config.text_layers)
         self.mrte = TextMixer(config)
         self.encoder2 = encoder(config.joint_layers)
+        self.width = config.hidden
         self.proj = nn.Conv1d(config.hidden, 2 * config.latent, 1)
 
     def forward(
@@ -87,13 +88,13 @@ class PriorEncoder(nn.Module):
 
     def distribution(self, hidden: Tensor, mask: Tensor, speed: float = 1.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The second half: hidden frames -> hidden, mean, log deviation and mask at `speed`, as `forward` gives
-        them."""
+        them. What is carried behind the hidden frames goes behind the log deviation, at the same speed."""
         if speed != 1.0:
             width = int(hidden.shape[-1] / speed) + 1
             hidden = F.interpolate(hidden, size=width, mode="linear")
             mask = F.interpolate(mask, size=width, mode="nearest")
-        mean, log_deviation = (self.proj(hidden) * mask).chunk(2, dim=1)
-        return hidden, mean, log_deviation, mask
+        mean, log_deviation = (self.proj(hidden[:, : self.width]) * mask).chunk(2, dim=1)
+        return hidden, mean, torch.cat((log_deviation, hidden[:, self.width :]), 1), mask
 
 
 class PosteriorEncoder(nn.Module):

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cloning.engine.acoustic import words
 from cloning.engine.config import AcousticConfig, AudioConfig
 from cloning.engine.features.spectrogram import magnitude, window
 
@@ -106,17 +107,28 @@ class PitchHead(nn.Module):
 
     def __init__(self, config: AcousticConfig) -> None:
         super().__init__()
-        width = config.pitch_hidden
-        self.pre = nn.Conv1d(2 * config.latent, width, 5, padding=2)
+        width, self.latent = config.pitch_hidden, config.latent
+        told = words.width(config)
+        self.words = nn.Conv1d(told, width, 5, padding=2) if told else None
+        # Which phone is said counts for more than the deviation.
+        self.pre = nn.Conv1d(config.latent if told else 2 * config.latent, width, 5, padding=2)
         self.cond = nn.Conv1d(config.style, width, 1)
         self.mid = nn.Conv1d(width, width, 5, padding=2)
+        self.far = nn.Conv1d(width, width, 5, padding=4, dilation=2) if told else None
         self.post = nn.Conv1d(width, 2, 1)
 
     def forward(self, mean: Tensor, log_deviation: Tensor, mask: Tensor, style: Tensor) -> Tensor:
-        """mean and log deviation B x latent x F, mask B x 1 x F, style B x style x 1 -> B x 2 x F: log pitch above
-        MIDDLE, and voicing before the sigmoid."""
-        hidden = F.leaky_relu(self.pre(torch.cat((mean, log_deviation), 1)) + self.cond(style), 0.1)
-        told: Tensor = self.post(F.leaky_relu(self.mid(hidden * mask), 0.1))
+        """mean and log deviation B x latent x F, the words behind the latter where they are aligned, mask B x 1 x F,
+        style B x style x 1 -> B x 2 x F: log pitch above MIDDLE, and voicing before the sigmoid."""
+        if self.words is None:
+            hidden = self.pre(torch.cat((mean, log_deviation), 1))
+        else:
+            hidden = self.pre(mean) + self.words(log_deviation[:, self.latent :])
+        hidden = F.leaky_relu(hidden + self.cond(style), 0.1)
+        hidden = F.leaky_relu(self.mid(hidden * mask), 0.1)
+        if self.far is not None:
+            hidden = hidden + F.leaky_relu(self.far(hidden * mask), 0.1)
+        told: Tensor = self.post(hidden)
         return told
 
 

@@ -22,6 +22,7 @@ from cloning.engine.acoustic.hifigan import Decoder
 from cloning.engine.acoustic.layers import length_mask
 from cloning.engine.acoustic.quantizer import Quantizer
 from cloning.engine.acoustic.style import StyleEncoder
+from cloning.engine.acoustic.words import AlignedWords
 from cloning.engine.config import AcousticConfig, AudioConfig
 
 #: Slowest and fastest speech that `decode` accepts; the official interface offers 0.6 to 1.65.
@@ -66,6 +67,7 @@ class AcousticModel(nn.Module):
         self.dec = Decoder(config)
         self.enc_q = PosteriorEncoder(config, audio.bins) if posterior else None
         self.flow = Flow(config)
+        self.words = AlignedWords(config) if config.phone_classes else None
         self.pitch = excitation.PitchHead(config) if config.pitch_hidden else None
         self.ref_enc = StyleEncoder(config, audio)
         if config.code_layout == "repeat":
@@ -192,7 +194,8 @@ class AcousticModel(nn.Module):
             rows = torch.tensor(spoken, device=z.device)
             said = self.flow(prior_mean[rows], mask[rows], style[rows], reverse=True)
             sounding = z.index_copy(0, rows, said.to(z.dtype))
-        inner, pitch_loss = self.sung(sounding, spec, prior_mean, prior_log, mask, style)
+        told = torch.cat((prior_log, *self.said(frames, spec_lengths, phones, phone_lengths)), 1)
+        inner, pitch_loss = self.sung(sounding, spec, prior_mean, told, mask, style)
         return TrainingPass(
             wave=self.dec(slice_segments(inner, starts, segment), style),
             starts=starts,
@@ -251,14 +254,23 @@ class AcousticModel(nn.Module):
         return self.render(mean, log_deviation, mask, style, noise=noise, noise_scale=noise_scale)
 
     def prior_hidden(self, codes: Tensor, phones: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
-        """codes 1 x T, phones 1 x X, style 1 x G x 1 -> hidden frames 1 x hidden x F, mask 1 x 1 x F."""
+        """codes 1 x T, phones 1 x X, style 1 x G x 1 -> hidden frames 1 x hidden x F, what `said` says behind them, and
+        their mask 1 x 1 x F."""
         frames = self.code_frames(codes)
         lengths = torch.tensor([frames.shape[2]], device=codes.device)
         phone_lengths = torch.tensor([phones.shape[1]], device=codes.device)
-        return self.enc_p.hidden(frames, lengths, phones, phone_lengths, self.prior_style(style))
+        hidden, mask = self.enc_p.hidden(frames, lengths, phones, phone_lengths, self.prior_style(style))
+        return torch.cat((hidden, *self.said(frames, lengths, phones, phone_lengths)), 1), mask
+
+    def said(self, frames: Tensor, lengths: Tensor, phones: Tensor, phone_lengths: Tensor) -> list[Tensor]:
+        """Which phone each content frame says, B x width x F (`AlignedWords`); nothing in models that do not ask."""
+        if self.words is None:
+            return []
+        return [self.words(frames, lengths, phones, phone_lengths, self.enc_p.text_embedding(phones))]
 
     def prior(self, hidden: Tensor, mask: Tensor, speed: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
-        """Hidden frames -> mean and log deviation 1 x latent x F' of the latent at `speed`, mask 1 x 1 x F'."""
+        """Hidden frames -> mean and log deviation 1 x latent x F' of the latent at `speed`, mask 1 x 1 x F'. What is
+        said stays behind the log deviation: the pitch head wants it."""
         _, mean, log_deviation, mask = self.enc_p.distribution(hidden, mask, speed)
         return mean, log_deviation, mask
 
@@ -295,7 +307,7 @@ class AcousticModel(nn.Module):
         z_prior = mean
         if noise_scale > 0 and noise is not None:
             share = noise_scale if self.pitch is None else noise_scale * SUNG_NOISE
-            z_prior = mean + noise * torch.exp(log_deviation) * share
+            z_prior = mean + noise * torch.exp(log_deviation[:, : self.config.latent]) * share
         z: Tensor = self.flow(z_prior, mask, style, reverse=True)
         if self.pitch is None:
             return z * mask

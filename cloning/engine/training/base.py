@@ -22,8 +22,10 @@ from cloning.engine.semantic.model import Text2Semantic
 CONTENT_FILE = "content.safetensors"
 SEMANTIC_FILE = "semantic.safetensors"
 ACOUSTIC_FILE = "acoustic.safetensors"
-#: Names in S2's state that its file leaves out.
-CODES = "quantizer."
+#: Names in S2's state that its file leaves out: what a code means, and how it is heard.
+CODES = ("quantizer.", "words.heard.")
+#: The content encoder's phone head, which S2 listens to its codes with.
+HEARD = ("phone_head.weight", "phone_head.bias")
 _STARTER = Path(__file__).parents[1] / "starter"
 
 
@@ -65,6 +67,8 @@ class Base:
         if self.acoustic is not None:
             model.load_state_dict({name: value.float() for name, value in self.acoustic.items()})
         model.quantizer.set_entries(self.codebook.float())
+        if model.words is not None:
+            model.words.hear(*(self.content[name].float() for name in HEARD))
         return model.train()
 
 
@@ -93,7 +97,7 @@ def load_base(folder: Path) -> Base:
     digest = hashlib.sha256(b"".join(hashlib.sha256(data).digest() for data in files.values())).hexdigest()
     config, acoustic = starter(), tensors[ACOUSTIC_FILE]
     if acoustic is not None:
-        acoustic = _codes(config, content["codebook"]) | acoustic
+        acoustic = _codes(config, content) | acoustic
     return Base(
         config=config,
         content={name[8:]: value for name, value in content.items() if name.startswith("content.")},
@@ -104,11 +108,13 @@ def load_base(folder: Path) -> Base:
     )
 
 
-def _codes(config: EngineConfig, codebook: Tensor) -> dict[str, Tensor]:
-    """What S2's state says of its codes: the codebook, which the content file holds already."""
+def _codes(config: EngineConfig, content: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What S2's state says of its codes: the codebook and the phone head, which the content file holds already."""
     quantizer = Quantizer(config.acoustic.codes, config.acoustic.code_dim)
-    quantizer.set_entries(codebook.float())
-    return {f"{CODES}{name}": value.half() for name, value in quantizer.state_dict().items()}
+    quantizer.set_entries(content["codebook"].float())
+    found = {f"{CODES[0]}{name}": value.half() for name, value in quantizer.state_dict().items()}
+    weight, bias = (content[f"content.{name}"].half() for name in HEARD)
+    return found | {f"{CODES[1]}weight": weight.unsqueeze(2).contiguous(), f"{CODES[1]}bias": bias}
 
 
 def _read(path: Path) -> bytes:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load, save
 
 from cloning.engine.acoustic.generator import AcousticModel
-from cloning.engine.config import tiny
+from cloning.engine.config import EngineConfig, tiny
 from cloning.engine.errors import VoiceFileError
 from cloning.engine.features.content import ContentEncoder
 from cloning.engine.reference import Reference
@@ -24,10 +24,8 @@ from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.voicefile import Voice, digest, pack, unpack
 
 
-@pytest.fixture(scope="module")
-def voice() -> Voice:
+def made(config: EngineConfig) -> Voice:
     torch.set_num_threads(1)
-    config = tiny()
     with torch.random.fork_rng():
         torch.manual_seed(1)
         return Voice(
@@ -40,6 +38,11 @@ def voice() -> Voice:
             base_digest="a" * 64,
             training={"steps": 3, "loss": 0.5, "note": "x"},
         )
+
+
+@pytest.fixture(scope="module")
+def voice() -> Voice:
+    return made(tiny())
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +172,19 @@ def test_a_rewritten_file_is_refused(packed: bytes, change: Callable[..., object
     with pytest.raises(VoiceFileError) as refusal:
         unpack(rewritten(packed, change))
     assert refusal.value.code == code
+
+
+def test_a_voice_made_before_the_words_were_told_still_speaks() -> None:
+    """Its description does not say whether S2 is told which phone a frame says: it is not."""
+    config = dataclasses.replace(tiny(), acoustic=dataclasses.replace(tiny().acoustic, phone_classes=0, phone_width=0))
+    file = pack(made(config))
+    earlier = rewritten(
+        file, lambda d, t: [d["config"]["acoustic"].pop(f"phone_{name}") for name in ("classes", "width")]
+    )
+    assert unpack(earlier).config == config
+    codes, style = torch.arange(6)[None], torch.zeros(1, 16, 1)
+    waves = [unpack(f).build_acoustic().decode(codes, codes, style, noise_scale=0.0) for f in (file, earlier)]
+    assert torch.equal(*waves)
 
 
 @pytest.mark.parametrize(

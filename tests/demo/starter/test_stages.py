@@ -4,13 +4,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 from cloning.engine import starter
 from cloning.engine.semantic.choice import Sampling
 from cloning.engine.starter.items import TimedItem
 from cloning.engine.starter.practising import PractisingRecipe
+from cloning.engine.starter.singing import SingingRecipe
 from cloning.engine.text import to_phones
-from cloning.engine.training.base import SEMANTIC_FILE
+from cloning.engine.training.base import ACOUSTIC_FILE, SEMANTIC_FILE
 from demo.starter import shards, stages
 
 #: Hot enough that some readings of a short text are bad.
@@ -45,6 +47,26 @@ def test_practice_changes_s1_once_a_round_and_not_again(place: stages.Place) -> 
     assert after != before
     stages.practise_reading(place, RECIPE, 2, {"en": 2, "zh": 1})
     assert path.read_bytes() == after
+
+
+def test_the_pitch_head_is_taught_once_with_its_words_and_nothing_else_changes(place: stages.Place) -> None:
+    path = place.base / ACOUSTIC_FILE
+    before = load_file(path)
+    stages.write_weights(path, before, {"steps": "1"})
+    for kind in ("train", "zh_train"):
+        (held,) = shards.paths(place.work, f"{kind.removesuffix('train')}held_out")
+        shutil.copyfile(held, held.with_name(f"{kind}-0000.st"))
+    counts = {"train": 1, "zh_train": 1}
+    stages.train_pitch(place, SingingRecipe(steps=2, batch=2), counts)
+    after = load_file(path)
+    moved = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert {name.partition(".")[0] for name in moved} == {"pitch", "words"}
+    assert after.keys() == before.keys()
+    with safe_open(path, "pt") as file:
+        assert file.metadata()["pitch_steps"] == "2"
+    kept = path.read_bytes()
+    stages.train_pitch(place, SingingRecipe(steps=2, batch=2), counts)
+    assert path.read_bytes() == kept
 
 
 def test_each_round_reads_other_texts_that_fit_into_a_fragment() -> None:

@@ -22,6 +22,7 @@ def sung(model: AcousticModel, z: Tensor) -> Tensor:
 
 
 def sourceless(config: EngineConfig) -> EngineConfig:
-    """The configuration without a source: with one, waves are no measure of rounding, as the phase of a pitch adds it
-    up."""
-    return dataclasses.replace(config, acoustic=dataclasses.replace(config.acoustic, pitch_hidden=0))
+    """The configuration without a source, as official ones are: with one, waves are no measure of rounding, as the
+    phase of a pitch adds it up."""
+    acoustic = dataclasses.replace(config.acoustic, pitch_hidden=0, phone_classes=0, phone_width=0)
+    return dataclasses.replace(config, acoustic=acoustic)

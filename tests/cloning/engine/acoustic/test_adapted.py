@@ -23,8 +23,8 @@ from tests.cloning.engine.acoustic.test_fast import PAIRED, TINY, WIDE, build
 
 #: Without a source: with one, waves are no measure of rounding (see `made.sourceless`).
 CONFIGS = {
-    "single": dataclasses.replace(TINY.acoustic, pitch_hidden=0),
-    "paired": dataclasses.replace(PAIRED, pitch_hidden=0),
+    "single": dataclasses.replace(TINY.acoustic, pitch_hidden=0, phone_classes=0, phone_width=0),
+    "paired": dataclasses.replace(PAIRED, pitch_hidden=0, phone_classes=0, phone_width=0),
 }
 
 

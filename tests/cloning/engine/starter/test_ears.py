@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from cloning.engine import bases
+from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.config import tiny
 from cloning.engine.pieces import ReadyVoice
 from cloning.engine.reference import Reference
@@ -84,3 +85,12 @@ def test_voices_of_other_codes_are_not_judged(voice: Voice) -> None:
     assert ears.known_to(other.config, other.build_acoustic()) is None
     small = loud_voice(tiny())
     assert ears.known_to(small.config, small.build_acoustic()) is None
+
+
+def test_a_voice_of_an_earlier_base_that_speaks_these_codes_is_judged(voice: Voice) -> None:
+    """Bases before this one were not told which phone a frame says; their voices' files are still there."""
+    acoustic = dataclasses.replace(voice.config.acoustic, phone_classes=0, phone_width=0)
+    earlier = dataclasses.replace(voice.config, acoustic=acoustic)
+    model = AcousticModel(earlier.acoustic, earlier.audio)
+    model.quantizer.set_entries(starter_base().codebook.float())
+    assert ears.known_to(earlier, model) is ears.shipped_ears()
