@@ -7,7 +7,7 @@ UV     := 0.13.9
 # Dozens of processes start in each of these commands: where bytecode is not kept, each compiles torch and Django anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo serve desk test test-all lint types schema bench starter clean
+.PHONY: help demo serve desk test test-long test-all lint types schema bench starter clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
@@ -27,11 +27,17 @@ serve: $(VENV)/ready ## the same system, left running; prints how to sign in
 desk: $(VENV)/ready ## a moderator's day to walk through, with the demo's data (docs/desk.md)
 	$(BIN)/python -m demo.desk
 
-test: $(VENV)/ready ## the whole suite on real PostgreSQL, Redis, Celery and (where installed) Chromium
-	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+# One file's tests stay with one worker: they share what is dear to set up.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
-test-all: $(VENV)/ready ## the suite and the long tests
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+test: $(VENV)/ready ## the suite on real PostgreSQL, Redis, Celery and (where installed) Chromium: a quarter of an hour
+	$(PYTEST) -m "not slow and not long"
+
+test-long: $(VENV)/ready ## what takes more than three seconds: the whole system, trainings, walks in the browser
+	$(PYTEST) -m "long and not slow"
+
+test-all: $(VENV)/ready ## all of that, and the slow tests (an hour)
+	$(PYTEST)
 
 bench: $(VENV)/ready ## speed and memory of the engine beside plain paths, to var/bench.json (about ten minutes)
 	@mkdir -p var

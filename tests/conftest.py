@@ -8,12 +8,22 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.client import Api
+from tests.tools.long_tests import LIST, is_long
 
 # A busy machine makes examples slowly. That is no finding about the code; speed is measured by `make bench`.
 settings.register_profile("vouch", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("vouch")
 
 _numbers = itertools.count(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests are marked here, from the list that measuring them wrote."""
+    listed = frozenset(LIST.read_text("utf-8").splitlines())
+    for item in items:
+        if is_long(item.nodeid, listed):
+            item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture(scope="session", autouse=True)
