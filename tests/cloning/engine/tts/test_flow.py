@@ -22,6 +22,7 @@ from cloning.engine.tts.request import TtsRequest
 from cloning.engine.tts.speaker import Speaker
 from cloning.engine.tts.voice import Precision
 from tests.cloning.engine.official import needs_fixtures, unpacked
+from tests.cloning.engine.processor import needs_bfloat16
 from tests.cloning.engine.tts.conftest import recording
 from tests.cloning.engine.vocoders.made import write_bigvgan, write_v4
 from tests.cloning.engine.vocoders.test_band import write as write_band
@@ -111,6 +112,7 @@ def test_lora_voices_stand_on_one_base(mounted: Path, make_flow: Callable[..., P
     assert not np.array_equal(engine.speak(plain, request()).pcm, speech.pcm)
 
 
+@needs_bfloat16
 @pytest.mark.slow
 def test_half_precision_speaks_too(mounted: Path, voices: dict[str, OfficialFolder]) -> None:
     speech = Engine(models=mounted, attempts=1, precision=Precision(acoustic="bfloat16")).speak(
