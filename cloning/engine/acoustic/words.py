@@ -60,8 +60,7 @@ class AlignedWords(nn.Module):
 
     def hear(self, weight: Tensor, bias: Tensor) -> None:
         """Take the content encoder's phone head: classes x content_dim, classes."""
-        self.heard.weight.data.copy_(weight.unsqueeze(2))
-        self.heard.bias.data.copy_(bias)  # type: ignore[union-attr]
+        self.heard.load_state_dict({"weight": weight.unsqueeze(2), "bias": bias})
 
     def forward(self, frames: Tensor, lengths: Tensor, phones: Tensor, phone_lengths: Tensor, text: Tensor) -> Tensor:
         """frames B x content_dim x F, lengths B, phones B x X, their lengths B, text B x X x hidden (the phones'
