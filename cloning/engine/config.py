@@ -139,8 +139,10 @@ class AcousticConfig:
     to end. `speaker_dim` 0 means no speaker vector; otherwise the Pro path (style vector + projected speaker vector).
     `pitch_hidden`: width of the pitch head where the decoder is given its source (`acoustic.excitation`), 0 without
     one (official). `phone_classes`: classes of the content encoder by which the text is laid along the codes
-    (`acoustic.words`), `phone_width` the length of a phone's vector there; both 0 without (official). `*_input` say
-    what the style and posterior encoders do with the linear magnitude spectrogram they are given.
+    (`acoustic.words`), `phone_width` the length of a phone's vector there; both 0 without (official). `style_gain`:
+    what the style encoder's vector is multiplied with before anything is told it (official: 1). `formant_gain`: by what
+    share formants are stretched behind the decoder when the voice speaks (`engine.formants`), 0: not at all (official).
+    `*_input` say what the style and posterior encoders do with the linear magnitude spectrogram they are given.
     """
 
     content_dim: int = field(metadata=within(4, 1024))
@@ -185,6 +187,8 @@ class AcousticConfig:
     pitch_hidden: int = field(default=0, metadata=within(0, 512))
     phone_classes: int = field(default=0, metadata=added(0, 1024))
     phone_width: int = field(default=0, metadata=added(0, 256))
+    style_gain: float = field(default=1.0, metadata=added(0.1, 2.0))
+    formant_gain: float = field(default=0.0, metadata=added(0.0, 1.0))
 
     @property
     def code_dim(self) -> int:
@@ -241,6 +245,7 @@ class EngineConfig:
         exact = a.style_input == "log_mel"
         must(a.style_bins == expected if exact else a.style_bins <= expected, "style_bins do not fit the spectrogram")
         must(abs(self.content.frame_rate - self.audio.frame_rate) < 1e-6, "content and sound need one frame rate")
+        must(a.formant_gain == 0 or self.audio.hop % 2 == 0, "the filter of formants needs an even hop")
 
     @property
     def code_rate(self) -> float:
@@ -347,6 +352,8 @@ def starter() -> EngineConfig:
             pitch_hidden=48,
             phone_classes=STARTER_CLASSES,
             phone_width=16,
+            style_gain=0.8,
+            formant_gain=0.15,
         ),
     )
 

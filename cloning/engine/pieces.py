@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cloning.engine import formants
 from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.disguise import disguised_speaker
 from cloning.engine.errors import SynthesisFailed
@@ -36,8 +37,8 @@ from cloning.engine.voicefile import Voice
 #: Frames of latent in a sentence's first stretch, about 0.6 s of a starter voice; each further one is twice as long.
 FIRST_FRAMES = 30
 #: Frames of latent on either side of a stretch that its sound depends on: more than the reach of the vocoder's
-#: convolutions, which is 10 frames in the starter and 13 in the published sizes.
-REACH_FRAMES = 16
+#: convolutions, which is 10 frames in the starter and 13 in the published sizes, and of the formants' filter.
+REACH_FRAMES = 14 + formants.REACH_FRAMES
 
 Wave = npt.NDArray[np.float32]
 
@@ -125,7 +126,8 @@ def _stretches(
     while begin < latent.shape[2]:
         # A rest too short to be worth its surroundings goes with what comes before it.
         end = latent.shape[2] if latent.shape[2] - begin < size + FIRST_FRAMES else begin + size
-        yield _sound(speaker.acoustic, latent, speaker.style, begin, end), end == latent.shape[2]
+        wave = _sound(speaker.acoustic, latent, speaker.style, begin, end, speaker.config.acoustic.formant_gain)
+        yield wave, end == latent.shape[2]
         begin, size = end, 2 * size
 
 
@@ -143,10 +145,9 @@ def _latent(
 
 
 @torch.inference_mode()
-def _sound(model: AcousticModel, latent: Tensor, style: Tensor, begin: int, end: int) -> Wave:
+def _sound(model: AcousticModel, latent: Tensor, style: Tensor, begin: int, end: int, formant_gain: float) -> Wave:
     """The samples of the latent's frames `begin` to `end`."""
     first, hop = max(0, begin - REACH_FRAMES), model.audio.hop
     wave = model.dec(latent[:, :, first : end + REACH_FRAMES], style)
-    kept = wave[0, 0, (begin - first) * hop : (end - first) * hop]
-    pcm: Wave = kept.float().cpu().numpy().copy()
-    return pcm
+    pcm: Wave = wave[0, 0].float().cpu().numpy()
+    return formants.sharpen(pcm, model.audio, formant_gain)[(begin - first) * hop : (end - first) * hop].copy()

@@ -24,6 +24,7 @@ from cloning.engine.acoustic.generator import LEAST_SPEED, MOST_SPEED, AcousticM
 from cloning.engine.acoustic.layers import fold_weight_norm
 from cloning.engine.config import STARTER_CODES, EngineConfig
 from cloning.engine.errors import EngineError, SynthesisFailed, TextError, VoiceFileError
+from cloning.engine.formants import sharpen
 from cloning.engine.reference import Reference
 from cloning.engine.semantic.adapters import SemanticAdapters
 from cloning.engine.semantic.runner import PlainRunner, Runner
@@ -258,7 +259,7 @@ class Speaker:
             speed=request.speed,
         )
         pcm: npt.NDArray[np.float32] = wave[0, 0].float().cpu().numpy().copy()
-        return pcm
+        return sharpen(pcm, self.config.audio, self.config.acoustic.formant_gain)
 
     def attempts(
         self, ids: list[int], request: SpeechRequest, generator: torch.Generator, progress: Callable[[float], None]

@@ -128,8 +128,8 @@ class AdapterVoice:
 
     def check_base(self, base: Voice) -> None:
         """Raises VoiceFileError `wrong_base` unless the voice was made on this base. Reads every weight of a base once,
-        the first time it is asked about."""
-        if base.for_speaking().config != self.config or base.digest() != self.base_digest:
+        the first time it is asked about. How the base is spoken with behind its weights is each voice's own."""
+        if _shape(base.for_speaking().config) != _shape(self.config) or base.digest() != self.base_digest:
             raise VoiceFileError("wrong_base", "this voice was made on another base")
 
     def on(self, base: Voice) -> Voice:
@@ -142,6 +142,7 @@ class AdapterVoice:
         described = lowrank.targets(self.config)
         return replace(
             lean,
+            config=self.config,
             language=self.language,
             semantic=lowrank.merged(lean.semantic, self.semantic, described["semantic"], self.scale),
             acoustic=lowrank.merged(lean.acoustic, self.acoustic, described["acoustic"], self.scale),
@@ -149,6 +150,11 @@ class AdapterVoice:
             base_digest=self.base_digest,
             training=self.training,
         )
+
+
+def _shape(config: EngineConfig) -> EngineConfig:
+    """The configuration as far as weights know of it."""
+    return replace(config, acoustic=replace(config.acoustic, style_gain=1.0, formant_gain=0.0))
 
 
 #: A base, or what finds one by its digest (None: not known here).

@@ -228,8 +228,10 @@ def train_acoustic(place: Place, recipe: SoundingRecipe, shard_count: int, name:
     """S2, from the folder's own state, or else the weights in its base, or else random ones; named "vocoder", its
     vocoder from random ones."""
     base = load_base(place.base)
+    # A gain of the style would be learnt away.
+    config = replace(base.config, acoustic=replace(base.config.acoustic, style_gain=1.0))
     encoder = base.build_content()
-    model = base.build_acoustic(1)
+    model = replace(base, config=config).build_acoustic(1)
     if name == "vocoder":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(7)

@@ -118,7 +118,7 @@ class AcousticModel(nn.Module):
     # -- style ---------------------------------------------------------------------------------------------------------
     def style(self, spec: Tensor, mask: Tensor, speaker: Tensor | None = None) -> Tensor:
         """Linear magnitudes B x bins x F, mask B x 1 x F, speaker B x speaker_dim (Pro only) -> style B x G x 1."""
-        vector: Tensor = self.ref_enc(spec, mask)
+        vector: Tensor = self.ref_enc(spec, mask) * self.config.style_gain
         if not self.config.speaker_dim:
             return vector
         if speaker is None:

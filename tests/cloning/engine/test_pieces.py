@@ -10,6 +10,7 @@ from cloning.engine import bases, synthesis
 from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.config import tiny
 from cloning.engine.errors import SynthesisFailed, TextError
+from cloning.engine.formants import sharpen
 from cloning.engine.pieces import FIRST_FRAMES, ReadyVoice, _sound
 from cloning.engine.synthesis import PEAK, SpeechRequest, synthesise
 from cloning.engine.voicefile import Voice
@@ -56,8 +57,12 @@ def test_a_stretch_sees_all_it_would_have_seen(voice: Voice, size: str) -> None:
         )
     with torch.inference_mode():
         whole = model.dec(latent, style)[0, 0].numpy()
-    parts = [_sound(model, latent, style, a, b) for a, b in ((0, FIRST_FRAMES), (FIRST_FRAMES, 90), (90, 150))]
-    assert np.allclose(np.concatenate(parts), whole, atol=1e-5)
+    spans = ((0, FIRST_FRAMES), (FIRST_FRAMES, 90), (90, 150))
+    parts = np.concatenate([_sound(model, latent, style, a, b, 0.0) for a, b in spans])
+    assert np.allclose(parts, whole, atol=1e-5)
+    sharp = np.concatenate([_sound(model, latent, style, a, b, 0.5) for a, b in spans])
+    assert np.allclose(sharp, sharpen(whole, config.audio, 0.5), atol=1e-5)
+    assert not np.allclose(sharp, whole, atol=1e-3)
 
 
 def test_a_sentence_whose_codes_never_look_complete_comes_whole_or_not_at_all(

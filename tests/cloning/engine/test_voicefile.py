@@ -174,13 +174,13 @@ def test_a_rewritten_file_is_refused(packed: bytes, change: Callable[..., object
     assert refusal.value.code == code
 
 
-def test_a_voice_made_before_the_words_were_told_still_speaks() -> None:
-    """Its description does not say whether S2 is told which phone a frame says: it is not."""
-    config = dataclasses.replace(tiny(), acoustic=dataclasses.replace(tiny().acoustic, phone_classes=0, phone_width=0))
+def test_a_voice_of_an_earlier_base_still_speaks() -> None:
+    """Its description knows nothing of what was added since, so nothing of that is done: no words for the pitch head,
+    the style as it is."""
+    absent = {"phone_classes": 0, "phone_width": 0, "style_gain": 1.0, "formant_gain": 0.0}
+    config = dataclasses.replace(tiny(), acoustic=dataclasses.replace(tiny().acoustic, **absent))
     file = pack(made(config))
-    earlier = rewritten(
-        file, lambda d, t: [d["config"]["acoustic"].pop(f"phone_{name}") for name in ("classes", "width")]
-    )
+    earlier = rewritten(file, lambda d, t: [d["config"]["acoustic"].pop(name) for name in absent])
     assert unpack(earlier).config == config
     codes, style = torch.arange(6)[None], torch.zeros(1, 16, 1)
     waves = [unpack(f).build_acoustic().decode(codes, codes, style, noise_scale=0.0) for f in (file, earlier)]

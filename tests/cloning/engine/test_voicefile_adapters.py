@@ -22,6 +22,7 @@ from cloning.engine.config import tiny
 from cloning.engine.errors import VoiceFileError
 from cloning.engine.reference import Reference
 from cloning.engine.semantic.model import Text2Semantic
+from cloning.engine.synthesis import ResidentBase
 from cloning.engine.training.adapters import AdapterRecipe, attach
 from cloning.engine.training.base import random_base, starter_base
 from cloning.engine.voicefile import (
@@ -104,6 +105,16 @@ def test_a_base_is_found_by_its_digest(base: Voice, voice: AdapterVoice, packed:
     known = {voice.base_digest: base}
     found, given_ = unpack(packed, base=known.get), unpack(packed, base=base)
     assert all(torch.equal(found.acoustic[name], given_.acoustic[name]) for name in found.acoustic)
+
+
+def test_a_base_that_is_spoken_with_otherwise_is_the_same_base(base: Voice, voice: AdapterVoice) -> None:
+    """What stands behind its weights is each voice's own: voices made before a base got it go on as they were."""
+    plain = {"style_gain": 1.0, "formant_gain": 0.0}
+    before = dataclasses.replace(voice.config, acoustic=dataclasses.replace(voice.config.acoustic, **plain))
+    earlier = dataclasses.replace(voice, config=before)
+    assert base.config.acoustic.formant_gain > 0
+    assert unpack(pack_adapters(earlier), base=base).config == before
+    assert ResidentBase(base).speaker(earlier).config == before
 
 
 def test_without_the_right_base_there_is_no_voice(base: Voice, packed: bytes) -> None:

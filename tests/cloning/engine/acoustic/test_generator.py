@@ -154,6 +154,18 @@ def test_without_a_posterior_there_is_no_training() -> None:
         build(posterior=False)(**batch())
 
 
+def test_everything_is_told_the_style_as_the_gain_says(model: AcousticModel) -> None:
+    whole = build(dataclasses.replace(CONFIG, acoustic=dataclasses.replace(CONFIG.acoustic, style_gain=1.0)))
+    spec = batch()["spec"][:1]
+    assert CONFIG.acoustic.style_gain == 0.8
+    with torch.inference_mode():
+        torch.testing.assert_close(model.reference_style([spec]), 0.8 * whole.reference_style([spec]))
+        told = 0.8 * whole.style(spec, torch.ones_like(spec[:, :1]))
+        inputs = {name: value[:1] for name, value in batch().items()}
+        ways = [m(**inputs, generator=random(1), **more).wave for m, more in ((model, {}), (whole, {"style": told}))]
+    torch.testing.assert_close(*ways)
+
+
 def test_codes_must_cover_the_frames(model: AcousticModel) -> None:
     data = batch()
     data["codes"] = data["codes"][:, :11]
