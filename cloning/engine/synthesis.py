@@ -258,8 +258,7 @@ class Speaker:
             noise_scale=request.noise_scale,
             speed=request.speed,
         )
-        pcm: npt.NDArray[np.float32] = wave[0, 0].float().cpu().numpy().copy()
-        return sharpen(pcm, self.config.audio, self.config.acoustic.formant_gain)
+        return sharpen(wave[0, 0].float().cpu().numpy().copy(), self.config.audio, self.config.acoustic.formant_gain)
 
     def attempts(
         self, ids: list[int], request: SpeechRequest, generator: torch.Generator, progress: Callable[[float], None]

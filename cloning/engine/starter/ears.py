@@ -57,7 +57,9 @@ def known_to(config: EngineConfig, model: AcousticModel) -> Ears | None:
 @functools.lru_cache(maxsize=1)
 def shipped_ears() -> Ears:
     """Of the shipped base. Raises EngineError `missing_base`."""
-    return ears_of(starter_base())
+    # Building them draws from torch's global generator: the first sentence of a process must not change others' draws.
+    with torch.random.fork_rng(devices=[]):
+        return ears_of(starter_base())
 
 
 def ears_of(base: Base) -> Ears:
