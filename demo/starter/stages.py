@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ from cloning.engine.synthesis import STARTER_PHONES
 from cloning.engine.text import to_phones
 from cloning.engine.text.classes import ENGLISH
 from cloning.engine.training.base import ACOUSTIC_FILE, CODES, CONTENT_FILE, SEMANTIC_FILE, Base, load_base
-from cloning.engine.training.loop import Progress, freeze, restore, run, thaw
+from cloning.engine.training.loop import Progress, Stage, freeze, restore, run, thaw
 from demo.starter import judge, shards
 
 #: Where `train_content` leaves what `teach_mandarin` begins with, and the codes of its codebook.
@@ -81,9 +82,8 @@ def train_content(place: Place, steps: int, shard_count: int) -> None:
         for kind, count in (("train", shard_count), ("held_out", 1), ("judge", 1))
     )
     recipe = content.ContentRecipe(steps=steps, bfloat16=place.bfloat16)
-    encoder = content.train_content(
-        train, english_content(), recipe, seed=1, device=place.device, report=_reporting(recipe)
-    )
+    stage = content.ContentStage(train, english_content(), recipe, seed=1, device=place.device)
+    encoder = listener(stage, place)
     book = content.learn_codebook(
         encoder, train[:1500], codes=ENGLISH_CODES, frames_per_code=config.acoustic.frames_per_code, seed=1
     )
@@ -108,10 +108,11 @@ def teach_mandarin(place: Place, steps: int, english: int, mandarin_shards: int)
         for kind, count in counts.items()
     }
     recipe = content.ContentRecipe(steps=steps, learning_rate=5e-4, bfloat16=place.bfloat16)
-    encoder = content.train_content(
-        spoken["train"] + spoken["zh_train"], config.content, recipe, seed=1, device=place.device,
-        report=_reporting(recipe), teacher=teacher,
+    stage = content.ContentStage(
+        spoken["train"] + spoken["zh_train"], config.content, recipe, seed=1, device=place.device, teacher=teacher,
+        name="bilingual",
     )  # fmt: skip
+    encoder = listener(stage, place)
     book = content.learn_codebook(
         encoder, spoken["zh_train"][:1000], codes=config.acoustic.codes,
         frames_per_code=config.acoustic.frames_per_code, seed=1, fixed=book,
@@ -140,8 +141,10 @@ def write_content(path: Path, encoder: ContentEncoder, codebook: Tensor, facts: 
     write_weights(path, tensors, facts)
 
 
-def _reporting(recipe: content.ContentRecipe) -> Callable[[int, float, float], None]:
-    return lambda step, loss, seconds: say(f"content {step}/{recipe.steps} loss {loss:.3f} {seconds:.0f} s")
+def listener(stage: content.ContentStage, place: Place) -> ContentEncoder:
+    """The encoder of a stage at its end, to listen with."""
+    drive(stage, place, lambda step: None)
+    return stage.encoder.cpu().eval()
 
 
 def train_semantic(place: Place, recipe: ReadingRecipe) -> None:
@@ -154,7 +157,10 @@ def train_semantic(place: Place, recipe: ReadingRecipe) -> None:
     model = base.build_semantic(1)
     stage = ReadingStage(model, items, recipe, bfloat16=place.bfloat16, device=place.device)
 
-    drive(stage, place, SEMANTIC_FILE, lambda: _measured_reading(stage.average.network, encoder, base, tests))
+    def keep(step: int) -> None:
+        keep_average(stage, place, SEMANTIC_FILE, step, _measured_reading(stage.average.network, encoder, base, tests))
+
+    drive(stage, place, keep)
 
 
 def practise_reading(place: Place, recipe: PractisingRecipe, rounds: int, read: Mapping[str, int]) -> None:
@@ -259,7 +265,7 @@ def train_acoustic(place: Place, recipe: SoundingRecipe, shard_count: int, name:
             facts |= {f"{kind}_source": f"{source:.3f}", f"{kind}_copy": f"{copies:.3f}"}
         return facts
 
-    drive(stage, place, ACOUSTIC_FILE, measure)
+    drive(stage, place, lambda step: keep_average(stage, place, ACOUSTIC_FILE, step, measure()))
 
 
 def train_pitch(place: Place, recipe: SingingRecipe, counts: Mapping[str, int]) -> None:
@@ -277,8 +283,14 @@ def train_pitch(place: Place, recipe: SingingRecipe, counts: Mapping[str, int]) 
     write_weights(path, learnt, {**facts, "pitch_steps": str(recipe.steps)})
 
 
-def drive(stage: ReadingStage | SoundingStage, place: Place, file: str, measure: Callable[[], dict[str, str]]) -> None:
-    """Run a stage to its end, continuing from its state."""
+class Making(Stage, Protocol):
+    """A stage in the making of a base. `parts`: what its loss is made of, at the latest step."""
+
+    parts: dict[str, float]
+
+
+def drive(stage: Making, place: Place, keep: Callable[[int], None]) -> None:
+    """Run a stage to its end, continuing from its state; `keep` is told the step wherever a state was written."""
     state = place.work / f"{stage.name}.state"
     start = 0
     if state.exists():
@@ -292,10 +304,7 @@ def drive(stage: ReadingStage | SoundingStage, place: Place, file: str, measure:
         fresh = state.with_suffix(".new")
         fresh.write_bytes(freeze({"stage": stage.name, "step": step}, stage.modules(), stage.optimisers()))
         fresh.replace(state)
-        facts = measure()
-        learnt = {n: v for n, v in stage.average.network.state_dict().items() if not n.startswith(CODES)}
-        write_weights(place.base / file, learnt, {"steps": str(step), "of": str(stage.steps), **facts})
-        say(f"{stage.name} kept at step {step} {json.dumps(facts)}")
+        keep(step)
 
     def show(progress: Progress) -> None:
         nonlocal kept
@@ -315,6 +324,15 @@ def drive(stage: ReadingStage | SoundingStage, place: Place, file: str, measure:
     )  # fmt: skip
     if start < stage.steps:
         write(stage.steps)
+
+
+def keep_average(
+    stage: ReadingStage | SoundingStage, place: Place, file: str, step: int, facts: dict[str, str]
+) -> None:
+    """Put the mean of a stage's latest weights into the base, with what was measured."""
+    learnt = {n: v for n, v in stage.average.network.state_dict().items() if not n.startswith(CODES)}
+    write_weights(place.base / file, learnt, {"steps": str(step), "of": str(stage.steps), **facts})
+    say(f"{stage.name} kept at step {step} {json.dumps(facts)}")
 
 
 def write_weights(path: Path, tensors: dict[str, Tensor], facts: dict[str, str]) -> None:

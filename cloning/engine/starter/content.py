@@ -10,13 +10,12 @@ stay what they were, so that the old codes keep their meaning, and codes for the
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cloning.engine.config import ContentConfig
@@ -25,6 +24,7 @@ from cloning.engine.features.spectrogram import magnitude, mel_filters
 from cloning.engine.starter.corpus import Utterance
 from cloning.engine.starter.pitch import normalised_pitch
 from cloning.engine.text.classes import PAUSE
+from cloning.engine.training.loop import rate_at, step_optimiser
 
 PITCH_WEIGHT = 0.5
 VOICING_WEIGHT = 0.3
@@ -39,8 +39,6 @@ MEL_WARP = 0.18
 EQ_SPREAD, EQ_POINTS = 0.7, 6
 #: Share of items that get a noise floor, and its range in nats below the item's loudest mel.
 NOISE_SHARE, NOISE_RANGE = 0.5, (-9.0, -4.5)
-#: Steps between two reports, each the mean loss since the last.
-REPORT_EVERY = 25
 
 
 @dataclass(frozen=True)
@@ -117,64 +115,80 @@ def _batch(groups: Sequence[Sequence[Labelled]], recipe: ContentRecipe, rng: np.
     return torch.stack(mels), torch.stack(phones), torch.stack(pitch), torch.stack(voiced)
 
 
-def train_content(
-    utterances: Sequence[Utterance],
-    config: ContentConfig,
-    recipe: ContentRecipe,
-    *,
-    seed: int,
-    report: Callable[[int, float, float], None],
-    device: str = "cpu",
-    teacher: ContentEncoder | None = None,
-) -> ContentEncoder:
-    """A trained content encoder in eval mode, on the CPU whatever trained it; every language has an equal share.
+class ContentStage:
+    """Trains a new content encoder (a `training.loop.Stage`); every language has an equal share of a batch.
 
-    `report(step, loss, seconds)` is called every REPORT_EVERY steps. `teacher`: an encoder of the same sizes but for
-    its phone classes, which are the first of these; training begins from it and keeps its frames of English.
+    `teacher`: an encoder of the same sizes but for its phone classes, which are the first of these; training begins
+    from it and keeps its frames of English.
     """
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    encoder = ContentEncoder(config)
-    items = [label(utterance, encoder) for utterance in utterances]
-    # English first: `kept` below counts on it.
-    groups = [[item for item in items if item.language == one] for one in sorted({i.language for i in items})]
-    if teacher is not None:
-        _begin_from(encoder, teacher)
-        teacher.to(device)
-    encoder.to(device)
-    optimiser = torch.optim.AdamW(encoder.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
 
-    def rate(step: int) -> float:
-        return min(1.0, (step + 1) / recipe.warm_up) * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
+    def __init__(
+        self,
+        utterances: Sequence[Utterance],
+        config: ContentConfig,
+        recipe: ContentRecipe,
+        *,
+        seed: int,
+        device: str = "cpu",
+        teacher: ContentEncoder | None = None,
+        name: str = "content",
+    ) -> None:
+        self.name = name
+        self.recipe = recipe
+        self.steps = recipe.steps
+        self.device = device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.encoder = ContentEncoder(config)
+        items = [label(utterance, self.encoder) for utterance in utterances]
+        # English first: `_kept` counts on it.
+        languages = sorted({item.language for item in items})
+        self.groups = [[item for item in items if item.language == one] for one in languages]
+        self.teacher = teacher
+        if teacher is not None:
+            _begin_from(self.encoder, teacher)
+            teacher.to(device)
+        self.encoder.to(device)
+        self.optimiser = torch.optim.AdamW(
+            [{"params": list(self.encoder.parameters()), "peak": recipe.learning_rate}],
+            lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01,
+        )  # fmt: skip
+        #: Latest values of the parts of the loss.
+        self.parts: dict[str, float] = {}
 
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
-    started, running = time.monotonic(), 0.0
-    for step in range(1, recipe.steps + 1):
-        mels, phones, pitch, voiced = (value.to(device) for value in _batch(groups, recipe, rng))
-        inputs = encoder.normalise(torch.log(mels + LOG_OFFSET))
-        with torch.autocast(device.partition(":")[0], torch.bfloat16, enabled=recipe.bfloat16):
-            frames = encoder.encode(inputs)
-            logits, tone = encoder.heads(frames)
+    def modules(self) -> dict[str, nn.Module]:
+        return {"content": self.encoder}
+
+    def optimisers(self) -> Mapping[str, torch.optim.Optimizer]:
+        return {"content": self.optimiser}
+
+    def advance(self, step: int, rng: np.random.Generator, generator: torch.Generator) -> float | None:
+        recipe = self.recipe
+        mels, phones, pitch, voiced = (value.to(self.device) for value in _batch(self.groups, recipe, rng))
+        inputs = self.encoder.normalise(torch.log(mels + LOG_OFFSET))
+        with torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=recipe.bfloat16):
+            frames = self.encoder.encode(inputs)
+            logits, tone = self.encoder.heads(frames)
         logits, tone = logits.float(), tone.float()
         loss = F.cross_entropy(logits.flatten(0, 1), phones.flatten(), label_smoothing=LABEL_SMOOTHING)
         voicing = F.binary_cross_entropy_with_logits(tone[..., 1], voiced.float())
         heard = F.smooth_l1_loss(tone[..., 0], pitch, reduction="none")[voiced]
         loss = loss + PITCH_WEIGHT * (heard.sum() / max(1, heard.numel()) + VOICING_WEIGHT * voicing)
-        if teacher is not None:
-            kept = inputs[:: len(groups)]
-            with torch.no_grad():
-                theirs = teacher.encode(kept)
-            loss = loss + KEEP_WEIGHT * (frames[:: len(groups)].float() - theirs).abs().mean()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(encoder.parameters(), recipe.clip)
-        optimiser.step()
-        schedule.step()
-        running += loss.item()
-        if step % REPORT_EVERY == 0:
-            report(step, running / REPORT_EVERY, time.monotonic() - started)
-            running = 0.0
-    return encoder.cpu().eval()
+        if self.teacher is not None:
+            kept = self._kept(self.teacher, inputs, frames)
+            loss = loss + KEEP_WEIGHT * kept
+            self.parts["kept"] = float(kept.detach())
+        share = rate_at(step, steps=self.steps, warm_up=recipe.warm_up, final=0.0)
+        if not step_optimiser(loss, self.encoder, self.optimiser, share=share, clip=recipe.clip):
+            return None
+        return float(loss.detach())
+
+    def _kept(self, teacher: ContentEncoder, inputs: Tensor, frames: Tensor) -> Tensor:
+        """How far a batch's frames of English are from the teacher's."""
+        every = len(self.groups)
+        with torch.no_grad():
+            theirs = teacher.encode(inputs[::every])
+        return (frames[::every].float() - theirs).abs().mean()
 
 
 def _begin_from(encoder: ContentEncoder, teacher: ContentEncoder) -> None:

@@ -1,17 +1,22 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
 from cloning.engine import starter
+from cloning.engine.config import tiny
 from cloning.engine.semantic.choice import Sampling
+from cloning.engine.starter import content
+from cloning.engine.starter.corpus import Utterance, VirtualSpeaker
 from cloning.engine.starter.items import TimedItem
 from cloning.engine.starter.practising import PractisingRecipe
 from cloning.engine.starter.singing import SingingRecipe
 from cloning.engine.text import to_phones
+from cloning.engine.text.classes import PHONE_INDEX
 from cloning.engine.training.base import ACOUSTIC_FILE, SEMANTIC_FILE
 from demo.starter import shards, stages
 
@@ -34,6 +39,48 @@ def place(tmp_path: Path) -> stages.Place:
         one = TimedItem(torch.zeros(20 * 640), said, ids, True, "slt-1", said, places=said % len(ids))
         shards.write_items(tmp_path / "items" / f"{kind}-0000.st", [one, one])
     return stages.Place(tmp_path, "cpu", bfloat16=False)
+
+
+def chirps(count: int) -> list[Utterance]:
+    """A second of three sounds each."""
+    rng = np.random.default_rng(1)
+    ends, out = np.arange(1, 11) / 10, []
+    for _ in range(count):
+        phones = rng.choice([PHONE_INDEX[name] for name in ("aa", "s", "m")], size=10)
+        wave = np.concatenate([np.sin(np.arange(1600) * (0.05 + 0.01 * phone)) for phone in phones])
+        out.append(Utterance("", VirtualSpeaker("chirp"), (wave * 9000).astype(np.int16), phones, ends))
+    return out
+
+
+def test_a_content_encoder_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    recipe = content.ContentRecipe(steps=6, batch=2, crop=30, warm_up=1)
+
+    def begun() -> content.ContentStage:
+        return content.ContentStage(chirps(3), tiny().content, recipe, seed=1)
+
+    def paused(work: Path, keep_seconds: float) -> stages.Place:
+        work.mkdir()
+        return stages.Place(work, "cpu", bfloat16=False, keep_seconds=keep_seconds)
+
+    whole = stages.listener(begun(), paused(tmp_path / "whole", 3600)).state_dict()
+    place, stage = paused(tmp_path / "stopped", 0), begun()
+    advance = stage.advance
+
+    def stopped(step: int, rng: np.random.Generator, generator: torch.Generator) -> float | None:
+        if step == 4:
+            raise KeyboardInterrupt
+        return advance(step, rng, generator)
+
+    stage.advance = stopped  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        stages.drive(stage, place, lambda step: None)
+    again, steps = begun(), []
+    advance = again.advance
+    again.advance = lambda step, rng, generator: steps.append(step) or advance(step, rng, generator)  # type: ignore[method-assign,func-returns-value]
+    resumed = stages.listener(again, place).state_dict()
+    assert steps == [4, 5, 6]
+    assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+    assert not torch.equal(resumed["phone_head.weight"], begun().encoder.phone_head.weight)
 
 
 def test_practice_changes_s1_once_a_round_and_not_again(place: stages.Place) -> None:

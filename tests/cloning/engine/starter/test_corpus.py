@@ -20,6 +20,7 @@ from cloning.engine.starter.items import align, item
 from cloning.engine.starter.pitch import normalised_pitch
 from cloning.engine.text import to_phones
 from cloning.engine.text.classes import ENGLISH, PHONE_INDEX
+from cloning.engine.training.loop import run
 
 
 @dataclass(frozen=True)
@@ -121,17 +122,25 @@ def test_speech_that_says_something_else_is_left_out() -> None:
     assert align(to_phones("Hello, world!", "en"), utter(speak_tones, "nine boats", VirtualSpeaker("t"))) is None
 
 
+def trained(stage: content.ContentStage) -> tuple[ContentEncoder, list[float]]:
+    """The stage's encoder at its end, and the losses on the way."""
+    losses: list[float] = []
+    run(
+        stage, seed=1, start=0, progress=lambda p: losses.append(p.loss), most_skipped=0, checkpoint_every=1,
+        save_at=None, should_stop=None,
+    )  # fmt: skip
+    return stage.encoder.eval(), losses
+
+
 def test_the_content_encoder_learns_phones_and_its_codebook_covers_them() -> None:
     config = tiny()
     made = utterances(24)
     untrained = ContentEncoder(config.content).eval()
     recipe = content.ContentRecipe(steps=80, batch=8, crop=60, warm_up=10, learning_rate=5e-3)
-    told: list[float] = []
-    with torch.random.fork_rng():
-        encoder = content.train_content(
-            made[:20], config.content, recipe, seed=1, report=lambda step, loss, seconds: told.append(loss)
-        )
-    assert told[-1] < told[0]
+    drawn = torch.random.get_rng_state()
+    encoder, losses = trained(content.ContentStage(made[:20], config.content, recipe, seed=1))
+    assert torch.equal(torch.random.get_rng_state(), drawn)
+    assert np.mean(losses[-20:]) < np.mean(losses[:20])
     # The sentences measured were not trained on. Warped tones stay ambiguous, so this is far from 1 by design.
     assert content.phone_accuracy(untrained, made[20:]) < 0.1
     assert content.phone_accuracy(encoder, made[20:]) > 0.2
@@ -168,16 +177,11 @@ def test_a_second_language_is_learnt_without_losing_the_first_nor_its_codes() ->
     first = content.ContentRecipe(steps=80, batch=8, crop=60, warm_up=10, learning_rate=5e-3)
     second = dataclasses.replace(first, steps=200)
     only_english = dataclasses.replace(config, phones=len(ENGLISH))
-
-    def ignore(step: int, loss: float, seconds: float) -> None:
-        pass
-
-    with torch.random.fork_rng():
-        teacher = content.train_content(english[:12], only_english, first, seed=1, report=ignore)
-        both = content.train_content(
-            english[:12] + mandarin[:12], config, second, seed=1, report=ignore, teacher=teacher
-        )  # fmt: skip
-        alone = content.train_content(mandarin[:12], config, second, seed=1, report=ignore, teacher=None)
+    teacher, _ = trained(content.ContentStage(english[:12], only_english, first, seed=1))
+    mixed = content.ContentStage(english[:12] + mandarin[:12], config, second, seed=1, teacher=teacher)
+    both, _ = trained(mixed)
+    assert 0 < mixed.parts["kept"] < 1
+    alone, _ = trained(content.ContentStage(mandarin[:12], config, second, seed=1))
     assert content.phone_accuracy(both, mandarin[12:]) > 0.5
     assert content.phone_accuracy(both, english[12:]) > 0.8 * content.phone_accuracy(teacher, english[12:])
 
