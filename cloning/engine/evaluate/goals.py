@@ -23,6 +23,7 @@ GOALS = (
     Goal("word error in open sentences above the source's", ("words", "open", "word_error", "difference"), 0.10),
     Goal("phone error in open sentences above the source's", ("words", "open", "phone_error", "difference"), 0.10),
     Goal("matrix sentences with no word skipped or repeated", ("words", "matrix", "intact", "voice"), 0.95, False),
+    Goal("open sentences with no word skipped or repeated", ("words", "open", "followed", "voice"), 0.95, False),
     Goal("cosine to the own speaker above the others'", ("identity", "voice", "margin"), 0.20, False),
     Goal("outputs nearest to the own speaker", ("identity", "voice", "nearest"), 0.90, False),
     Goal("pieces of 5 s that the verifier accepts", ("identity", "voice", "accepted"), 0.80, False),

@@ -14,18 +14,20 @@ from cloning.engine.evaluate.hearing import Recogniser
 from cloning.engine.evaluate.texts import Item
 
 #: Part of a remembered utterance's name; grows when the same sound would be heard otherwise.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What the recogniser makes of one utterance. `steps`: given beside heard. `forced`: wrong words where the grammar
-    is known (matrix sentences), else None. `durations`: seconds of every given word, None where they do not fit."""
+    is known (matrix sentences), else None. `durations`: seconds of every given word, None where they do not fit.
+    `followed`: given beside what was said of it when the text is followed (`Recogniser.followed`), or None."""
 
     steps: tuple[align.Step, ...]
     forced: int | None
     phone_errors: int
     durations: tuple[float, ...] | None
+    followed: tuple[align.Step, ...] | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -33,12 +35,13 @@ class Heard:
     @classmethod
     def from_json(cls, text: str) -> Heard:
         row = json.loads(text)
-        durations = row["durations"]
+        durations, followed = row["durations"], row["followed"]
         return cls(
             tuple(align.Step(**step) for step in row["steps"]),
             row["forced"],
             row["phone_errors"],
             None if durations is None else tuple(durations),
+            None if followed is None else tuple(align.Step(**step) for step in followed),
         )
 
 
@@ -57,7 +60,8 @@ class Listener:
         """`wave` float32 (samples,) at hearing.RATE; None: the text was refused, so nothing of it is heard."""
         if wave is None:
             forced = len(item.words) if item.set == "matrix" else None
-            return Heard(align.align(item.words, ()), forced, self.phone_count(item), None)
+            nothing = align.align(item.words, ())
+            return Heard(nothing, forced, self.phone_count(item), None, nothing)
         name = self._name(item, wave)
         if name not in self._known:
             place = None if self.kept is None else self.kept / f"{name}.json"
@@ -80,7 +84,9 @@ class Listener:
         heard = known.words(wave, "loop" if matrix else item.set)
         forced = align.errors(align.align(given, known.words(wave, "matrix"), known.same)) if matrix else None
         phones = align.phone_errors([known.pronunciations(word) for word in given], known.phones(wave))
-        return Heard(align.align(given, heard, known.same), forced, phones, known.durations(wave, given))
+        text = known.followed(wave, given)
+        followed = None if text is None else align.align(given, text)
+        return Heard(align.align(given, heard, known.same), forced, phones, known.durations(wave, given), followed)
 
     def _name(self, item: Item, wave: np.ndarray) -> str:
         what = f"{VERSION}/{self.recogniser.name}/{item.set}/{' '.join(item.words)}/".encode()

@@ -167,6 +167,10 @@ class MandarinEars:
         """Always None: the network says that a syllable was there, not how long it was."""
         return None
 
+    def followed(self, wave: np.ndarray, words: Sequence[str]) -> tuple[str, ...] | None:
+        """Always None: it hears syllables one by one and follows no text."""
+        return None
+
     @torch.inference_mode()
     def syllables(self, wave: np.ndarray) -> list[tuple[str, str, int]]:
         """(initial, final, tone) of each syllable in float32 (samples,) at RATE."""

@@ -42,8 +42,9 @@ class Sentence:
 
 
 def words(sentences: Sequence[Sentence], listener: Listener) -> dict[str, Any]:
-    """Per set: word, forced-choice and phone error rates, skipped and repeated words; voice, source and difference.
-    Mandarin also: syllables wrong when tones do not count, and tones right where the sounds are.
+    """Per set: word, forced-choice and phone error rates, skipped and repeated words, and sentences whose text is
+    followed from its first word to its last; voice, source and difference. Mandarin, where no text is followed, also:
+    syllables wrong when tones do not count, and tones right where the sounds are.
 
     A difference, and the source's figure beside it, is over the sentences that the source has said too.
     """
@@ -76,6 +77,8 @@ def words(sentences: Sequence[Sentence], listener: Listener) -> dict[str, Any]:
         }
         if mandarin:
             report[name]["tones_right"] = _tones(rows)
+        else:
+            report[name]["followed"] = _followed(rows)
     return report
 
 
@@ -194,6 +197,16 @@ def _tones(rows: Sequence[Sentence]) -> dict[str, Any]:
             "difference": _dict(figures.difference_of_rates(ours, of, theirs, of_theirs)),
         }
     return report
+
+
+def _followed(rows: Sequence[Sentence]) -> dict[str, Any]:
+    """Of the sentences whose words are all known, those said word by word, none left out and none again."""
+
+    def whole(heard: Heard | None) -> bool | None:
+        return None if heard is None or heard.followed is None else all(step.kind == "right" for step in heard.followed)
+
+    found = [(voice, whole(row.source)) for row in rows if (voice := whole(row.heard)) is not None]
+    return _beside([one for one, _ in found], [other for _, other in found], [1] * len(found), yes_no=True)
 
 
 def _count(value: float | None) -> float:

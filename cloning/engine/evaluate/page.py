@@ -27,7 +27,8 @@ _MEASURES = (
     ("phone_error", "phone error rate"),
     ("skipped", "words skipped"),
     ("repeated", "words repeated"),
-    ("intact", "sentences with nothing skipped or repeated"),
+    ("intact", "sentences with nothing skipped or repeated, as heard freely"),
+    ("followed", "sentences with nothing skipped or repeated, the text followed"),
 )
 _PLOTTED = ("forced_choice_error", "word_error", "toneless_error", "phone_error")
 _IDENTITY = (

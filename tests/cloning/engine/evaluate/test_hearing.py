@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -17,8 +19,8 @@ def ears() -> Recogniser:
     return recogniser("en")
 
 
-def spoken(text: str) -> np.ndarray:
-    return speak(text, voice="awb")[0]
+def spoken(text: str, voice: str = "awb") -> np.ndarray:
+    return speak(text, voice=voice)[0]
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,29 @@ def test_durations_are_of_each_word_and_none_of_words_that_do_not_fit(ears: Reco
     assert ears.durations(wave[:800], ("emma", "found", "nine", "cheap", "rings")) is None
 
 
+@pytest.mark.parametrize("voice", ["awb", "rms"])
+def test_a_text_is_followed_and_what_is_left_out_or_said_again_shows(ears: Recogniser, voice: str) -> None:
+    given = ("the", "boy", "asked", "his", "mother", "for", "a", "glass", "of", "water")
+    assert ears.followed(spoken(" ".join(given) + ".", voice), given) == given
+    left_out = [given[:place] + given[place + 1 :] for place in range(len(given))]
+    again = [given[: place + 1] + given[place:] for place in range(len(given))]
+    found = [ears.followed(spoken(" ".join(said) + ".", voice), given) for said in left_out + again]
+    assert sum(one == given for one in found) <= 1
+    assert left_out[6] in found
+    assert again[6] in found
+
+
+def test_what_cannot_be_followed_says_so(ears: Recogniser) -> None:
+    given = ("emma", "found", "nine", "cheap", "rings")
+    assert ears.followed(spoken("Emma found nine."), ("emma", "xqzt")) is None
+    assert ears.followed(spoken("Emma found nine."), ()) is None
+    for silence in (np.zeros(2 * RATE, np.float32), np.zeros(300, np.float32), np.zeros(0, np.float32)):
+        assert ears.followed(silence, given) == ()
+    # Whoever was asked before is forgotten.
+    assert ears.followed(spoken("Emma found nine cheap rings."), given) == given
+    assert ears.durations(spoken("Emma found nine cheap rings."), given) is not None
+
+
 @pytest.mark.parametrize(
     ("one", "other", "alike"),
     [("red", "read", True), ("lorry", "laurie", True), ("red", "bed", False), ("x'q", "x'q", True)],
@@ -124,6 +149,9 @@ class Counted:
     def durations(self, wave: np.ndarray, words: object) -> tuple[float, ...] | None:
         return (0.5,)
 
+    def followed(self, wave: np.ndarray, words: object) -> tuple[str, ...] | None:
+        return ("oh", "oh") if wave[0] == 1 else None
+
 
 def test_a_listener_remembers_in_this_run_and_in_its_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     kept = tmp_path_factory.mktemp("kept") / "new"
@@ -134,8 +162,12 @@ def test_a_listener_remembers_in_this_run_and_in_its_folder(tmp_path_factory: py
     second = Listener(ears := Counted(), kept)
     assert second.hear(item, wave) == heard
     assert ears.asked == 0
-    assert second.hear(item, 2 * wave) == heard
+    other = second.hear(item, 2 * wave)
+    assert other == dataclasses.replace(heard, followed=None)
+    assert Heard.from_json(other.to_json()) == other
     assert ears.asked == 1
+    assert heard.followed is not None
+    assert align.repeated(heard.followed) == 1
     assert Heard.from_json(heard.to_json()) == heard
 
 

@@ -49,6 +49,9 @@ class Deaf:
     def durations(self, wave: np.ndarray, words: object) -> tuple[float, ...] | None:
         return None
 
+    def followed(self, wave: np.ndarray, words: object) -> tuple[str, ...] | None:
+        return None
+
 
 def test_the_report_of_a_mandarin_set_has_both_and_of_a_refused_text_too() -> None:
     listener = Listener(Deaf())
