@@ -47,6 +47,8 @@ TINY_RATE: Final = 5e-3
 steps at 1e-3 are silent, 12 at 5e-3 are not)."""
 STOPPED: Final = "stopped"
 """The engine's word for having been told to stop."""
+STALE: Final = "bad_checkpoint"
+"""The engine's word for a checkpoint of another training: other recordings, another recipe, another base."""
 STAND_EVERY: Final = 10
 """``should_stop`` is asked every step; the consent is looked up in the database every so many of them."""
 
@@ -86,16 +88,23 @@ def _run_engine(run: Run, heart: Heart, job: Job, voice: Voice, recordings: list
         share = begin + (end - begin) * step.step / max(step.steps, 1)
         report(step.stage, share, step.seconds_left, None if step.stage == "prepare" else step.loss)
 
-    return _trainer(voice.version)(
+    train_from = functools.partial(
+        _trainer(voice.version),
         _read(recordings),
         language=voice.language,
         recipe=_recipe(settings.VOUCH_TRAINING_RECIPE, settings.VOUCH_TRAINING_THREADS),
         seed=SEED,
         progress=progress,
         checkpoint=_Checkpoints(run, voice, recordings),
-        resume=_resume(job),
         should_stop=_Watch(voice, heart),
     )
+    try:
+        return train_from(resume=_resume(job))
+    except EngineError as error:
+        if error.code != STALE or job.checkpoint is None:
+            raise
+        # Another release began this training, with another recipe or base: nothing is lost but the time.
+        return train_from(resume=None)
 
 
 def _trainer(version: str) -> Callable[..., bytes]:

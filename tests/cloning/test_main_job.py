@@ -108,6 +108,28 @@ def test_a_worker_dies_in_training_another_resumes_and_the_voice_speaks(person, 
     _is_traced(spoken)
 
 
+def test_a_checkpoint_of_another_release_is_left_and_the_training_begins_anew(person, speech, monkeypatch) -> None:
+    owner = person()
+    made = services.request_voice(
+        actor=Actor.of(owner), consent_id=make.consent(owner, speech=speech).id, name="Mine", language="en"
+    )
+    job = made.jobs.get()
+    with pytest.raises(Killed):
+        train(job, Steps(training.TINY_STEPS))
+    job.refresh_from_db()
+    assert job.checkpoint is not None
+    monkeypatch.setattr(training, "TINY_RATE", training.TINY_RATE * 0.99)
+    Job.objects.filter(id=job.id).update(heartbeat_at=F("heartbeat_at") - 2 * LOST_AFTER)
+    assert recovery.recover() == 1
+    whole = Steps()
+    train(job, whole)
+    assert whole.asked >= training.TINY_STEPS
+    job.refresh_from_db()
+    made.refresh_from_db()
+    assert (job.state, made.state) == ("succeeded", "ready"), job.error_detail
+    assert not CustodyItem.objects.filter(kind=training.CHECKPOINT, state="held").exists()
+
+
 def _speaks(owner: Any, voice: Voice) -> Output:
     request = services.request_speech(
         actor=Actor.of(owner),
