@@ -53,7 +53,7 @@ PRACTICE_ROUNDS, PRACTICE_TEXTS = 1, {"en": 1600, "zh": 550}
 SOUNDING = SoundingRecipe(
     AcousticRecipe(
         steps=6000, batch=8, batch_frames=1600, learning_rate=6e-4, text_rate=1.0, warm_up=100, final=0.1,
-        betas=(0.8, 0.99),
+        betas=(0.8, 0.99), periodicity=80.0, listening=20.0,
     )
 )  # fmt: skip
 #: The vocoder and the pitch head alone, for `train_vocoder`.

@@ -1,8 +1,8 @@
 """Losses of S2. All of them are computed in float32, whatever precision the model ran in.
 
 LSGAN (Mao et al. 2017), feature matching (Larsen et al. 2016), KL between posterior sample and prior (Kim et al. 2021,
-VITS), log-mel L1 (HiFi-GAN) and multi-resolution STFT (Yamamoto et al. 2020) for training without critics.
-Waves B x 1 x N.
+VITS), log-mel L1 (HiFi-GAN), multi-resolution STFT (Yamamoto et al. 2020) for training without critics, and what a
+frozen content encoder hears (a deep feature loss, Johnson et al. 2016). Waves B x 1 x N.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from cloning.engine.acoustic.discriminators import Judgement
 from cloning.engine.acoustic.excitation import periodicity_loss
 from cloning.engine.acoustic.generator import TrainingPass
 from cloning.engine.config import AudioConfig
+from cloning.engine.features.content import ContentEncoder
 from cloning.engine.features.spectrogram import linear, log_mel, magnitude, mel_filters
 
 #: Weights of the official recipe.
@@ -24,8 +25,6 @@ KL_WEIGHT = 1.0
 FEATURE_WEIGHT = 2.0
 #: Of `excitation.loss`: ours, official models have no pitch head.
 PITCH_WEIGHT = 2.0
-#: Of `excitation.periodicity_loss`, likewise for models with a source; the making of a base takes more.
-PERIODICITY_WEIGHT = 20.0
 #: Of `envelope_loss`, likewise.
 ENVELOPE_WEIGHT = 40.0
 #: FFT sizes of the multi-resolution loss; each hop is a quarter.
@@ -70,12 +69,10 @@ def kl_loss(out: TrainingPass) -> Tensor:
     return (kl * out.mask).sum() / out.mask.sum()
 
 
-def source_loss(
-    out: TrainingPass, fake: Tensor, real: Tensor, audio: AudioConfig, weight: float = PERIODICITY_WEIGHT
-) -> Tensor:
-    """What a model with a source is asked beside the rest: to tell the pitch, to follow the one it is given, and the
-    envelope. `weight`: of following the pitch."""
-    told = PITCH_WEIGHT * out.pitch_loss.mean() + weight * periodicity_loss(fake, real, audio)
+def source_loss(out: TrainingPass, fake: Tensor, real: Tensor, audio: AudioConfig, periodicity: float) -> Tensor:
+    """What a model with a source is asked beside the rest: to tell the pitch, to follow the one it is given (weight
+    `periodicity`), and the envelope."""
+    told = PITCH_WEIGHT * out.pitch_loss.mean() + periodicity * periodicity_loss(fake, real, audio)
     return told + ENVELOPE_WEIGHT * envelope_loss(fake, real, audio)
 
 
@@ -100,6 +97,17 @@ def envelope_loss(fake: Tensor, real: Tensor, audio: AudioConfig) -> Tensor:
             for wave in (fake, real)
         )
         return (ours - theirs).abs().mean()
+
+
+def listening_loss(listener: ContentEncoder, fake: Tensor, real: Tensor) -> Tensor:
+    """Mean absolute difference of content frames of waves at the encoder's rate; only `fake` gets a gradient.
+
+    It asks for intelligible speech where spectral distances ask for a mean.
+    """
+    with torch.autocast(fake.device.type, enabled=False):
+        with torch.no_grad():
+            theirs = listener(real[:, 0])
+        return (listener(fake[:, 0]) - theirs).abs().mean()
 
 
 def multi_resolution_loss(fake: Tensor, real: Tensor, resolutions: Sequence[int] = RESOLUTIONS) -> Tensor:

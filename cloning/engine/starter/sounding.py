@@ -3,8 +3,7 @@
 Beside the losses of `training.acoustic`:
 
 - The style comes from another utterance of the speaker, as in use, so that it cannot carry what is being said.
-- The frozen content encoder listens: what it hears in the generated sound shall be what it hears in the real one. A
-  deep feature loss (Johnson et al. 2016), which asks for intelligible speech where spectral distances ask for a mean.
+- The frozen content encoder listens: what it hears in the generated sound shall be what it hears in the real one.
 - Longer segments than a fine-tune takes: the decoder is what lacks practice.
 """
 
@@ -23,6 +22,7 @@ from cloning.engine.acoustic.layers import length_mask
 from cloning.engine.acoustic.losses import (
     KL_WEIGHT,
     kl_loss,
+    listening_loss,
     mel_loss,
     multi_resolution_loss,
     source_loss,
@@ -45,10 +45,6 @@ class SoundingRecipe:
     segment: int = 64
     #: Frames of the other utterance that the style is taken from.
     style_frames: int = 128
-    #: Weight of the mean absolute difference of what the content encoder hears.
-    listening_weight: float = 20.0
-    #: Weight of `excitation.periodicity_loss`: a new vocoder takes its source up by it.
-    periodicity_weight: float = 80.0
     #: See `average.Average`.
     average: int = 300
 
@@ -68,9 +64,8 @@ class SoundingStage(AcousticStage):
         seed: int,
     ) -> None:
         long = [item for item in items if len(item.codes) * model.config.frames_per_code >= recipe.segment]
-        super().__init__(model, long, recipe.acoustic, bfloat16=bfloat16, device=device, seed=seed)
+        super().__init__(model, long, recipe.acoustic, bfloat16=bfloat16, device=device, seed=seed, listener=listener)
         self.whole = recipe
-        self.listener = listener.to(device).eval().requires_grad_(False)
         self.average = Average(self.model, recipe.average)
         if bfloat16 and quick.available(device):
             for module in (self.model, self.critics):
@@ -118,11 +113,12 @@ class SoundingStage(AcousticStage):
         real = slice_segments(waves[:, None], out.starts * audio.hop, segment * audio.hop)
         share = rate_at(step, steps=self.steps, warm_up=recipe.warm_up, final=recipe.final)
         spectral, kl = mel_loss(fake, real, audio), kl_loss(out)
+        assert self.listener is not None
         heard = listening_loss(self.listener, fake, real)
         loss = recipe.mel_weight * spectral + recipe.resolution_weight * multi_resolution_loss(fake, real)
-        loss = loss + KL_WEIGHT * kl + self.whole.listening_weight * heard
+        loss = loss + KL_WEIGHT * kl + recipe.listening * heard
         if model.pitch is not None:
-            loss = loss + source_loss(out, fake, real, audio, self.whole.periodicity_weight)
+            loss = loss + source_loss(out, fake, real, audio, recipe.periodicity)
         if self.critics is not None and step > (recipe.adversarial_from or 0):
             for group in self.critic_optimiser.param_groups:
                 group["lr"] = group["peak"] * share
@@ -139,15 +135,6 @@ class SoundingStage(AcousticStage):
         told = {"pitch": out.pitch_loss.mean(), "kl": kl, "heard": heard}
         self.parts |= {name: float(value.detach()) for name, value in told.items()}
         return float(spectral.detach())
-
-
-def listening_loss(listener: ContentEncoder, fake: Tensor, real: Tensor) -> Tensor:
-    """Mean absolute difference of content frames of waves B x 1 x N at the encoder's rate; only `fake` gets a
-    gradient."""
-    with torch.autocast(fake.device.type, enabled=False):
-        with torch.no_grad():
-            theirs = listener(real[:, 0])
-        return (listener(fake[:, 0]) - theirs).abs().mean()
 
 
 def _sound(item: Item) -> Tensor:

@@ -19,10 +19,12 @@ from cloning.engine.acoustic.losses import (
     discriminator_loss,
     feature_loss,
     kl_loss,
+    listening_loss,
     mel_loss,
     multi_resolution_loss,
     source_loss,
 )
+from cloning.engine.features.content import ContentEncoder
 from cloning.engine.features.spectrogram import linear
 from cloning.engine.training.batches import CODE_STEP, PHONE_STEP, pick, speakers, stack
 from cloning.engine.training.codes import CodeTraining
@@ -39,7 +41,7 @@ class AcousticStage:
     """Trains an AcousticModel. Items must be at least one segment long to be used.
 
     Its codebook stays as it is, unless the recipe has a `commitment`: then `content` (waves B x N -> content frames
-    B x content_dim x F) says what the codes stand for.
+    B x content_dim x F) says what the codes stand for. With `listening` it needs the base's encoder, `listener`.
     """
 
     name = "acoustic"
@@ -55,9 +57,12 @@ class AcousticStage:
         seed: int,
         critics: Mapping[str, Tensor] | None = None,
         content: Callable[[Tensor], Tensor] | None = None,
+        listener: ContentEncoder | None = None,
     ) -> None:
         if recipe.commitment and content is None:
             raise ValueError("codes can only be trained from content frames")
+        if recipe.listening and listener is None:
+            raise ValueError("a recipe with listening needs a listener")
         self.model = model.to(device)
         self.recipe = recipe
         self.steps = recipe.steps
@@ -66,6 +71,7 @@ class AcousticStage:
         self.span = model.config.frames_per_code
         self.items = [item for item in items if len(item.codes) * self.span >= model.config.segment_frames]
         self.content = content
+        self.listener = None if listener is None else listener.to(device).eval().requires_grad_(False)
         self.codes = CodeTraining(model) if recipe.commitment else None
         self.optimiser = torch.optim.AdamW(
             groups(model, recipe.learning_rate, {ACOUSTIC_TEXT: recipe.text_rate}, recipe.frozen),
@@ -132,7 +138,9 @@ class AcousticStage:
             + self.recipe.resolution_weight * multi_resolution_loss(fake, real)
         )
         if self.model.pitch is not None:
-            loss = loss + source_loss(out, fake, real, audio)
+            loss = loss + source_loss(out, fake, real, audio, self.recipe.periodicity)
+        if self.listener is not None and self.recipe.listening:
+            loss = loss + self.recipe.listening * listening_loss(self.listener, fake, real)
         if self.critics is not None and step > (self.recipe.adversarial_from or 0):
             for group in self.critic_optimiser.param_groups:
                 group["lr"] = group["peak"] * share

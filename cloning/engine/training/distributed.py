@@ -163,8 +163,8 @@ class SharedAcoustic(AcousticStage):
     def __init__(
         self, team: Team, model: AcousticModel, items: Sequence[Item], recipe: TrainingRecipe, device: str, seed: int
     ) -> None:
-        if recipe.acoustic.commitment:
-            raise TrainingRefused("bad_recipe", "codes are not trained in several processes")
+        if recipe.acoustic.commitment or recipe.acoustic.listening:
+            raise TrainingRefused("bad_recipe", "in several processes no codes are trained, and nobody listens")
         super().__init__(
             model, items, recipe.acoustic, bfloat16=narrow(recipe.bfloat16, device), device=device, seed=seed
         )
@@ -217,7 +217,7 @@ class SharedAcoustic(AcousticStage):
             resolution = self.recipe.resolution_weight * multi_resolution_loss(fake, real)
             loss = loss + part * (self.recipe.mel_weight * spectral + resolution)
             if self.model.pitch is not None:
-                loss = loss + part * source_loss(out, fake, real, audio)
+                loss = loss + part * source_loss(out, fake, real, audio, self.recipe.periodicity)
         rate = rate_at(step, steps=self.steps, warm_up=self.recipe.warm_up, final=self.recipe.final)
         if self.critics is not None and step > (self.recipe.adversarial_from or 0):
             verdict = None

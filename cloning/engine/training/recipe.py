@@ -55,6 +55,10 @@ class AcousticRecipe:
     frozen: tuple[str, ...] = ()
     mel_weight: float = 30.0
     resolution_weight: float = 10.0
+    #: Weight of `excitation.periodicity_loss`, for models with a source.
+    periodicity: float = 20.0
+    #: Weight of `losses.listening_loss`: what the base's own content encoder hears. 0: nobody listens.
+    listening: float = 0.0
     adversarial_from: int | None = None
     critic_rate: float = 2e-4
     #: Weight of the distance between content vectors and their codes; above 0 the codes are trained as well, from the

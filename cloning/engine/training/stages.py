@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from cloning.engine.acoustic.generator import AcousticModel
 from cloning.engine.config import EngineConfig
+from cloning.engine.features.content import ContentEncoder
 from cloning.engine.semantic.model import Text2Semantic
 from cloning.engine.training.acoustic import AcousticStage
 from cloning.engine.training.frugal import Shrinking
@@ -31,11 +32,13 @@ def build_stages(
     device: str,
     seed: int,
     critics: Mapping[str, Tensor] | None = None,
+    listener: ContentEncoder | None = None,
 ) -> list[Shrinking]:
     """S1's stage and S2's, on models in training mode (with their adapters, if any, already attached).
 
-    `critics`: weights that S2's critics start from; None: random ones from the seed. How many steps a recipe comes to
-    is the stages' `steps`. Raises TrainingRefused `no_items` when the official filters leave nothing.
+    `critics`: weights that S2's critics start from; None: random ones from the seed. `listener`: for a recipe with
+    `listening`. How many steps a recipe comes to is the stages' `steps`. Raises TrainingRefused `no_items` when the
+    official filters leave nothing.
     """
     half = narrow(recipe.bfloat16, device)
     first = semantic_stage(recipe, semantic, items, config=config, device=device)
@@ -47,7 +50,9 @@ def build_stages(
     else:
         faster = recipe.adapters.rate if recipe.adapters else 1.0
         rules = dataclasses.replace(recipe.acoustic, learning_rate=recipe.acoustic.learning_rate * faster)
-        second = AcousticStage(acoustic, items, rules, bfloat16=half, device=device, seed=seed, critics=critics)
+        second = AcousticStage(
+            acoustic, items, rules, bfloat16=half, device=device, seed=seed, critics=critics, listener=listener
+        )
     for module in second.modules().values():
         equip(module, recipe, device)
     return [first, second]

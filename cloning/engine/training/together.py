@@ -209,7 +209,7 @@ class AcousticCrowd:
             if not judged:
                 loss = loss + self.recipe.resolution_weight * multi_resolution_loss(mine.wave.float(), real[own])
                 if self.model.pitch is not None:
-                    loss = loss + source_loss(mine, mine.wave.float(), real[own], audio)
+                    loss = loss + source_loss(mine, mine.wave.float(), real[own], audio, self.recipe.periodicity)
             losses.append(loss)
         return torch.stack(losses)
 

@@ -43,6 +43,10 @@ MOST_WORD = 500
 #: Models whose style vectors tell speakers apart as `doubts` expects; the others were not measured.
 HEARS_SPEAKERS = frozenset({"starter"})
 
+#: Models whose S2 was listened to when it was made, and the weights it was made with (`recipe.AcousticRecipe`).
+LISTENED = frozenset({"starter"})
+PERIODICITY, LISTENING = 80.0, 20.0
+
 
 def train_voice(
     recordings: Sequence[Recording],
@@ -105,7 +109,8 @@ class Run:
         progress: Callable[[Progress], None],
         device: str,
     ) -> None:
-        self.material, self.language, self.recipe, self.base, self.seed = material, language, recipe, base, seed
+        self.material, self.language, self.base, self.seed = material, language, base, seed
+        self.recipe = recipe = fitted(recipe, base)
         self.progress = progress
         # Adapters belong to a base that others have too, so parts that it lacks must not depend on this seed.
         self.semantic = base.build_semantic(0 if recipe.adapters else seed)
@@ -122,7 +127,7 @@ class Run:
             Frugal(stage)
             for stage in build_stages(
                 recipe, self.semantic, self.acoustic, items, config=base.config, device=device, seed=seed,
-                critics=base.critics,
+                critics=base.critics, listener=base.build_content() if recipe.acoustic.listening else None,
             )
         ]  # fmt: skip
         self.frugal: list[Frugal] = [stage for stage in self.stages if isinstance(stage, Frugal)]
@@ -222,6 +227,15 @@ class Run:
     def _told(self, progress: Progress) -> None:
         self.skipped += progress.loss != progress.loss
         self.progress(progress)
+
+
+def fitted(recipe: TrainingRecipe, base: Base) -> TrainingRecipe:
+    """The recipe as a voice of this base is trained: in a full fine-tune of a starter that speaks, the encoder that
+    S2 learnt to please goes on listening. Without it S2 forgets how to be understood (measured: docs/starter.md)."""
+    if base.config.version not in LISTENED or base.acoustic is None or recipe.official or recipe.adapters:
+        return recipe
+    acoustic = dataclasses.replace(recipe.acoustic, periodicity=PERIODICITY, listening=LISTENING)
+    return dataclasses.replace(recipe, acoustic=acoustic)
 
 
 @torch.inference_mode()

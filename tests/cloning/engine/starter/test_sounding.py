@@ -4,10 +4,11 @@ import torch
 from torch import Tensor
 
 from cloning.engine.acoustic.generator import AcousticModel
+from cloning.engine.acoustic.losses import listening_loss
 from cloning.engine.config import tiny
 from cloning.engine.features.content import ContentEncoder
 from cloning.engine.starter.average import Average
-from cloning.engine.starter.sounding import SoundingRecipe, SoundingStage, listening_loss
+from cloning.engine.starter.sounding import SoundingRecipe, SoundingStage
 from cloning.engine.training.prepare import Item
 from cloning.engine.training.recipe import AcousticRecipe
 
@@ -18,7 +19,7 @@ def recipe(adversarial_from: int | None = None) -> SoundingRecipe:
     segment = CONFIG.acoustic.segment_frames
     acoustic = AcousticRecipe(
         steps=6, batch=2, batch_frames=400, learning_rate=2e-3, text_rate=1.0, warm_up=1,
-        adversarial_from=adversarial_from,
+        adversarial_from=adversarial_from, listening=20.0,
     )  # fmt: skip
     return SoundingRecipe(acoustic, segment=2 * segment, style_frames=40, average=3)
 

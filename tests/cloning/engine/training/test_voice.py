@@ -8,13 +8,14 @@ from cloning.engine import voicefile
 from cloning.engine.bases import as_voice
 from cloning.engine.errors import TrainingFailed, TrainingRefused
 from cloning.engine.text.phones import to_phones
+from cloning.engine.training.acoustic import AcousticStage
 from cloning.engine.training.adapters import AdapterRecipe
 from cloning.engine.training.base import Base
 from cloning.engine.training.early import EarlyStop
 from cloning.engine.training.loop import Progress
 from cloning.engine.training.prepare import Recording, prepare
 from cloning.engine.training.recipe import TrainingRecipe
-from cloning.engine.training.voice import reference, train_voice
+from cloning.engine.training.voice import fitted, reference, train_voice
 
 TINY = TrainingRecipe.tiny()
 
@@ -45,6 +46,43 @@ def test_an_official_voice_keeps_a_prompt_that_was_said(recordings: list[Recordi
     kept = reference(base.build_acoustic(1).eval(), material, "v2")
     place = [to_phones(str(r.transcript), "en").ids for r in recordings].index(kept.phones.tolist())
     assert torch.equal(kept.codes, material.items[place].codes)
+
+
+def speaking(base: Base) -> Base:
+    """The base with (random) models of its own."""
+    return dataclasses.replace(
+        base, semantic=base.build_semantic(1).state_dict(), acoustic=base.build_acoustic(1).state_dict()
+    )
+
+
+def test_only_a_full_fine_tune_of_a_starter_that_speaks_is_listened_to(base: Base) -> None:
+    heard = fitted(TINY, speaking(base))
+    assert heard.acoustic == dataclasses.replace(TINY.acoustic, listening=20.0, periodicity=80.0)
+    assert dataclasses.replace(heard, acoustic=TINY.acoustic) == TINY
+    # A base that knows nothing has nothing to go on with.
+    assert fitted(TINY, base) is TINY
+    for other in (TrainingRecipe.upstream(), dataclasses.replace(TINY, adapters=AdapterRecipe())):
+        assert fitted(other, speaking(base)) is other
+    official = dataclasses.replace(base.config, version="v2")
+    assert fitted(TINY, dataclasses.replace(speaking(base), config=official)) is TINY
+
+
+def test_who_listens_changes_the_sound_and_nothing_else(
+    recordings: list[Recording], base: Base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    able = speaking(base)
+    heard = voicefile.unpack(train(recordings, able))
+    monkeypatch.setattr("cloning.engine.training.voice.LISTENING", 0.0)
+    unheard = voicefile.unpack(train(recordings, able))
+    assert all(torch.equal(value, unheard.semantic[name]) for name, value in heard.semantic.items())
+    moved = {name for name, value in heard.acoustic.items() if not torch.equal(value, unheard.acoustic[name])}
+    assert any(name.startswith("dec.") for name in moved)
+
+
+def test_nobody_listens_without_a_listener(base: Base) -> None:
+    recipe = dataclasses.replace(TINY.acoustic, listening=1.0)
+    with pytest.raises(ValueError, match="listener"):
+        AcousticStage(base.build_acoustic(1), [], recipe, bfloat16=False, device="cpu", seed=1)
 
 
 def test_the_codebook_is_not_moved(recordings: list[Recording], base: Base) -> None:
