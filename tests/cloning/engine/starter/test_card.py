@@ -37,8 +37,8 @@ def test_the_card_says_what_the_report_measured() -> None:
         )
         cells = [
             NAMES[voice["name"]], beside(matrix, "word_error", 3), beside(matrix, "intact", 2),
-            beside(ordinary, "word_error", 3), beside(ordinary, "phone_error", 3), beside(ordinary, "intact", 2),
-            f"{own:.3f} / {impostor:.3f}", f"{nearest:.2f}", f"{accepted:.2f}",
+            beside(ordinary, "word_error", 3), beside(ordinary, "phone_error", 3), beside(ordinary, "followed", 2),
+            beside(ordinary, "intact", 2), f"{own:.3f} / {impostor:.3f}", f"{nearest:.2f}", f"{accepted:.2f}",
         ]  # fmt: skip
         assert f"| {' | '.join(cells)} |" in rows
 
