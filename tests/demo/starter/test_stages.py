@@ -52,35 +52,33 @@ def chirps(count: int) -> list[Utterance]:
     return out
 
 
-def test_a_content_encoder_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
-    recipe = content.ContentRecipe(steps=6, batch=2, crop=30, warm_up=1)
+class Watched(content.ContentStage):
+    """Knows its steps, and is stopped at one of them."""
 
-    def begun() -> content.ContentStage:
-        return content.ContentStage(chirps(3), tiny().content, recipe, seed=1)
+    def __init__(self, stop_at: int = 0) -> None:
+        recipe = content.ContentRecipe(steps=6, batch=2, crop=30, warm_up=1)
+        super().__init__(chirps(3), tiny().content, recipe, seed=1)
+        self.taken: list[int] = []
+        self.stop_at = stop_at
 
-    def paused(work: Path, keep_seconds: float) -> stages.Place:
-        work.mkdir()
-        return stages.Place(work, "cpu", bfloat16=False, keep_seconds=keep_seconds)
-
-    whole = stages.listener(begun(), paused(tmp_path / "whole", 3600)).state_dict()
-    place, stage = paused(tmp_path / "stopped", 0), begun()
-    advance = stage.advance
-
-    def stopped(step: int, rng: np.random.Generator, generator: torch.Generator) -> float | None:
-        if step == 4:
+    def advance(self, step: int, rng: np.random.Generator, generator: torch.Generator) -> float | None:
+        if step == self.stop_at:
             raise KeyboardInterrupt
-        return advance(step, rng, generator)
+        self.taken.append(step)
+        return super().advance(step, rng, generator)
 
-    stage.advance = stopped  # type: ignore[method-assign]
+
+def test_a_content_encoder_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    whole = stages.listener(Watched(), stages.Place(tmp_path, "cpu", bfloat16=False)).state_dict()
+    (tmp_path / "stopped").mkdir()
+    place = stages.Place(tmp_path / "stopped", "cpu", bfloat16=False, keep_seconds=0)
     with pytest.raises(KeyboardInterrupt):
-        stages.drive(stage, place, lambda step: None)
-    again, steps = begun(), []
-    advance = again.advance
-    again.advance = lambda step, rng, generator: steps.append(step) or advance(step, rng, generator)  # type: ignore[method-assign,func-returns-value]
+        stages.listener(Watched(stop_at=4), place)
+    again = Watched()
     resumed = stages.listener(again, place).state_dict()
-    assert steps == [4, 5, 6]
+    assert again.taken == [4, 5, 6]
     assert all(torch.equal(resumed[name], value) for name, value in whole.items())
-    assert not torch.equal(resumed["phone_head.weight"], begun().encoder.phone_head.weight)
+    assert not torch.equal(resumed["phone_head.weight"], Watched().encoder.phone_head.weight)
 
 
 def test_practice_changes_s1_once_a_round_and_not_again(place: stages.Place) -> None:
