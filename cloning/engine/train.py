@@ -13,12 +13,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import signal
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 
 from cloning.engine.checkpoints import read_bounded
 from cloning.engine.diffusion_config import DIFFUSION
@@ -29,6 +26,7 @@ from cloning.engine.training.base import Base
 from cloning.engine.training.diffusion_base import diffusion_base, is_diffusion_base
 from cloning.engine.training.diffusion_voice import train_diffusion
 from cloning.engine.training.hearing import OfficialHearing
+from cloning.engine.training.interrupts import interrupts
 from cloning.engine.training.keep import write_whole
 from cloning.engine.training.loop import MOST_BYTES as MOST_CHECKPOINT_BYTES
 from cloning.engine.training.loop import CheckpointSink
@@ -127,7 +125,7 @@ def _train(options: argparse.Namespace, display: Display) -> int:
     if options.official:
         reference(recordings)  # its absence would only be noticed after the training
 
-    with _interrupts() as stopped:
+    with interrupts() as stopped:
         voice = train_voice(
             recordings, language=options.language, recipe=_recipe(options), base=base, seed=options.seed,
             progress=display, checkpoint=_saving(options.out, display), resume=resume,
@@ -153,7 +151,7 @@ def _train_diffusion(options: argparse.Namespace, display: Display) -> int:
     assert hearing is not None
     reference(recordings, base.config.version)  # its absence would only be noticed after the training
     recipe = _recipe(options)
-    with _interrupts() as stopped:
+    with interrupts() as stopped:
         voice = train_diffusion(
             recordings, language=options.language, recipe=recipe, base=base, hearing=hearing, seed=options.seed,
             progress=display, checkpoint=_saving(options.out, display), resume=resume,
@@ -207,26 +205,6 @@ def _recipe(options: argparse.Namespace) -> TrainingRecipe:
 
 def _checkpoint(out: Path) -> Path:
     return out.with_name(out.name + CHECKPOINT)
-
-
-@contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """The first SIGINT or SIGTERM is noted in the list; the next one has its usual effect."""
-    seen: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        seen.append(number)
-        for each, usual in before.items():
-            signal.signal(each, usual)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield seen
-    finally:
-        for each, usual in before.items():
-            signal.signal(each, usual)
 
 
 def _tell(out: Path, size: int, training: Mapping[str, int | float | str], given: int) -> None:

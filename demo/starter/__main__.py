@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from pathlib import Path
 import torch
 
 from cloning.engine import starter
+from cloning.engine.errors import TrainingFailed
 from cloning.engine.starter.practising import PractisingRecipe
 from cloning.engine.starter.reading import ReadingRecipe
 from cloning.engine.starter.singing import SingingRecipe
@@ -31,6 +33,8 @@ from cloning.engine.training.recipe import AcousticRecipe
 from demo.starter import shards, stages
 from demo.starter.mandarin import Timer
 
+#: Exit status when it was told to stop.
+STOPPED = 130
 STAGES = ("speech", "content", "mandarin", "bilingual", "items", "semantic", "practice", "vocoder", "acoustic", "pitch")
 #: Only when asked for: it makes the vocoder of an S2 that speaks already anew.
 ON_DEMAND = ("vocoder",)
@@ -60,7 +64,19 @@ SOUNDING = SoundingRecipe(
 VOCODER = replace(SOUNDING.acoustic, steps=900, learning_rate=1e-3, final=0.5, adversarial_from=None)
 
 
-def main() -> None:
+def main() -> int:
+    """Exit status: 0 made, 130 stopped by Control-C or a termination; the same command goes on from there."""
+    try:
+        make(options())
+    except TrainingFailed as error:
+        if error.code != "stopped":
+            raise
+        sys.stderr.write(f"{error}; the same command goes on from there.\n")
+        return STOPPED
+    return 0
+
+
+def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder for the corpus, the states and the base")
     parser.add_argument("--only", choices=STAGES, action="append", help="run this stage (may be repeated)")
@@ -74,7 +90,11 @@ def main() -> None:
         "--float32", action="store_true", help="single precision; without it bfloat16 where the processor gains by it"
     )
     parser.add_argument("--install", action="store_true", help="at the end, copy the base into the engine")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def make(args: argparse.Namespace) -> None:
+    """Run the stages that are asked for, each from where it is."""
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
     place = stages.Place(args.work, args.device, quick.narrow(not args.float32, args.device))
@@ -122,4 +142,4 @@ def _shards(prefix: str, numbers: Iterable[int]) -> Iterator[tuple[str, int, int
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -37,7 +37,9 @@ from cloning.engine.synthesis import STARTER_PHONES
 from cloning.engine.text import to_phones
 from cloning.engine.text.classes import ENGLISH
 from cloning.engine.training.base import ACOUSTIC_FILE, CODES, CONTENT_FILE, SEMANTIC_FILE, Base, load_base
+from cloning.engine.training.interrupts import interrupts
 from cloning.engine.training.loop import Progress, Stage, freeze, restore, run, thaw
+from cloning.engine.training.show import clock
 from demo.starter import judge, shards
 
 #: Where `train_content` leaves what `teach_mandarin` begins with, and the codes of its codebook.
@@ -290,7 +292,10 @@ class Making(Stage, Protocol):
 
 
 def drive(stage: Making, place: Place, keep: Callable[[int], None]) -> None:
-    """Run a stage to its end, continuing from its state; `keep` is told the step wherever a state was written."""
+    """Run a stage to its end, continuing from its state; `keep` is told the step wherever a state was written.
+
+    Raises TrainingFailed `stopped` after Control-C or a termination, with the state of the step that was finished.
+    """
     state = place.work / f"{stage.name}.state"
     start = 0
     if state.exists():
@@ -298,31 +303,38 @@ def drive(stage: Making, place: Place, keep: Callable[[int], None]) -> None:
         start = about["step"]
         restore(tensors, stage.modules(), stage.optimisers())
     recent: list[float] = []
-    began = kept = time.monotonic()
+    kept = time.monotonic()
 
     def write(step: int) -> None:
         fresh = state.with_suffix(".new")
         fresh.write_bytes(freeze({"stage": stage.name, "step": step}, stage.modules(), stage.optimisers()))
         fresh.replace(state)
-        keep(step)
+
+    def leave(step: int) -> None:
+        # The state of the last step says that its weights were kept, which is yet to come.
+        if step < stage.steps:
+            write(step)
 
     def show(progress: Progress) -> None:
         nonlocal kept
         recent.append(progress.loss)
         if progress.step % REPORT_EVERY == 0:
-            pace = (time.monotonic() - began) / (progress.step - start)
-            more = " ".join(f"{name} {value:.3f}" for name, value in stage.parts.items())
+            more = "".join(f" {name} {value:.3f}" for name, value in stage.parts.items())
             loss = np.nanmean(recent[-REPORT_EVERY:])
-            say(f"{stage.name} {progress.step}/{progress.steps} loss {loss:.3f} {more} {pace:.2f} s/step")
+            left = clock(progress.seconds_left)
+            say(f"{stage.name} {progress.step}/{progress.steps} loss {loss:.3f}{more}, {left} left of this stage")
         if time.monotonic() - kept > place.keep_seconds:
             write(progress.step)
+            keep(progress.step)
             kept = time.monotonic()
 
-    run(
-        stage, seed=1, start=start, progress=show, most_skipped=50, checkpoint_every=stage.steps, save_at=None,
-        should_stop=None,
-    )  # fmt: skip
+    with interrupts() as stopped:
+        run(
+            stage, seed=1, start=start, progress=show, most_skipped=50, checkpoint_every=stage.steps, save_at=leave,
+            should_stop=lambda: bool(stopped),
+        )  # fmt: skip
     if start < stage.steps:
+        keep(stage.steps)
         write(stage.steps)
 
 

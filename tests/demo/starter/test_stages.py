@@ -1,4 +1,8 @@
+import re
 import shutil
+import signal
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +13,7 @@ from safetensors.torch import load_file
 
 from cloning.engine import starter
 from cloning.engine.config import tiny
+from cloning.engine.errors import TrainingFailed
 from cloning.engine.semantic.choice import Sampling
 from cloning.engine.starter import content
 from cloning.engine.starter.corpus import Utterance, VirtualSpeaker
@@ -18,6 +23,8 @@ from cloning.engine.starter.singing import SingingRecipe
 from cloning.engine.text import to_phones
 from cloning.engine.text.classes import PHONE_INDEX
 from cloning.engine.training.base import ACOUSTIC_FILE, SEMANTIC_FILE
+from cloning.engine.training.loop import thaw
+from demo.starter import __main__ as command
 from demo.starter import shards, stages
 
 #: Hot enough that some readings of a short text are bad.
@@ -53,17 +60,20 @@ def chirps(count: int) -> list[Utterance]:
 
 
 class Watched(content.ContentStage):
-    """Knows its steps, and is stopped at one of them."""
+    """Knows its steps, is killed in one of them or told to stop in one."""
 
-    def __init__(self, stop_at: int = 0) -> None:
+    def __init__(self, stop_at: int = 0, signal_at: int = 0, number: int = signal.SIGINT) -> None:
         recipe = content.ContentRecipe(steps=6, batch=2, crop=30, warm_up=1)
         super().__init__(chirps(3), tiny().content, recipe, seed=1)
         self.taken: list[int] = []
         self.stop_at = stop_at
+        self.signal_at, self.number = signal_at, number
 
     def advance(self, step: int, rng: np.random.Generator, generator: torch.Generator) -> float | None:
         if step == self.stop_at:
             raise KeyboardInterrupt
+        if step == self.signal_at:
+            signal.raise_signal(self.number)
         self.taken.append(step)
         return super().advance(step, rng, generator)
 
@@ -79,6 +89,66 @@ def test_a_content_encoder_that_was_stopped_ends_as_if_it_had_not_been(tmp_path:
     assert again.taken == [4, 5, 6]
     assert all(torch.equal(resumed[name], value) for name, value in whole.items())
     assert not torch.equal(resumed["phone_head.weight"], Watched().encoder.phone_head.weight)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_asks_it_to_stop_loses_no_step(tmp_path: Path, number: int) -> None:
+    place, kept = stages.Place(tmp_path, "cpu", bfloat16=False), list[int]()
+    usual = signal.getsignal(number)
+    with pytest.raises(TrainingFailed, match="step 2"):
+        stages.drive(Watched(signal_at=2, number=number), place, kept.append)
+    assert kept == []
+    assert signal.getsignal(number) is usual
+    again = Watched()
+    stages.drive(again, place, kept.append)
+    assert again.taken == [3, 4, 5, 6]
+    assert kept == [6]
+    stages.drive(Watched(), place, kept.append)
+    assert kept == [6]
+
+
+def test_what_is_stopped_in_its_last_step_is_kept_by_the_next_run(tmp_path: Path) -> None:
+    place, kept = stages.Place(tmp_path, "cpu", bfloat16=False), list[int]()
+    with pytest.raises(TrainingFailed, match="step 6"):
+        stages.drive(Watched(signal_at=6), place, kept.append)
+    assert kept == []
+    stages.drive(Watched(), place, kept.append)
+    assert kept == [6]
+
+
+def test_a_line_of_the_log_tells_the_time_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(stages, "REPORT_EVERY", 3)
+    stages.drive(Watched(), stages.Place(tmp_path, "cpu", bfloat16=False), lambda step: None)
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 2
+    assert re.search(r" content 3/6 loss [\d.]+.*, \d+:\d\d left of this stage$", said[0])
+    assert said[1].endswith(", 0:00 left of this stage")
+
+
+@pytest.mark.long
+def test_the_command_writes_down_where_it_was_stopped(
+    place: stages.Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for kind in ("train", "zh_train"):
+        shutil.copyfile(place.work / "items/held_out-0000.st", place.work / f"items/{kind}-0000.st")
+    usual = signal.getsignal(signal.SIGTERM)
+
+    def stop() -> None:
+        # Whoever listens for it listens in the middle of the training.
+        while signal.getsignal(signal.SIGTERM) is usual:
+            time.sleep(0.01)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("sys.argv", ["starter", "--work", str(place.work), "--only", "semantic"])
+    stopper = threading.Thread(target=stop, daemon=True)
+    stopper.start()
+    assert command.main() == command.STOPPED
+    stopper.join()
+    assert "at step 1 of the semantic stage; the same command goes on from there" in capsys.readouterr().err
+    about, _ = thaw((place.work / "semantic.state").read_bytes())
+    assert about["step"] == 1
 
 
 def test_practice_changes_s1_once_a_round_and_not_again(place: stages.Place) -> None:
