@@ -14,7 +14,7 @@ from cloning.engine.evaluate.hearing import Recogniser
 from cloning.engine.evaluate.texts import Item
 
 #: Part of a remembered utterance's name; grows when the same sound would be heard otherwise.
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cloning.engine.evaluate import align
-from cloning.engine.evaluate.hearing import RATE, NoRecogniser, Recogniser, at_rate, grammar, recogniser
+from cloning.engine.evaluate import align, hearing
+from cloning.engine.evaluate.hearing import RATE, NoRecogniser, Recogniser, at_rate, differently, grammar, recogniser
 from cloning.engine.evaluate.listening import Heard, Listener
 from cloning.engine.evaluate.texts import Item, items
 from demo.flite.speaker import speak
@@ -89,6 +89,27 @@ def test_a_text_is_followed_and_what_is_left_out_or_said_again_shows(ears: Recog
     assert sum(one == given for one in found) <= 1
     assert left_out[6] in found
     assert again[6] in found
+
+
+def test_what_one_hearing_lets_go_by_a_narrow_margin_is_heard_again(
+    ears: Recogniser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ("in", "the", "evening", "the", "market", "is", "full", "of", "tourists")
+    whole, without = (spoken(text, "slt") for text in (" ".join(given) + ".", " ".join(given[:5] + given[6:]) + "."))
+    assert ears.followed(whole, given) == given
+    assert ears.followed(without, given) != given
+    monkeypatch.setattr(hearing, "differently", lambda wave: iter(()))
+    assert ears.followed(whole, given) != given
+
+
+def test_a_sound_is_heard_again_with_a_hairs_difference() -> None:
+    wave = spoken("Emma found nine cheap rings.")
+    seconds = [len(other) / len(wave) for other in differently(wave)]
+    assert seconds == pytest.approx([1.0, 1.03, 1 / 1.03, 1.0], abs=0.005)
+    assert all(other.dtype == np.float32 for other in differently(wave))
+    later, *_, noisy = differently(wave)
+    assert (later[-len(wave) :] == wave).all()
+    assert 0 < np.abs(noisy - wave).max() < 0.01
 
 
 def test_what_cannot_be_followed_says_so(ears: Recogniser) -> None:
