@@ -44,7 +44,7 @@ bench: $(VENV)/ready ## speed and memory of the engine beside plain paths, to va
 	$(BIN)/python -m cloning.engine.bench --json var/bench.json
 
 starter: $(VENV)/ready ## make the starter voice base again from synthesised speech (hours; stop and start as you like)
-	OMP_NUM_THREADS=1 $(BIN)/python -m demo.starter --work var/starter
+	$(BIN)/python -m demo.starter --work var/starter
 
 lint: $(VENV)/ready ## ruff, import contracts, no platform/__init__.py, migrations and API schema up to date
 	@test ! -e platform/__init__.py || { echo "platform/__init__.py would shadow Python's own module 'platform': remove it."; exit 1; }

@@ -13,9 +13,10 @@ The voice `awb` and a family of espeak-ng's are never trained on; they judge.
 from __future__ import annotations
 
 import argparse
+import functools
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +34,8 @@ from cloning.engine.training.recipe import AcousticRecipe
 from demo.starter import shards, stages
 from demo.starter.mandarin import Timer
 
+#: A batch of S2 is of eight.
+MOST_THREADS = 8
 #: Exit status when it was told to stop.
 STOPPED = 130
 STAGES = ("speech", "content", "mandarin", "bilingual", "items", "semantic", "practice", "vocoder", "acoustic", "pitch")
@@ -84,7 +87,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--part", default="0/1", help="i/n: make every n-th shard, beginning with the i-th")
     parser.add_argument("--steps", type=int, help="of S1, the vocoder or S2, instead of the recipe's")
     parser.add_argument("--critics-from", type=float, default=CRITICS_FROM, help="share of S2's steps without critics")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, help=f"without it one for each core, at most {MOST_THREADS}")
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
         "--float32", action="store_true", help="single precision; without it bfloat16 where the processor gains by it"
@@ -95,7 +98,7 @@ def options() -> argparse.Namespace:
 
 def make(args: argparse.Namespace) -> None:
     """Run the stages that are asked for, each from where it is."""
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(args.threads or min(MOST_THREADS, torch.get_num_threads()))
     torch.set_flush_denormal(True)
     place = stages.Place(args.work, args.device, quick.narrow(not args.float32, args.device))
     wanted = args.only or [stage for stage in STAGES if stage not in ON_DEMAND]
@@ -104,12 +107,12 @@ def make(args: argparse.Namespace) -> None:
     for stage in (s for s in STAGES if s in wanted):
         if stage in ("speech", "mandarin", "items"):
             base = load_base(place.base) if stage == "items" else None
-            timer = Timer.learn(stages.read_english(place)[0], TIMER_SEED) if stage == "mandarin" else None
+            timer = _timer(place) if stage == "mandarin" else None
             english = [*_shards("", numbers)] if stage != "mandarin" else []
             zh = [*_shards(shards.ZH, [n for n in numbers if n < ZH_SHARDS])] if stage != "speech" else []
             for kind, number, count in english + zh:
-                shards.make(args.work, kind, number, base, count, timer)
-                stages.say(f"{stage} {kind} {number}")
+                if shards.make(args.work, kind, number, base, count, timer):
+                    stages.say(f"{stage} {kind} {number}")
         elif stage == "content":
             stages.train_content(place, CONTENT_STEPS, min(CONTENT_SHARDS, args.shards))
         elif stage == "bilingual":
@@ -133,6 +136,11 @@ def make(args: argparse.Namespace) -> None:
     if args.install:
         for name in (CONTENT_FILE, SEMANTIC_FILE, ACOUSTIC_FILE):
             shutil.copyfile(place.base / name, Path(starter.__file__).parent / name)
+
+
+def _timer(place: stages.Place) -> Callable[[], Timer]:
+    """What tells when Mandarin phones are spoken: it takes minutes to learn, and may not be needed."""
+    return functools.cache(lambda: Timer.learn(stages.read_english(place)[0], TIMER_SEED))
 
 
 def _shards(prefix: str, numbers: Iterable[int]) -> Iterator[tuple[str, int, int]]:

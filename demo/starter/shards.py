@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,15 +123,22 @@ def read_items(paths: Iterable[Path]) -> list[TimedItem]:
 
 
 def make(
-    work: Path, kind: str, index: int, base: Base | None, count: int = SHARD, timer: mandarin.Timer | None = None
-) -> None:
-    """Make the shard's speech, and with a base its items, unless they are there already. `timer`: for Mandarin."""
+    work: Path,
+    kind: str,
+    index: int,
+    base: Base | None,
+    count: int = SHARD,
+    timer: Callable[[], mandarin.Timer] | None = None,
+) -> bool:
+    """Make the shard's speech, and with a base its items; False where they are there already. `timer`: for Mandarin."""
     speech, items = work / "speech" / f"{kind}-{index:04d}.st", work / "items" / f"{kind}-{index:04d}.st"
+    if speech.exists() and (base is None or items.exists()):
+        return False
     if not speech.exists():
         if kind.startswith(ZH):
             if timer is None:
                 raise ValueError(f"{speech} cannot be made without what tells its phone times")
-            write_utterances(speech, spoken_mandarin(kind, index, timer, count))
+            write_utterances(speech, spoken_mandarin(kind, index, timer(), count))
         else:
             write_utterances(speech, spoken(kind, index, count))
     if base is not None and not items.exists():
@@ -141,6 +148,7 @@ def make(
             for u in read_utterances(speech)
         ]
         write_items(items, [item for item in made if item is not None])
+    return True
 
 
 def paths(work: Path, kind: str) -> list[Path]:

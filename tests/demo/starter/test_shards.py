@@ -8,7 +8,7 @@ from cloning.engine.config import starter
 from cloning.engine.semantic.model import IGNORED
 from cloning.engine.text.classes import PHONE_INDEX
 from cloning.engine.training.base import Base, random_base
-from demo.starter import judge, shards
+from demo.starter import judge, mandarin, shards
 from demo.starter.stages import prompts_for
 
 
@@ -28,11 +28,25 @@ def test_a_shard_is_a_function_of_its_number(tmp_path: Path, base: Base) -> None
 
 
 def test_a_finished_shard_is_left_alone(tmp_path: Path, base: Base) -> None:
-    shards.make(tmp_path, "train", 0, base, count=1)
+    assert shards.make(tmp_path, "train", 0, None, count=1)
+    assert not shards.make(tmp_path, "train", 0, None, count=1)
+    assert shards.make(tmp_path, "train", 0, base, count=1)
     path = tmp_path / "items" / "train-0000.st"
     before = path.stat().st_mtime_ns
-    shards.make(tmp_path, "train", 0, base, count=1)
+    assert not shards.make(tmp_path, "train", 0, base, count=1)
     assert path.stat().st_mtime_ns == before
+
+
+def test_what_times_mandarin_is_asked_for_only_where_a_shard_is_missing(tmp_path: Path) -> None:
+    def learnt() -> mandarin.Timer:
+        raise LookupError("it takes minutes")
+
+    with pytest.raises(LookupError):
+        shards.make(tmp_path, "zh_train", 0, None, count=1, timer=learnt)
+    with pytest.raises(ValueError, match="phone times"):
+        shards.make(tmp_path, "zh_train", 0, None, count=1)
+    shards.write_utterances(tmp_path / "speech/zh_train-0000.st", shards.spoken("held_out", 0, 1))
+    assert not shards.make(tmp_path, "zh_train", 0, None, count=1, timer=learnt)
 
 
 def test_what_is_written_is_read_again(tmp_path: Path, base: Base) -> None:
