@@ -17,7 +17,7 @@ from cloning.engine.errors import TextError
 from cloning.engine.text import english_homographs, english_upstream
 from cloning.engine.text.english_lexicon import HISSING, VOICELESS, more, names, spell, upstream
 from cloning.engine.text.english_segment import segment
-from cloning.engine.text.english_writing import write_out
+from cloning.engine.text.english_writing import apart, write_out
 from cloning.engine.text.letters import sound_out
 from cloning.engine.text.reading import Reading
 from cloning.engine.text.symbols import INDEX
@@ -93,7 +93,7 @@ def _split(text: str, overrides: Mapping[str, Sequence[str]]) -> list[tuple[str,
 
 
 def _read(text: str) -> tuple[str, Words]:
-    text = unicodedata.normalize("NFD", text.translate(_FOLD))
+    text = unicodedata.normalize("NFD", apart(text).translate(_FOLD))
     text = "".join(c for c in text if unicodedata.category(c) != "Mn")
     text = unicodedata.normalize("NFKC", text.translate(_QUOTES))
     for character in text:
