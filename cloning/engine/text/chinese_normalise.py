@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 from importlib import resources
 
+from cloning.engine.text.mandarin_numbers import cardinal, number
 from cloning.engine.text.mandarin_rules import verbalise
 
 #: A sentence ends after one of these, with its closing quote.
@@ -31,14 +33,29 @@ _NAMES = str.maketrans(
     }
 )  # fmt: skip
 _OUR_NAMES = {**_NAMES, ord("="): "等于"}
-_OUR_NARROW = {**_NARROW, ord("％"): "%", ord("－"): "-", ord("＋"): "+", ord("＝"): "="}
+_OUR_NARROW = {
+    **_NARROW, ord("％"): "%", ord("－"): "-", ord("＋"): "+", ord("＝"): "=",
+    **{ord(unit): unicodedata.normalize("NFKC", unit) for unit in "㎡㎢㎥㎝㎜㎞㎏㎎㎖㎐㎑㎒㎓"},
+}  # fmt: skip
 #: Between figures these are comparisons and products, not brackets and stars.
 _SIGNS = {"<": "小于", ">": "大于", "≤": "小于等于", "≥": "大于等于", "*": "×"}
 _SIGN = re.compile(r"(?<=[0-9]) ?([<>≤≥*]) ?(?=-?[0-9])")
-_THOUSANDS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:,[0-9]{3})+(?![0-9]|,[0-9])")
+_THOUSANDS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?(?![0-9]|,[0-9])")
+#: Beside these a number with commas is left in figures, for their own rules.
+_MONEY_BEFORE, _FIGURES_AFTER = "$€£¥￥₹₩₽฿₫₱-", "%~～-"
 #: Between Latin words a space is kept; it means nothing between characters.
 _LATIN_SPACE = re.compile(r"(?<=[A-Za-z'’]) +(?=[0-9A-Za-z])|(?<=[0-9]) +(?=[A-Za-z])")
 _KEPT_SPACE = "\x1f"
+_SITE = re.compile(
+    r"(?<![A-Za-z0-9-])(?:https?://)?((?:[A-Za-z0-9-]{1,63}\.){1,4}(?:com|cn|org|net|io|gov|edu|app|dev)\b(?:/[A-Za-z0-9_./?=&%-]*)?)"
+)
+#: What would be lost with the brackets and signs that are dropped.
+_KEPT_SIGNS = (
+    (re.compile(r"(?<=[A-Za-z0-9])@(?=[A-Za-z0-9])"), " at "),
+    (re.compile(r"(?<=[A-Za-z]) ?& ?(?=[A-Za-z])"), " and "),
+    (re.compile(r"(?<![A-Za-z])([A-G])#(?![A-Za-z0-9])"), r"\1 sharp "),
+)
+_VULGAR = re.compile("(?:(?<![0-9])([0-9]+) ?)?([¼-¾⅐-⅞])")
 
 
 @functools.lru_cache(maxsize=1)
@@ -61,11 +78,34 @@ def sentences(text: str, *, compat: bool = False) -> list[str]:
     if compat:
         text = text.translate(_UPSTREAM_DROPS)
     else:
-        text = _SIGN.sub(lambda m: _SIGNS[m[1]], text.replace(_KEPT_SPACE, "").translate(_OUR_NARROW))
+        text = _VULGAR.sub(_vulgar, _SITE.sub(_site, text.replace(_KEPT_SPACE, "").translate(_OUR_NARROW)))
+        for pattern, reading in _KEPT_SIGNS:
+            text = pattern.sub(reading, text)
+        text = _SIGN.sub(lambda m: _SIGNS[m[1]], text)
         text = _LATIN_SPACE.sub(_KEPT_SPACE, text).translate(_OUR_DROPS)
-        text = _THOUSANDS.sub(lambda m: m[0].replace(",", ""), text.replace(_KEPT_SPACE, " "))
+        text = _THOUSANDS.sub(_thousands, text.replace(_KEPT_SPACE, " "))
     text = _END.sub("\\1\n", text).strip()
     return [_sentence(sentence.strip(), compat=compat) for sentence in re.split(r"\n+", text)]
+
+
+def _site(match: re.Match[str]) -> str:
+    """A web address as it is said: www点example点com斜杠a."""
+    return match[1].rstrip("/.").replace(".", "点").replace("/", "斜杠")
+
+
+def _vulgar(match: re.Match[str]) -> str:
+    """3½ -> 三又二分之一."""
+    over, _, under = unicodedata.normalize("NFKC", match[2]).partition("\N{FRACTION SLASH}")
+    whole = f"{cardinal(match[1])}又" if match[1] else ""
+    return f"{whole}{cardinal(under)}分之{cardinal(over)}"
+
+
+def _thousands(match: re.Match[str]) -> str:
+    """1,000,000 is an amount, where 1000000 may be a telephone number."""
+    figures, text = match[0].replace(",", ""), match.string
+    before, after = text[: match.start()][-1:], text[match.end() :][:1]
+    beside = (before and before in _MONEY_BEFORE) or (after and after in _FIGURES_AFTER)
+    return figures if beside else number(figures)
 
 
 def _sentence(sentence: str, *, compat: bool) -> str:

@@ -47,6 +47,8 @@ _MEASURES = (
     "钧锱忽寸尺丈里寻常铺程米撮勺合升斗盘碗碟叠桶笼盆盒杯斛锅簋篮罐瓶壶卮盏箩箱煲啖袋钵年月日季刻时周天秒旬纪岁世更"
     "夜春夏秋冬代伏辈丸泡粒幢堆根道面片块元亿万千百吨角毛]|微[克米]|公分|小时|美元|十吨"
 )
+#: Between a number with one of these and another a tilde is a range: 5岁~10岁.
+_COUNTED = "岁元个人天年月日时分秒米克斤吨里次件名"
 #: Upstream's units in its order; there `m` is replaced before `mm`, and wherever the letters stand.
 _UNITS = {
     "cm2": "平方厘米", "cm²": "平方厘米", "cm3": "立方厘米", "cm³": "立方厘米", "cm": "厘米", "db": "分贝",
@@ -59,7 +61,15 @@ _OUR_UNITS = {
     "km/h": "千米每小时", "ms": "毫秒", "g": "克", "mg": "毫克", "l": "升", "h": "小时", "gb": "吉字节", "mb": "兆字节",
     "kb": "千字节", "tb": "太字节", "hz": "赫兹", "khz": "千赫", "mhz": "兆赫", "ghz": "吉赫",
 }  # fmt: skip
-_MONEY = {"$": "美元", "€": "欧元", "£": "英镑", "¥": "元", "￥": "元"}
+_MONEY = {
+    "$": "美元", "€": "欧元", "£": "英镑", "¥": "元", "￥": "元", "₹": "卢比", "₩": "韩元", "₽": "卢布", "฿": "泰铢",
+    "₫": "越南盾", "₱": "比索", "US$": "美元", "HK$": "港元", "NT$": "新台币", "A$": "澳元", "C$": "加元",
+    "S$": "新加坡元", "USD": "美元", "EUR": "欧元", "GBP": "英镑", "JPY": "日元", "CNY": "元", "RMB": "元",
+    "HKD": "港元",
+}  # fmt: skip
+_SIGN = rf"(?:(?:US|HK|NT|A|C|S)\$|[{''.join(sign for sign in _MONEY if len(sign) == 1)}])"
+_CODE = "|".join(code for code in _MONEY if code.isalpha())
+_SCALE = "((?:千万|百万|十万|[十百千万亿])?)"
 
 
 def _clock(hour: str, minute: str, second: str | None, *, half: bool) -> str:
@@ -84,6 +94,21 @@ def _time_range(m: Match) -> str:
 def _upstream_time_range(m: Match) -> str:
     # Upstream looks at the first clock's minutes to say the second clock's half hour.
     return f"{_time(m)}至{_clock(m[4], m[5], m[6], half=m[2] == '30')}"
+
+
+def _half_day(m: Match) -> str:
+    """9am, 12:30 pm: the hour of a clock with twelve hours."""
+    hour, minute, afternoon = int(m[1]), m[2], m[3].lower() == "p"
+    if hour == 12:
+        part, hour = ("中午", 12) if afternoon else ("凌晨", 0)
+    else:
+        part = "下午" if afternoon else "上午"
+    return part + _clock(str(hour), minute or "00", None, half=minute == "30") + ("至" if m[4] else "")
+
+
+def _decade(m: Match) -> str:
+    """1990s."""
+    return f"{cardinal(str(int(m[1]) + 1))}世纪{cardinal(m[2] + '0')}年代"
 
 
 def _date(m: Match) -> str:
@@ -150,6 +175,27 @@ _ENDLESS = _rule(r"[0-9]{65,}", lambda m: one_by_one(m[0], telephone=True))
 
 _RULES: tuple[_Rule, ...] = (
     _ENDLESS,
+    # 2024-2025年, 90年代, 90后, 1990s: upstream subtracts, counts, and takes the s for seconds.
+    _rule(
+        r"(?<![0-9-])((?:19|20)[0-9]{2})[-~～–—]((?:19|20)[0-9]{2})(?=年|赛季|学年|财年)",
+        lambda m: f"{one_by_one(m[1])}至{one_by_one(m[2])}", Use.OURS,
+    ),
+    _rule(r"(?<![0-9])([1-9]0)年代", lambda m: cardinal(m[1]) + "年代", Use.OURS),
+    _rule(r"(?<![0-9:.])([0-9]{2})后(?![来天年悔面续])", lambda m: one_by_one(m[1]) + "后", Use.OURS),
+    _rule(r"(?<![0-9])(1[0-9]|20)([1-9])0s(?![A-Za-z])", _decade, Use.OURS),
+    _rule(
+        r"第([0-9]+)[-~～–]([0-9]+)(?=[章节条页回集季期部卷课册讲段届项级楼层名])",
+        lambda m: f"第{cardinal(m[1])}至{cardinal(m[2])}", Use.OURS,
+    ),
+    _rule(r"(?<![A-Za-z])[Nn]o\. ?(?=[0-9])", lambda m: "第", Use.OURS),
+    _rule(r"(?<![0-9/])24/7(?![0-9/])", lambda m: "二十四七", Use.OURS),
+    _rule(
+        r"(?<![0-9:])(0?[1-9]|1[0-2])(?::([0-5][0-9]))? ?([ap])\.?m(?:\.(?![A-Za-z])|(?![A-Za-z]))([-~～–](?=[0-9]))?",
+        _half_day, Use.OURS,
+    ),
+    _rule(rf"(?<![^\s,，、。;；:：!！?？])[~～≈](?=[0-9]|{_SIGN})", lambda m: "约", Use.OURS),
+    _rule(rf"(?<=[{_COUNTED}])[~～](?={_N}[{_COUNTED}])", lambda m: "到", Use.OURS),
+    _rule(r"±(?=[0-9.])", lambda m: "正负", Use.OURS),
     _rule(r"([0-9]{4}|[0-9]{2})年(?:(0?[1-9]|1[0-2])月)?(?:(0?[1-9]|[12][0-9]|30|31)([日号]))?", _date),
     _rule(r"([0-9]{4})([- /.])(0[1-9]|1[012])\2(0[1-9]|[12][0-9]|3[01])", _full_date),
     _rule(r"(?<![0-9])([12][0-9]{3})([-/])(1[012]|[1-9])\2([12][0-9]|3[01]|[1-9])(?![0-9])", _full_date, Use.OURS),
@@ -169,9 +215,18 @@ _RULES: tuple[_Rule, ...] = (
         Use.OURS,
     ),
     _rule(rf"(-?)({_N})(°C|℃|度|摄氏度)", _temperature, Use.OURS),
+    _rule(rf"(-?)({_N})(?:°F|℉)", lambda m: f"华氏{'零下' if m[1] else ''}{number(m[2])}度", Use.OURS),
+    _rule(r"℃|°C", lambda m: "摄氏度", Use.OURS),
     _rule(
-        rf"([$€£¥￥])({_N})((?:千万|百万|十万|[十百千万亿])?)元?",
-        lambda m: f"{number(m[2])}{m[3]}{_MONEY[m[1]]}", Use.OURS,
+        rf"({_SIGN})({_N})[-~～–]{_SIGN}?({_N}){_SCALE}元?",
+        lambda m: f"{number(m[2])}到{number(m[3])}{m[4]}{_MONEY[m[1]]}", Use.OURS,
+    ),
+    _rule(rf"({_SIGN})({_N}){_SCALE}元?", lambda m: f"{number(m[2])}{m[3]}{_MONEY[m[1]]}", Use.OURS),
+    _rule(
+        rf"({_N}){_SCALE} ?({_CODE})(?![A-Za-z])", lambda m: f"{number(m[1])}{m[2]}{_MONEY[m[3]]}", Use.OURS,
+    ),
+    _rule(
+        rf"(?<![A-Za-z])({_CODE}) ?({_N}){_SCALE}", lambda m: f"{number(m[2])}{m[3]}{_MONEY[m[1]]}", Use.OURS,
     ),
     *(_rule(re.escape(unit), lambda m: _UNITS[m[0]], Use.UPSTREAM) for unit in _UNITS),
     _rule(

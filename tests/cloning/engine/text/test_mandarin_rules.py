@@ -56,7 +56,44 @@ def test_misreadings_of_upstream_are_kept_only_on_request(text: str, upstream: s
         assert verbalise(text, compat=True) == upstream
 
 
-@pytest.mark.parametrize("text", ["1" * 10_000, "0" * 10_000, "²" * 10_000, "1:" * 5_000, "-" * 10_000, "1," * 5_000])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1,000,000，1,000人，3,499.99", "一百万,一千人,三千四百九十九点九九"),
+        ("¥1,234.50，-1,000，1,000%，1,000-2,000人", "一千二百三十四点五零元,负一千,百分之一千,一千到二千人"),
+        ("2024-2025年，2023–2024赛季", "二零二四至二零二五年,二零二三至二零二四赛季"),
+        ("20世纪90年代，1980s，90后，10后来", "二十世纪九十年代,二十世纪八十年代,九零后,十后来"),
+        ("第1-3章，No.5，24/7", "第一至三章,第五,二十四七"),
+        ("~20人，5岁~10岁，±5，-5℃~10℃", "约二十人,五岁到十岁,正负五,零下五度至十度"),
+        ("3½杯，½", "三又二分之一杯,二分之一"),
+        ("100㎡，100°F，℃", "一百平方米,华氏一百度,摄氏度"),
+        ("₹200，HK$100，100万USD，EUR 3.5", "二百卢比,一百港元,一百万美元,三点五欧元"),
+        ("¥5-10万，$5~$10", "五到十万元,五到十美元"),
+        ("9am-5pm，12pm，12:30 a.m.", "上午九点至下午五点,中午十二点,凌晨零点半"),
+        ("http://www.example.com/a/", "www点example点com斜杠a"),
+        ("a@b.com，AT&T，C#", "a at b点com,AT and T,C sharp"),
+    ],
+)
+def test_what_upstream_drops_or_misreads_is_read(text: str, expected: str) -> None:
+    assert mandarin.normalise(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1" * 10_000,
+        "0" * 10_000,
+        "²" * 10_000,
+        "1:" * 5_000,
+        "-" * 10_000,
+        "1," * 5_000,
+        "a." * 5_000,
+        "a-" * 5_000,
+        "~1" * 5_000,
+        "½" * 10_000,
+        "9am-" * 2_500,
+    ],
+)
 def test_endless_figures_take_no_endless_time(text: str) -> None:
     begin = time.process_time()
     mandarin.normalise(text)
