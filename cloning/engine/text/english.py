@@ -37,6 +37,8 @@ _STRESSED = frozenset(
         "all new end big one two six ten get got big any can did day man men she her his him our run see was are had"
     )
 )
+#: Initials that are said as a word.
+_ACRONYMS = frozenset(str.split("gif ram rom sim pin lan zip"))
 #: Shorter parts of a compound are too often no words at all.
 _SHORTEST_PART = 3
 #: Longer strings of letters are no compounds, and taking them apart is slow.
@@ -139,7 +141,7 @@ def pronounce(word: str, *, spell_capitals: bool = True) -> list[str]:
     """Phones of one word (letters and apostrophes). Short or unknown words in capitals are spelled."""
     lower = word.lower().rstrip("'")
     known = lexicon(lower)
-    initials = spell_capitals and word.isupper() and len(lower) >= 2 and lower not in _STRESSED
+    initials = spell_capitals and word.isupper() and len(lower) >= 2 and lower not in _STRESSED | _ACRONYMS
     if initials and (len(lower) <= 3 or known is None):
         return spell(lower)
     if known is not None:

@@ -191,6 +191,7 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
         re.compile(r"\bhttps?://[^\s,;]+|\b(?:[A-Za-z0-9-]{1,63}\.){1,4}(?:com|org|net|io|gov|edu|app|dev)/[^\s,;]*"),
         _address,
     ),
+    (re.compile(r"\bWi-Fi\b"), lambda m: "WiFi"),
     (re.compile(r"\bw/o\b"), lambda m: "without"),
     (re.compile(r"\bw/\s?(?=\w)"), lambda m: "with "),
     (re.compile(r"/+(?=\s|$)"), lambda m: " "),

@@ -42,6 +42,20 @@ def test_words_no_dictionary_has_are_sounded_out() -> None:
     assert len(sound_out("antidisestablishmentarianismologically", compat=True)) <= 20
 
 
+@pytest.mark.parametrize(
+    ("text", "phones"),
+    [
+        ("GIF", "G IH1 F"), ("RAM", "R AE1 M"), ("JPEG", "JH EY1 P EH2 G"), ("API", "EY1 P IY1 AY1"),
+        ("Wi-Fi", "W AY1 F AY2"), ("Kubernetes", "K UW2 B ER0 N EH1 T IY0 Z"), ("Huawei", "HH W AA1 W EY2"),
+        ("geolocation", "JH IY2 OW0 L OW0 K EY1 SH AH0 N"), ("açaí", "AA2 S AA0 IY1"),
+        ("MySQL", "M AY1 EH2 S K Y UW2 EH1 L"), ("doppelganger", "D AA1 P AH0 L G AE2 NG ER0"),
+    ],
+)  # fmt: skip
+def test_words_that_once_broke(text: str, phones: str) -> None:
+    """Only grows."""
+    assert [sound for _, sounds in read(text).words for sound in sounds] == phones.split()
+
+
 def test_compounds_names_and_newer_words_have_their_own_sound() -> None:
     assert pronounce("touchscreenmaker") == pronounce("touchscreen") + pronounce("maker")
     assert lexicon("nikolay") is not None
