@@ -37,12 +37,15 @@ _ABBREVIATIONS = {
     "blvd": "boulevard", "est": "established",
 }  # fmt: skip
 _TITLES = "Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|dept|approx|Mt|Capt|Gen|Lt|Sgt|Rev|Gov|Inc|Ltd|Corp|Ave|Blvd|Est"
+_BEFORE_NAMES = {"Col": "colonel", "Sen": "senator", "Rep": "representative"}
 _PLACES = {
     "fig": "figure", "vol": "volume", "ch": "chapter", "pp": "pages", "p": "page", "eq": "equation", "sec": "section",
 }  # fmt: skip
-#: What a Roman number stands behind. One letter may also be a name there: Class X, and Malcolm X is no ruler.
+#: What a Roman number stands behind. One letter may be something else there: Class X, the Book I read; and Malcolm X is
+#: no ruler.
 _PARTS = "War|Part|Chapter|Volume|Act|Scene|Book|Bowl|Article|Section|Appendix|Phase|Stage|Episode|Title|Apollo"
 _KINDS = "Type|Class|Level|Category|Grade|Tier|Figure|Table|Unit|Schedule"
+_FIRST = "World War|Part|Chapter|Volume|Act|Scene|Article|Section|Appendix|Phase|Stage|Apollo|Type|Class|Category|Tier"
 _RULERS = (
     "Henry|Edward|George|Charles|James|William|Richard|Elizabeth|Louis|Philip|Philippe|Catherine|Peter|Paul|John|Pius|"
     "Benedict|Alexander|Nicholas|Ivan|Frederick|Leo|Gregory|Clement|Innocent|Urban|Napoleon|Wilhelm|Ferdinand|Francis|"
@@ -158,9 +161,10 @@ def _initials(match: re.Match[str]) -> str:
 
 
 def _initial(match: re.Match[str]) -> str:
-    """John F. Kennedy, but not Plan b. Then."""
+    """John F. Kennedy and J. R. R. Tolkien, but not Plan b. Then."""
     before = match.string[: match.start()].split()[-1:]
-    return match[1] if not before or before[0][0].isupper() else match[0]
+    another = re.match(r"\s+[A-Z]\.", match.string[match.end() : match.end() + 10])
+    return match[1] if not before or before[0][0].isupper() or another else match[0]
 
 
 def _range(match: re.Match[str]) -> str:
@@ -178,8 +182,9 @@ _SCALE = r"(?:\s(thousand|million|billion|trillion)\b|(k|m|bn|b|tn)\b)"
 _WHOSE = rf"(?:(?<![A-Za-z])({'|'.join(sorted(DOLLARS, key=len, reverse=True))})(?=\$))?"
 _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     # Roman numbers, before an I or a V is taken for an initial.
-    (re.compile(rf"\b({_PARTS}) ({_ROMAN}|I)\b"), lambda m: f"{m[1]} {cardinal(_roman(m[2]))}"),
-    (re.compile(rf"\b({_KINDS}) (?!X\b)({_ROMAN}|I)\b"), lambda m: f"{m[1]} {cardinal(_roman(m[2]))}"),
+    (re.compile(rf"\b({_FIRST}) I\b(?!')"), lambda m: f"{m[1]} one"),
+    (re.compile(rf"\b({_PARTS}) ({_ROMAN})\b"), lambda m: f"{m[1]} {cardinal(_roman(m[2]))}"),
+    (re.compile(rf"\b({_KINDS}) (?!X\b)({_ROMAN})\b"), lambda m: f"{m[1]} {cardinal(_roman(m[2]))}"),
     (re.compile(rf"\b({_RULERS}) ({_ROMAN})\b"), lambda m: f"{m[1]} the {ordinal(_roman(m[2]))}"),
     # Abbreviations, initials and addresses, whose dots end no sentence.
     (re.compile(r"\be\.g\.", re.I), lambda m: "for example"),
@@ -204,6 +209,7 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"\b([A-Z][a-z']+) St\.?(?=\s+[a-z]|[,;])"), lambda m: m[1] + " street"),
     (re.compile(r"\b([A-Z][a-z']+|\d+(?:st|nd|rd|th)) St(?=\.?\s*$)"), lambda m: m[1] + " street"),
     (re.compile(r"\b(\d+(?:st|nd|rd|th)) St\b\.?"), lambda m: m[1] + " street"),
+    (re.compile(r"\b(Col|Sen|Rep)\.(?=\s+[A-Z])"), lambda m: _BEFORE_NAMES[m[1]]),
     (re.compile(r"\b(Ave|Blvd)\.(?=\s+[A-Z])"), lambda m: _ABBREVIATIONS[m[1].lower()] + "."),
     (re.compile(rf"\b({_TITLES})\.(?=\s)", re.I), lambda m: _ABBREVIATIONS[m[1].lower()]),
     (re.compile(r"\b(Ave|Blvd|Jr|Sr|Inc|Ltd|Corp|dept)(?=\.?$|\.[,;!?])"), lambda m: _ABBREVIATIONS[m[1].lower()]),

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from cloning.engine.errors import TextError
 from cloning.engine.text.phones import check_text
+from cloning.engine.text.stops import kept
 
 #: cut0 lines only; cut1 four clauses; cut2 about fifty characters; cut3 Chinese full stops; cut4 English full
 #: stops; cut5 every mark.
@@ -47,7 +48,7 @@ def split(text: str, method: str = "cut5") -> list[str]:
 def _cut(line: str, method: str) -> list[str]:
     if method == "cut0":
         return [line]
-    clauses = _after(_PATTERNS[method], line)
+    clauses = _after(_PATTERNS[method], line, kept(line))
     if method == "cut1":
         return ["".join(clauses[i : i + CLAUSES]) for i in range(0, len(clauses), CLAUSES)]
     if method == "cut2":
@@ -63,9 +64,9 @@ def _cut(line: str, method: str) -> list[str]:
     return clauses
 
 
-def _after(pattern: re.Pattern[str], text: str) -> list[str]:
-    """Cut behind every match; nothing is lost."""
-    ends = [match.end() for match in pattern.finditer(text)]
+def _after(pattern: re.Pattern[str], text: str, not_at: frozenset[int] = frozenset()) -> list[str]:
+    """Cut behind every match but at these places; nothing is lost."""
+    ends = [match.end() for match in pattern.finditer(text) if match.end() not in not_at]
     places = [0, *ends, len(text)]
     return [text[a:b] for a, b in pairwise(places) if b > a]
 

@@ -51,6 +51,7 @@ def test_the_hard_list_only_grows() -> None:
     texts = [item.text for item in items("hard")]
     assert texts[0].startswith("Responsibility")
     assert texts[39].startswith("Vision, treasure")
+    assert texts[51].startswith("He lives on 42nd St.")
     assert [item.id for item in items("hard")][:2] == ["hard-01", "hard-02"]
 
 

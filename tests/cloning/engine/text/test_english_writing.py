@@ -54,7 +54,8 @@ def test_figures_and_abbreviations_become_words(text: str, expected: str) -> Non
         ("Henry VIII, Louis XIV. Henry V. Malcolm X",
          "Henry the eighth, Louis the fourteenth. Henry the fifth. Malcolm X"),
         ("Chapter XXIX, Super Bowl LVIII", "Chapter twenty nine, Super Bowl fifty eight"),
-        ("John, I think so. John I saw. Class C, Type X.", "John, I think so. John I saw. Class C, Type X."),
+        ("John, I think so. John I saw, the Book I read. Class C, Type X.",
+         "John, I think so. John I saw, the Book I read. Class C, Type X."),
         ("3/14/2025, 14/3/25, 14.3.2025, 2025/03/14",
          "March fourteenth, twenty twenty five, March fourteenth, twenty twenty five, March fourteenth, twenty twenty "
          "five, March fourteenth, twenty twenty five"),
