@@ -11,8 +11,8 @@ from pathlib import Path
 
 from django.conf import settings
 
-MAX_OFFSET = timedelta(days=30)
-"""A rehearsal never needs more than a month; a larger value in the file is an error."""
+MAX_OFFSET = timedelta(days=32)
+"""A rehearsal never needs more than a month, of whatever length; a larger value in the file is an error."""
 
 
 def now() -> datetime:

@@ -23,7 +23,7 @@ from marketplace.statements.models import Statement
 from tests.marketplace.factories import heard, ready_voice, spoken
 
 PERIOD_FORM = "%Y-%m"
-TERMS = {"title": "A calm voice", "price_minor": 333, "currency": "EUR", "languages": ["en"], "licence_days": 30}
+TERMS = {"title": "A calm voice", "price_minor": 333, "currency": "EUR", "languages": ["en"], "licence_days": 40}
 
 
 @dataclass

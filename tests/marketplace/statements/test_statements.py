@@ -230,7 +230,8 @@ def _bodies() -> Any:
 
 
 def _next_month() -> None:
-    begin = (clock.now() + timedelta(days=32)).replace(day=1, hour=2)
+    """To the first of the next month, from whatever day this one is."""
+    begin = (clock.now().replace(day=1) + timedelta(days=32)).replace(day=1, hour=2)
     clock.move_forward(begin - clock.now())
 
 

@@ -79,6 +79,7 @@ def test_durations_are_of_each_word_and_none_of_words_that_do_not_fit(ears: Reco
     assert ears.durations(wave[:800], ("emma", "found", "nine", "cheap", "rings")) is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("voice", ["awb", "rms"])
 def test_a_text_is_followed_and_what_is_left_out_or_said_again_shows(ears: Recogniser, voice: str) -> None:
     given = ("the", "boy", "asked", "his", "mother", "for", "a", "glass", "of", "water")

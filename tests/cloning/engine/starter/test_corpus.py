@@ -132,6 +132,7 @@ def trained(stage: content.ContentStage) -> tuple[ContentEncoder, list[float]]:
     return stage.encoder.eval(), losses
 
 
+@pytest.mark.long
 def test_the_content_encoder_learns_phones_and_its_codebook_covers_them() -> None:
     config = tiny()
     made = utterances(24)

@@ -27,6 +27,7 @@ def model() -> AcousticModel:
         return AcousticModel(config.acoustic, config.audio)
 
 
+@pytest.mark.long
 def test_the_head_learns_the_pitch_and_nothing_else_moves() -> None:
     rng = np.random.default_rng(1)
     items = [hummed(pitch, code, rng) for pitch, code in ((110.0, 3), (220.0, 40)) for _ in range(6)]
