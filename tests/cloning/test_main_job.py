@@ -108,6 +108,7 @@ def test_a_worker_dies_in_training_another_resumes_and_the_voice_speaks(person, 
     _is_traced(spoken)
 
 
+@pytest.mark.long
 def test_a_checkpoint_of_another_release_is_left_and_the_training_begins_anew(person, speech, monkeypatch) -> None:
     owner = person()
     made = services.request_voice(
