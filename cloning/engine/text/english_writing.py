@@ -286,7 +286,10 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     ),
     (re.compile(r"(?<![\w'])(\d)['′] ?(\d{1,2})(?![\w'])"), lambda m: f"{number(m[1])} foot {number(m[2])}"),
     (re.compile(rf"({_DECIMAL})in\b"), lambda m: f"{number(m[1])} {'inch' if m[1] == '1' else 'inches'}"),
-    (re.compile(rf"({_DECIMAL})\s?({LONG_UNITS})(?![A-Za-z\d])", re.I), lambda m: measure(m[1], m[2])),
+    (
+        re.compile(rf"({_DECIMAL})\s?((?i:{LONG_UNITS}))(?![A-Za-z\d])(?:\.(?=\s+[a-z]))?"),
+        lambda m: measure(m[1], m[2]),
+    ),
     (re.compile(rf"({_DECIMAL})(?:(s)|\s?([mglhL]))\b(?!['’])"), lambda m: measure(m[1], m[2] or m[3])),
     (re.compile(rf"({_DECIMAL})M\b"), lambda m: f"{number(m[1])} million"),
     (re.compile(r"(?<=[a-z])/(?=(?:second|minute|hour|day|night|week|month|year|person)\b)"), lambda m: " per "),

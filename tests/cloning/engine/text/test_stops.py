@@ -47,6 +47,10 @@ def test_a_sentence_still_ends(text: str, pieces: list[str]) -> None:
     ("text", "said"),
     [
         ("J. R. R. Tolkien met Col. Fawcett.", "J R R Tolkien met colonel Fawcett."),
+        (
+            "It took 45 min. later that day. It took 45 min. Then more.",
+            "It took forty five minutes later that day. It took forty five minutes. Then more.",
+        ),
         ("Rep. Lee saw one rep. Then two.", "representative Lee saw one rep. Then two."),
     ],
 )
